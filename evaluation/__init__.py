@@ -1,0 +1,1 @@
+"""What scores masks: metrics, joining of cases, reports."""

@@ -1,0 +1,22 @@
+"""What every test may use: where real images lie, if they are there."""
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the project."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real images. Tests that ask for it skip where it is missing."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no real images beside the project")
+    return SHARED_DATA

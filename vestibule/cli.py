@@ -1,0 +1,79 @@
+"""The `vestibule` command: groups are imported only when they are called, so that `--help` needs no torch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+
+import click
+
+from vestibule import __version__
+from vestibule.errors import InputError
+
+# Command -> (where it lives, its line in --help). A container without the training package simply lacks its commands.
+COMMANDS = {
+    "phantom": ("training.phantom.cli:phantom", "Make a synthetic two-domain data set in the challenge's layout."),
+    "train": ("training.cli:train", "Train the stages of the method: run, or one stage at a time."),
+    "predict": ("vestibule.predict:predict", "Segment T2 images with a bundle of weights."),
+    "evaluate": ("evaluation.cli:evaluate", "Score masks against references: Dice and ASSD."),
+    "weights": ("vestibule.weights_cli:weights", "Show or verify a bundle of weights."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules, imported when one is called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return [name for name, (target, _) in COMMANDS.items() if _is_installed(target)]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, COMMANDS[name][1]) for name in self.list_commands(context)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _is_installed(target: str) -> bool:
+    return importlib.util.find_spec(target.partition(".")[0]) is not None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vestibule")
+def cli() -> None:
+    """Segment vestibular schwannoma and cochlea on T2 MRI, trained on labelled contrast-enhanced T1.
+
+    For research and challenges. Not a medical device: not for diagnosis or treatment.
+    """
+
+
+def main() -> None:
+    """Run the command. Exit codes: 0 done, 1 failed (last stderr line: cause and file), 2 wrong usage."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted; what was finished is kept, run the same command to go on", 130)
+    except InputError as error:
+        fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+
+
+def fail(message: str, code: int = 1) -> None:
+    """Print `message` as one last line on stderr and exit with `code`."""
+    print(f"vestibule: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

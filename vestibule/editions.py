@@ -1,0 +1,132 @@
+"""The crossMoDA editions: file names, folders and label sets. Nothing else in the project spells a file name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha")
+"""Image file endings that are read, longest first."""
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One year of the challenge: how its files are called and what its labels mean."""
+
+    year: int
+    source_folder: str
+    """Folder of labelled contrast-enhanced T1 cases, as the download unpacks."""
+    target_folder: str
+    """Folder of unlabelled T2 cases for training."""
+    validation_folder: str
+    """Folder of unlabelled T2 cases to predict."""
+    source_suffix: str
+    """Ending of a contrast-enhanced T1 file's stem, `ceT1`."""
+    target_suffix: str
+    """Ending of a T2 file's stem."""
+    label_suffix: str = "Label"
+    """Ending of a training label's stem."""
+    prediction_suffix: str = "Label"
+    """Ending of a submitted mask's stem; empty where the mask is called as the case."""
+    structures: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"vs": (1,), "cochlea": (2,)})
+    """Scored structures and the label values that make them up."""
+    case_format: str = "crossmoda{year}_{site}_{number}"
+    """Case names of this edition's phantoms; real case names are taken as they come."""
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """Every value that a mask of this edition may hold, background included."""
+        return (0, *sorted({value for values in self.structures.values() for value in values}))
+
+    def source_name(self, case: str) -> str:
+        """File name of the contrast-enhanced T1 image of `case`."""
+        return f"{case}_{self.source_suffix}.nii.gz"
+
+    def target_name(self, case: str) -> str:
+        """File name of the T2 image of `case`."""
+        return f"{case}_{self.target_suffix}.nii.gz"
+
+    def label_name(self, case: str) -> str:
+        """File name of the training label of `case`."""
+        return f"{case}_{self.label_suffix}.nii.gz"
+
+    def prediction_name(self, case: str) -> str:
+        """File name under which the organisers expect the mask of `case`."""
+        return f"{case}_{self.prediction_suffix}.nii.gz" if self.prediction_suffix else f"{case}.nii.gz"
+
+    def case_name(self, site: str, number: int) -> str:
+        """Name of a generated case."""
+        return self.case_format.format(year=self.year, site=site, number=number)
+
+
+EDITIONS = {
+    2021: Edition(
+        year=2021,
+        source_folder="source_training",
+        target_folder="target_training",
+        validation_folder="target_validation",
+        source_suffix="ceT1",
+        target_suffix="hrT2",
+    ),
+    2022: Edition(
+        year=2022,
+        source_folder="training_source",
+        target_folder="training_target",
+        validation_folder="validation",
+        source_suffix="ceT1",
+        target_suffix="hrT2",
+    ),
+    2023: Edition(
+        year=2023,
+        source_folder="training_source",
+        target_folder="training_target",
+        validation_folder="validation",
+        source_suffix="ceT1",
+        target_suffix="T2",
+        prediction_suffix="",
+        structures={"vs": (1, 2), "cochlea": (3,)},
+    ),
+}
+
+# Other collections call their sequences otherwise; these only tell T2 from T1 by name.
+_T2_STEM = re.compile(r"[_\-.]?(hr)?T2(W|w|_?TSE|_?CISS)?$", re.IGNORECASE)
+_T1_STEM = re.compile(r"[_\-.]?(ce)?T1(W|w|c|ce|gd)?$", re.IGNORECASE)
+
+
+def get_edition(year: int) -> Edition:
+    """The edition of `year`. Raises ValueError for a year that had no challenge or is not supported."""
+    try:
+        return EDITIONS[int(year)]
+    except (KeyError, ValueError):
+        raise ValueError(f"edition must be one of {sorted(EDITIONS)}, got {year!r}") from None
+
+
+def image_stem(path: Path) -> str | None:
+    """File name without its image ending, or None where `path` is not called like an image."""
+    for suffix in IMAGE_SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return None
+
+
+def target_case(path: Path) -> str | None:
+    """Case name of a T2 file (`p01_T2W.nii.gz` -> `p01`), or None where the name does not end like a T2's."""
+    stem = image_stem(path)
+    match = _T2_STEM.search(stem) if stem else None
+    return stem[: match.start()] if match and match.start() > 0 else None
+
+
+def is_named_as_other(path: Path) -> bool:
+    """Whether the name says that this is a T1 image or a label, and so nothing to predict."""
+    stem = image_stem(path) or ""
+    return bool(_T1_STEM.search(stem)) or stem.endswith("_Label")
+
+
+def label_case(path: Path, edition: Edition) -> str | None:
+    """Case name of a reference or predicted mask: `{case}_Label` or `{case}`, whichever the name fits."""
+    stem = image_stem(path)
+    if not stem or target_case(path) or _T1_STEM.search(stem):
+        return None
+    suffix = f"_{edition.label_suffix}"
+    return stem.removesuffix(suffix)

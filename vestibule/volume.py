@@ -1,0 +1,263 @@
+"""Volumes: voxels (Z, Y, X) float32 with their geometry. The only place where SimpleITK, nibabel and arrays meet."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from vestibule.editions import IMAGE_SUFFIXES, image_stem
+from vestibule.errors import InputError
+
+MAX_VOXELS = 512 * 1024 * 1024
+"""Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
+MAX_EXTENT_MM = 2000.0
+"""Largest side of an image in mm; a spacing that is off by ten exceeds it."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a voxel grid lies in the patient, in ITK's LPS millimetres."""
+
+    size_zyx: tuple[int, int, int]
+    spacing_zyx: tuple[float, float, float]
+    """Voxel spacing in mm."""
+    origin_xyz: tuple[float, float, float]
+    """Centre of the first voxel in mm."""
+    direction: tuple[float, ...]
+    """Row-major 3 x 3 matrix: its columns are the patient directions of x, y and z."""
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Direction as an array (3, 3)."""
+        return np.asarray(self.direction, dtype=float).reshape(3, 3)
+
+    def to_patient(self, index_xyz: np.ndarray) -> np.ndarray:
+        """Patient coordinates in mm of continuous indices (..., 3), in the order x, y, z."""
+        scaled = np.asarray(index_xyz, dtype=float) * np.asarray(self.spacing_zyx[::-1])
+        return scaled @ self.matrix.T + np.asarray(self.origin_xyz)
+
+    def describes(self, other: Geometry, tolerance_mm: float = 1e-4) -> bool:
+        """Whether `other` has the same size and its corners lie within `tolerance_mm` of this grid's."""
+        if self.size_zyx != other.size_zyx:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.size_zyx[::-1]])).reshape(3, -1).T
+        return bool(np.abs(self.to_patient(corners) - other.to_patient(corners)).max() <= tolerance_mm)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels (Z, Y, X) and their geometry."""
+
+    voxels: np.ndarray
+    geometry: Geometry
+
+    def __post_init__(self) -> None:
+        if self.voxels.shape != self.geometry.size_zyx:
+            raise ValueError(f"voxels must have the geometry's size {self.geometry.size_zyx}, got {self.voxels.shape}")
+
+    def with_voxels(self, voxels: np.ndarray) -> Volume:
+        """Other voxels (Z, Y, X) of the same shape in the same place."""
+        return replace(self, voxels=voxels)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a 3-D image as float32 voxels (Z, Y, X), refusing what would be misread silently.
+
+    Raises InputError, naming the file and the cause, for a file that is missing, truncated, not an image, not 3-D,
+    not scalar, of zero or sheared geometry, or that holds NaN or infinity.
+    """
+    image = _read_image(Path(path))
+    voxels = sitk.GetArrayFromImage(image)
+    if voxels.dtype != np.float32:
+        voxels = voxels.astype(np.float32)
+    if not np.isfinite(voxels).all():
+        bad = int(np.size(voxels) - np.isfinite(voxels).sum())
+        raise InputError(f"{path}: {bad} voxels are NaN or infinite; expected finite intensities")
+    return Volume(voxels, _geometry_of(image))
+
+
+def read_scan(path: Path) -> Volume:
+    """Read an image to segment: as `read_volume`, and it must not be constant. Raises InputError."""
+    volume = read_volume(path)
+    if volume.voxels.min() == volume.voxels.max():
+        raise InputError(f"{path}: every voxel is {volume.voxels.flat[0]:g}; expected an image with contrast")
+    return volume
+
+
+def read_labels(path: Path) -> Volume:
+    """Read a mask as integers (Z, Y, X) uint8: values stored through a NIfTI slope (0.99999...) are rounded.
+
+    Raises InputError where a value is more than 0.01 from an integer, or outside 0 to 255.
+    """
+    volume = read_volume(path)
+    rounded = np.rint(volume.voxels)
+    if np.abs(volume.voxels - rounded).max() > 0.01 or rounded.min() < 0 or rounded.max() > 255:
+        raise InputError(f"{path}: label values must be integers from 0 to 255")
+    return volume.with_voxels(rounded.astype(np.uint8))
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write `volume` in its own type (uint8 stays uint8, no slope), whole or not at all. Creates parent folders.
+
+    Raises InputError where the ending is not one of an image or the disk refuses.
+    """
+    path = Path(path)
+    stem = image_stem(path)
+    if stem is None:
+        raise InputError(f"{path}: an image's name ends in one of {', '.join(IMAGE_SUFFIXES)}")
+    partial = path.with_name(f".{stem}.partial{path.name[len(stem) :]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sitk.WriteImage(_image_of(volume), str(partial), useCompression=True)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
+
+
+def resample(volume: Volume, geometry: Geometry, linear: bool = True, outside: float | None = None) -> Volume:
+    """`volume` on the grid of `geometry`, linearly interpolated (or nearest neighbour), float32.
+
+    Where the new grid is coarser, the image is first smoothed by a Gaussian of the lost resolution, so that small
+    structures are averaged and not skipped. Voxels outside the image get `outside`, by default its minimum.
+    """
+    image = _image_of(volume)
+    if linear:
+        image = sitk.Cast(image, sitk.sitkFloat32)
+        image = _smooth_for(image, geometry)
+    default = float(volume.voxels.min()) if outside is None else outside
+    resampled = sitk.Resample(
+        image,
+        geometry.size_zyx[::-1],
+        sitk.Transform(),
+        sitk.sitkLinear if linear else sitk.sitkNearestNeighbor,
+        geometry.origin_xyz,
+        geometry.spacing_zyx[::-1],
+        geometry.direction,
+        default,
+    )
+    return Volume(sitk.GetArrayFromImage(resampled), geometry)
+
+
+def to_image(volume: Volume) -> sitk.Image:
+    """`volume` as a SimpleITK image, for libraries that want one."""
+    return _image_of(volume)
+
+
+def from_image(image: sitk.Image) -> Volume:
+    """A SimpleITK image as a volume. Raises ValueError where it is not 3-D and scalar."""
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ValueError(
+            f"expected a scalar 3-D image, got {image.GetDimension()}-D with "
+            f"{image.GetNumberOfComponentsPerPixel()} components"
+        )
+    return Volume(sitk.GetArrayFromImage(image), _geometry_of(image))
+
+
+def _smooth_for(image: sitk.Image, geometry: Geometry) -> sitk.Image:
+    new_axes = geometry.matrix * np.asarray(geometry.spacing_zyx[::-1])
+    old_directions = np.asarray(image.GetDirection()).reshape(3, 3)
+    for axis, spacing in enumerate(image.GetSpacing()):
+        wanted = float(np.abs(old_directions[:, axis] @ new_axes).max())
+        if wanted > 1.01 * spacing and image.GetSize()[axis] >= 4:
+            sigma = 0.5 * float(np.sqrt(wanted**2 - spacing**2)) / np.sqrt(2 * np.log(2))
+            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
+    return image
+
+
+def _geometry_of(image: sitk.Image) -> Geometry:
+    return Geometry(
+        size_zyx=tuple(image.GetSize()[::-1]),
+        spacing_zyx=tuple(image.GetSpacing()[::-1]),
+        origin_xyz=tuple(image.GetOrigin()),
+        direction=tuple(image.GetDirection()),
+    )
+
+
+def _image_of(volume: Volume) -> sitk.Image:
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.voxels))
+    image.SetSpacing(volume.geometry.spacing_zyx[::-1])
+    image.SetOrigin(volume.geometry.origin_xyz)
+    image.SetDirection(volume.geometry.direction)
+    return image
+
+
+def _read_image(path: Path) -> sitk.Image:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if image_stem(path) is None:
+        raise InputError(f"{path}: not an image; expected a name that ends in {', '.join(IMAGE_SUFFIXES)}")
+    if path.name.endswith(".gz"):
+        _check_gzip(path)
+    if not path.name.endswith(".mha"):
+        _check_nifti_header(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_shape(path, reader)
+        return reader.Execute()
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be read as an image ({_cause(error)})") from error
+
+
+def _check_shape(path: Path, reader: sitk.ImageFileReader) -> None:
+    size, spacing = reader.GetSize(), reader.GetSpacing()
+    if len(size) != 3:
+        raise InputError(f"{path}: expected a 3-D image, got {len(size)}-D of size {tuple(size)} (x, y, z)")
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(f"{path}: expected one value a voxel, got {reader.GetNumberOfComponents()}")
+    if min(size) < 2:
+        raise InputError(f"{path}: expected a 3-D image, got a single slice of size {tuple(size)} (x, y, z)")
+    if np.prod(size, dtype=float) > MAX_VOXELS:
+        raise InputError(f"{path}: {tuple(size)} voxels are more than the {MAX_VOXELS} that are read")
+    if not all(0 < step < np.inf for step in spacing):
+        raise InputError(f"{path}: spacing must be positive, got {tuple(spacing)} mm")
+    extent = [n * step for n, step in zip(size, spacing, strict=True)]
+    if max(extent) > MAX_EXTENT_MM:
+        raise InputError(f"{path}: sides of {[round(e) for e in extent]} mm; is the spacing {tuple(spacing)} right?")
+
+
+def _check_gzip(path: Path) -> None:
+    # ITK reads a truncated gzip without a word and fills the rest with zeros.
+    try:
+        with gzip.open(path, "rb") as stream:
+            while stream.read(1 << 22):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged or truncated gzip ({_cause(error)})") from error
+
+
+def _check_nifti_header(path: Path) -> None:
+    # ITK turns a spacing of 0 into 1 silently, and names nothing when it refuses a shear.
+    import nibabel
+
+    try:
+        header = nibabel.load(path).header
+        dimensions, steps = header["dim"], header["pixdim"]
+        affine = header.get_best_affine()
+    except Exception as error:
+        raise InputError(f"{path}: not a NIfTI image ({_cause(error)})") from error
+    if dimensions[0] != 3 and not (dimensions[0] > 3 and np.all(dimensions[4 : dimensions[0] + 1] <= 1)):
+        shape = tuple(int(n) for n in dimensions[1 : dimensions[0] + 1])
+        raise InputError(f"{path}: expected a 3-D image, got {int(dimensions[0])}-D of size {shape}")
+    if not np.all(np.abs(steps[1:4]) > 0) or not np.isfinite(steps[1:4]).all():
+        raise InputError(f"{path}: spacing must be positive, got {tuple(float(s) for s in steps[1:4])} mm")
+    columns = affine[:3, :3]
+    lengths = np.linalg.norm(columns, axis=0)
+    if not np.isfinite(affine).all() or lengths.min() <= 0:
+        raise InputError(f"{path}: the affine has a zero or non-finite axis")
+    cosines = (columns / lengths).T @ (columns / lengths)
+    if np.abs(cosines - np.eye(3)).max() > 1e-3:
+        raise InputError(f"{path}: the affine is sheared (axes are not at right angles); resample the image first")
+
+
+def _cause(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].split("): ")[-1] if lines else type(error).__name__
