@@ -121,22 +121,27 @@ def write_volume(path: Path, volume: Volume) -> None:
         raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
 
 
-def resample(volume: Volume, geometry: Geometry, linear: bool = True, outside: float | None = None) -> Volume:
-    """`volume` on the grid of `geometry`, linearly interpolated (or nearest neighbour), float32.
+def reorient(volume: Volume, axes: str = "LPS") -> Volume:
+    """`volume` with its axes permuted and flipped so that x, y, z run nearest to `axes`; no voxel changes."""
+    return from_image(sitk.DICOMOrient(_image_of(volume), axes))
 
-    Where the new grid is coarser, the image is first smoothed by a Gaussian of the lost resolution, so that small
-    structures are averaged and not skipped. Voxels outside the image get `outside`, by default its minimum.
+
+def resample(volume: Volume, geometry: Geometry, outside: float | None = None, smooth: bool = True) -> Volume:
+    """`volume` on the grid of `geometry`, linearly interpolated, float32.
+
+    Where the new grid is coarser and `smooth` is set, the image is first smoothed by a Gaussian of the lost
+    resolution, so that small structures are averaged and not skipped. Voxels outside the image get `outside`, by
+    default its minimum.
     """
-    image = _image_of(volume)
-    if linear:
-        image = sitk.Cast(image, sitk.sitkFloat32)
+    image = sitk.Cast(_image_of(volume), sitk.sitkFloat32)
+    if smooth:
         image = _smooth_for(image, geometry)
     default = float(volume.voxels.min()) if outside is None else outside
     resampled = sitk.Resample(
         image,
         geometry.size_zyx[::-1],
         sitk.Transform(),
-        sitk.sitkLinear if linear else sitk.sitkNearestNeighbor,
+        sitk.sitkLinear,
         geometry.origin_xyz,
         geometry.spacing_zyx[::-1],
         geometry.direction,

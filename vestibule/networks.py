@@ -1,0 +1,136 @@
+"""Image-to-image generators, built from a dataclass that travels with the weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+ARCHITECTURES = ("resnet", "unet")
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """One generator for single-channel slices."""
+
+    architecture: str = "resnet"
+    """`resnet`: Johnson et al. 2016 as in CycleGAN (Zhu et al. 2017). `unet`: as in pix2pix (Isola et al. 2017)."""
+    width: int = 64
+    """Channels of the first layer."""
+    blocks: int = 9
+    """Residual blocks of a `resnet`; stride-2 stages of a `unet`."""
+    dropout: float = 0.0
+    """Dropout in the three innermost decoder stages of a `unet` (0.5 in the paper)."""
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture must be one of {ARCHITECTURES}, got {self.architecture!r}")
+        if self.width < 1 or self.blocks < 1:
+            raise ValueError(f"width and blocks must be positive, got {self.width} and {self.blocks}")
+
+    @property
+    def stride(self) -> int:
+        """The sides of an input slice must be divisible by this."""
+        return 4 if self.architecture == "resnet" else 2**self.blocks
+
+
+def build_generator(config: GeneratorConfig) -> nn.Module:
+    """The generator of `config`: (B, 1, Y, X) in [-1, 1] -> (B, 1, Y, X) in [-1, 1]."""
+    if config.architecture == "resnet":
+        return ResNetGenerator(config.width, config.blocks)
+    return UNetGenerator(config.width, config.blocks, config.dropout)
+
+
+def generator_to_dict(config: GeneratorConfig) -> dict:
+    """`config` as a manifest keeps it; `GeneratorConfig(**...)` is the way back."""
+    return asdict(config)
+
+
+class ResNetGenerator(nn.Module):
+    """CycleGAN's generator: c7s1-w, two stride-2 stages, residual blocks, two upsampling stages, c7s1-1, tanh.
+
+    Reflection padding and instance normalisation throughout. Zhu et al. 2017, appendix 7.2 (w = 64, 9 blocks for
+    256 x 256: 11.4 M parameters).
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), *_norm_relu(width)]
+        for inputs in (width, 2 * width):
+            layers += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), *_norm_relu(2 * inputs)]
+        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+        for inputs in (4 * width, 2 * width):
+            layers += [
+                nn.ConvTranspose2d(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1),
+                *_norm_relu(inputs // 2),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.layers(image)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions with reflection padding and instance normalisation, added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            *_norm_relu(channels),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + self.layers(features)
+
+
+class UNetGenerator(nn.Module):
+    """pix2pix's generator: an encoder of `stages` stride-2 convolutions and a decoder with skip connections.
+
+    Widths w, 2w, 4w, 8w, 8w, ... as in Isola et al. 2017, section 6.1.1 (w = 64, 8 stages for 256 x 256: 54.4 M
+    parameters); instance instead of batch normalisation, since batches are small.
+    """
+
+    def __init__(self, width: int, stages: int, dropout: float) -> None:
+        super().__init__()
+        widths = [width * min(2**stage, 8) for stage in range(stages)]
+        self.encoder = nn.ModuleList()
+        for stage, outputs in enumerate(widths):
+            inputs = 1 if stage == 0 else widths[stage - 1]
+            layers: list[nn.Module] = [] if stage == 0 else [nn.LeakyReLU(0.2)]
+            layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
+            # The innermost features may be one pixel wide, where a norm over the pixels would erase them.
+            if 0 < stage < stages - 1:
+                layers.append(nn.InstanceNorm2d(outputs))
+            self.encoder.append(nn.Sequential(*layers))
+        self.decoder = nn.ModuleList()
+        for stage in reversed(range(stages)):
+            inputs = widths[stage] * (1 if stage == stages - 1 else 2)
+            outputs = widths[stage - 1] if stage else 1
+            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+            if stage:
+                layers.append(nn.InstanceNorm2d(outputs))
+                if dropout and stage >= stages - 3:
+                    layers.append(nn.Dropout(dropout))
+            self.decoder.append(nn.Sequential(*layers))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        skips = []
+        features = image
+        for stage in self.encoder:
+            features = stage(features)
+            skips.append(features)
+        features = self.decoder[0](skips.pop())
+        for stage in self.decoder[1:]:
+            features = stage(torch.cat([features, skips.pop()], dim=1))
+        return torch.tanh(features)
+
+
+def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)

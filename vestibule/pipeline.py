@@ -1,0 +1,107 @@
+"""The whole inference: T2 volume -> working grid -> synthetic T1 -> class probabilities -> mask on the input's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from vestibule.errors import InputError
+from vestibule.networks import GeneratorConfig, build_generator
+from vestibule.preprocessing import PreprocessingConfig, labels_to_original, to_working
+from vestibule.segmentation import Segmenter
+from vestibule.translation import translate
+from vestibule.volume import Volume
+from vestibule.weights import Bundle, open_bundle
+
+
+@dataclass(frozen=True)
+class Model:
+    """One arm of a bundle, loaded onto a device."""
+
+    arm: str
+    edition: int
+    notice: str
+    """What must be said at every use; empty where there is nothing to warn of."""
+    preprocessing: PreprocessingConfig
+    translator: nn.Module | None
+    """T2 -> T1 generator; None where the segmenter works on T2 itself."""
+    segmenter: Segmenter
+    device: torch.device
+
+    def run(self, volume: Volume) -> Volume:
+        """The mask of `volume`: uint8 labels (Z, Y, X) on exactly its geometry.
+
+        Raises InputError where the volume holds no head to speak of.
+        """
+        working = to_working(volume, self.preprocessing)
+        probabilities = self.segmenter.probabilities(self.synthetic_t1(working), working.geometry.spacing_zyx)
+        return labels_to_original(probabilities, working.geometry, volume.geometry)
+
+    def synthetic_t1(self, working: Volume) -> np.ndarray:
+        """T1 in [-1, 1] (Z, Y, X) of a T2 volume on the working grid: what the segmenter sees."""
+        if self.translator is None:
+            return working.voxels
+        return translate(self.translator, working.voxels)
+
+
+def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = None) -> Model:
+    """One arm of the bundle in `bundle_dir` (by default its own choice), on `device` (by default a GPU where there is one).
+
+    Raises InputError where the bundle is missing, altered or lacks the arm, or the device is not there.
+    """
+    bundle = open_bundle(Path(bundle_dir))
+    manifest = bundle.manifest
+    arm = arm or manifest["default_arm"]
+    if arm not in manifest["arms"]:
+        raise InputError(f"{bundle.path}: no arm {arm!r}; the bundle holds {', '.join(manifest['arms'])}")
+    networks = manifest["networks"][arm]
+    chosen = pick_device(device)
+    return Model(
+        arm=arm,
+        edition=int(manifest["edition"]),
+        notice=manifest["notice"],
+        preprocessing=PreprocessingConfig(**_tuples(manifest["preprocessing"])),
+        translator=_load_translator(bundle, networks["translator"], chosen),
+        segmenter=_load_segmenter(bundle, networks["segmenter"], chosen),
+        device=chosen,
+    )
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device called `name` (`cpu`, `cuda`), or for None and `auto` the GPU where there is one.
+
+    Raises InputError where `cuda` is asked for and not there.
+    """
+    if name in (None, "auto"):
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("no CUDA device found; use --device cpu, or run where a GPU is visible")
+    return torch.device(name)
+
+
+def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -> nn.Module | None:
+    if entry is None:
+        return None
+    generator = build_generator(GeneratorConfig(**entry["generator"]))
+    generator.load_state_dict(bundle.tensors(entry["tensors"]))
+    return generator.to(device).eval()
+
+
+def _load_segmenter(bundle: Bundle, entry: dict, device: torch.device) -> Segmenter:
+    return Segmenter(
+        plans=bundle.document(entry["plans"]),
+        dataset=bundle.document(entry["dataset"]),
+        configuration=entry["configuration"],
+        parameters=[bundle.tensors(name) for name in entry["tensors"]],
+        device=device,
+        mirror_axes=tuple(entry["mirror_axes"]),
+        tile_step=entry["tile_step"],
+    )
+
+
+def _tuples(values: dict) -> dict:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

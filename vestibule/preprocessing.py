@@ -1,0 +1,127 @@
+"""From a scanner's image to the grid the networks work on, and back. Training and the container call the same functions.
+
+What the data does on its way: reorient to LPS axes (exact), find the region of interest in plane, resample it in plane
+to the working spacing (slices stay as acquired), scale intensities to [-1, 1]. On the way back, class probabilities are
+resampled to the input's own grid and the likeliest class is taken there, so that the mask has exactly its geometry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vestibule.errors import InputError
+from vestibule.volume import Geometry, Volume, reorient, resample
+
+
+@dataclass(frozen=True)
+class PreprocessingConfig:
+    """The working grid and the intensity scale; travels with the weights."""
+
+    spacing_yx_mm: tuple[float, float] = (1.2, 1.2)
+    """Working voxel size in plane."""
+    size_yx: tuple[int, int] = (96, 96)
+    """Region of interest in working voxels."""
+    percentiles: tuple[float, float] = (0.5, 99.8)
+    """Intensities of the region that become -1 and +1; what lies outside is clipped."""
+    roi_percentile: float = 75.0
+    """The region is centred on the mean position of voxels brighter than this percentile."""
+
+    def __post_init__(self) -> None:
+        if any(n < 8 or n % 4 for n in self.size_yx):
+            raise ValueError(f"size_yx must be at least 8 and divisible by 4 (two stride-2 stages), got {self.size_yx}")
+        if any(step <= 0 for step in self.spacing_yx_mm):
+            raise ValueError(f"spacing_yx_mm must be positive, got {self.spacing_yx_mm}")
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
+
+
+def to_working(volume: Volume, config: PreprocessingConfig) -> Volume:
+    """`volume` as float32 (Z, Y, X) in [-1, 1] on the working grid around its region of interest.
+
+    Raises InputError where the region holds a single intensity.
+    """
+    oriented = reorient(volume)
+    geometry = working_geometry(oriented, config)
+    cropped = resample(oriented, geometry)
+    return cropped.with_voxels(scale_to_unit(cropped.voxels, config.percentiles))
+
+
+def working_geometry(oriented: Volume, config: PreprocessingConfig) -> Geometry:
+    """The working grid of an LPS-oriented volume: its own slices, and in plane the region of interest."""
+    geometry = oriented.geometry
+    centre_yx = bright_centre(oriented.voxels, config.roi_percentile)
+    size_y, size_x = config.size_yx
+    step_y, step_x = config.spacing_yx_mm
+    first_x = centre_yx[1] - (size_x - 1) / 2 * step_x / geometry.spacing_zyx[2]
+    first_y = centre_yx[0] - (size_y - 1) / 2 * step_y / geometry.spacing_zyx[1]
+    origin = geometry.to_patient(np.array([first_x, first_y, 0.0]))
+    return Geometry(
+        size_zyx=(geometry.size_zyx[0], size_y, size_x),
+        spacing_zyx=(geometry.spacing_zyx[0], step_y, step_x),
+        origin_xyz=tuple(origin.tolist()),
+        direction=geometry.direction,
+    )
+
+
+def bright_centre(voxels: np.ndarray, percentile: float) -> tuple[float, float]:
+    """Mean (y, x) in voxels of what is brighter than `percentile` in `voxels` (Z, Y, X).
+
+    As the crop of the method's successor (crossMoDA 2022) is centred. Where nothing is brighter, the image's centre.
+    """
+    bright = voxels > np.percentile(voxels, percentile)
+    per_yx = bright.sum(axis=0, dtype=np.int64)
+    total = per_yx.sum()
+    if total == 0:
+        return (voxels.shape[1] - 1) / 2, (voxels.shape[2] - 1) / 2
+    y = float(per_yx.sum(axis=1) @ np.arange(voxels.shape[1]) / total)
+    x = float(per_yx.sum(axis=0) @ np.arange(voxels.shape[2]) / total)
+    return y, x
+
+
+def scale_to_unit(voxels: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
+    """`voxels` scaled so that the two percentiles become -1 and +1, clipped, float32.
+
+    Raises InputError where the two percentiles coincide.
+    """
+    low, high = np.percentile(voxels, percentiles)
+    if not high > low:
+        raise InputError(f"the region of interest holds a single intensity ({low:g}); expected an image of a head")
+    return np.clip((voxels - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0).astype(np.float32)
+
+
+def labels_to_original(probabilities: np.ndarray, working: Geometry, original: Volume | Geometry) -> Volume:
+    """The likeliest class on the input's own grid, uint8, from class probabilities (C, Z, Y, X) on the working grid.
+
+    Outside the working grid all is background.
+    """
+    geometry = original.geometry if isinstance(original, Volume) else original
+    labels = np.zeros(geometry.size_zyx, dtype=np.uint8)
+    best = resample(Volume(probabilities[0].astype(np.float32), working), geometry, outside=1.0, smooth=False).voxels
+    for value in range(1, probabilities.shape[0]):
+        if not probabilities[value].any():
+            continue
+        channel = Volume(probabilities[value].astype(np.float32), working)
+        probability = resample(channel, geometry, outside=0.0, smooth=False).voxels
+        wins = probability > best
+        labels[wins] = value
+        np.maximum(best, probability, out=best)
+    return Volume(labels, geometry)
+
+
+def mask_to_working(mask: Volume, working: Geometry) -> np.ndarray:
+    """A label volume on the working grid, uint8 (Z, Y, X): each label is averaged, and kept where it fills half."""
+    oriented = reorient(mask)
+    result = np.zeros(working.size_zyx, dtype=np.uint8)
+    best = np.full(working.size_zyx, 0.5, dtype=np.float32)
+    for value in np.unique(oriented.voxels):
+        if value == 0:
+            continue
+        share = oriented.with_voxels((oriented.voxels == value).astype(np.float32))
+        filled = resample(share, working, outside=0.0).voxels
+        wins = filled >= best
+        result[wins] = value
+        best = np.where(wins, filled, best)
+    return result
