@@ -49,7 +49,7 @@ class Model:
 
 
 def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = None) -> Model:
-    """One arm of the bundle in `bundle_dir` (by default its own choice), on `device` (by default a GPU where there is one).
+    """One arm of the bundle in `bundle_dir` (by default its own choice) on `device` (by default a GPU, else the CPU).
 
     Raises InputError where the bundle is missing, altered or lacks the arm, or the device is not there.
     """

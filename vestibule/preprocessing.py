@@ -1,4 +1,4 @@
-"""From a scanner's image to the grid the networks work on, and back. Training and the container call the same functions.
+"""From a scanner's image to the grid the networks work on, and back; training and the container share every step.
 
 What the data does on its way: reorient to LPS axes (exact), find the region of interest in plane, resample it in plane
 to the working spacing (slices stay as acquired), scale intensities to [-1, 1]. On the way back, class probabilities are
