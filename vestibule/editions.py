@@ -89,16 +89,18 @@ EDITIONS = {
     ),
 }
 
-# Other collections call their sequences otherwise; these only tell T2 from T1 by name.
-_T2_STEM = re.compile(r"[_\-.]?(hr)?T2(W|w|_?TSE|_?CISS)?$", re.IGNORECASE)
-_T1_STEM = re.compile(r"[_\-.]?(ce)?T1(W|w|c|ce|gd)?$", re.IGNORECASE)
+# Other collections call their sequences otherwise; these only tell T2 from T1 and from labels by name. The sequence
+# stands apart from what precedes it, or `patient1` would be a T1 image and `patient2` the T2 image of `patien`.
+_T2_STEM = re.compile(r"[_\-. ](hr)?T2(w|_?TSE|_?CISS|_?FIESTA)?$", re.IGNORECASE)
+_T1_STEM = re.compile(r"(^|[_\-. ])(ce)?T1(w|c|n|_?ce|_?gd)?$", re.IGNORECASE)
+_LABEL_STEM = re.compile(r"(^|[_\-. ])(labels?|seg|segmentation|mask)$", re.IGNORECASE)
 
 
 def get_edition(year: int) -> Edition:
     """The edition of `year`. Raises ValueError for a year that had no challenge or is not supported."""
     try:
         return EDITIONS[int(year)]
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise ValueError(f"edition must be one of {sorted(EDITIONS)}, got {year!r}") from None
 
 
@@ -120,7 +122,7 @@ def target_case(path: Path) -> str | None:
 def is_named_as_other(path: Path) -> bool:
     """Whether the name says that this is a T1 image or a label, and so nothing to predict."""
     stem = image_stem(path) or ""
-    return bool(_T1_STEM.search(stem)) or stem.endswith("_Label")
+    return bool(_T1_STEM.search(stem) or _LABEL_STEM.search(stem))
 
 
 def label_case(path: Path, edition: Edition) -> str | None:

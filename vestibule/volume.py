@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import contextlib
 import os
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import SimpleITK as sitk
 
 from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
+from vestibule.nifti import MAX_AXIS_ERROR, check_nifti, nifti_voxels, write_nifti
 
 MAX_VOXELS = 512 * 1024 * 1024
 """Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
@@ -72,14 +72,14 @@ def read_volume(path: Path) -> Volume:
     Raises InputError, naming the file and the cause, for a file that is missing, truncated, not an image, not 3-D,
     not scalar, of zero or sheared geometry, or that holds NaN or infinity.
     """
-    image = _read_image(Path(path))
-    voxels = sitk.GetArrayFromImage(image)
-    if voxels.dtype != np.float32:
-        voxels = voxels.astype(np.float32)
-    if not np.isfinite(voxels).all():
-        bad = int(np.size(voxels) - np.isfinite(voxels).sum())
+    path = Path(path)
+    reader = _open_image(path)
+    voxels = nifti_voxels(path) if _is_nifti(path) else _itk_voxels(path, reader)
+    finite = np.isfinite(voxels)
+    if not finite.all():
+        bad = voxels.size - int(finite.sum())
         raise InputError(f"{path}: {bad} voxels are NaN or infinite; expected finite intensities")
-    return Volume(voxels, _geometry_of(image))
+    return Volume(voxels, _geometry_of(reader))
 
 
 def read_scan(path: Path) -> Volume:
@@ -102,10 +102,12 @@ def read_labels(path: Path) -> Volume:
     return volume.with_voxels(rounded.astype(np.uint8))
 
 
-def write_volume(path: Path, volume: Volume) -> None:
+def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
     """Write `volume` in its own type (uint8 stays uint8, no slope), whole or not at all. Creates parent folders.
 
-    Raises InputError where the ending is not one of an image or the disk refuses.
+    `like` names the image that the voxels belong to: where both are NIfTI, the fields that place it are copied bit for
+    bit, so that no reader can see the two in different places. Raises InputError where the ending is not one of an
+    image or the disk refuses.
     """
     path = Path(path)
     stem = image_stem(path)
@@ -114,11 +116,16 @@ def write_volume(path: Path, volume: Volume) -> None:
     partial = path.with_name(f".{stem}.partial{path.name[len(stem) :]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sitk.WriteImage(_image_of(volume), str(partial), useCompression=True)
+        if _is_nifti(path):
+            write_nifti(partial, volume.voxels, _affine_of(volume.geometry), like)
+        else:
+            sitk.WriteImage(_image_of(volume), str(partial), useCompression=True)
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def reorient(volume: Volume, axes: str = "LPS") -> Volume:
@@ -176,7 +183,7 @@ def _smooth_for(image: sitk.Image, geometry: Geometry) -> sitk.Image:
     return image
 
 
-def _geometry_of(image: sitk.Image) -> Geometry:
+def _geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
     return Geometry(
         size_zyx=tuple(image.GetSize()[::-1]),
         spacing_zyx=tuple(image.GetSpacing()[::-1]),
@@ -193,23 +200,45 @@ def _image_of(volume: Volume) -> sitk.Image:
     return image
 
 
-def _read_image(path: Path) -> sitk.Image:
+def _affine_of(geometry: Geometry) -> np.ndarray:
+    """NIfTI's affine (4, 4) of xyz voxel indices: RAS where ITK has LPS."""
+    affine = np.eye(4)
+    affine[:3, :3] = geometry.matrix * np.asarray(geometry.spacing_zyx[::-1])
+    affine[:3, 3] = geometry.origin_xyz
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def _is_nifti(path: Path) -> bool:
+    return not path.name.endswith(".mha")
+
+
+def _open_image(path: Path) -> sitk.ImageFileReader:
+    """A reader that holds the header of the image at `path`, after every check that needs no voxels."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: {'a folder, not an image' if path.is_dir() else 'no such file'}")
     if image_stem(path) is None:
         raise InputError(f"{path}: not an image; expected a name that ends in {', '.join(IMAGE_SUFFIXES)}")
-    if path.name.endswith(".gz"):
-        _check_gzip(path)
-    if not path.name.endswith(".mha"):
-        _check_nifti_header(path)
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: cannot be read (permission denied)")
+    if _is_nifti(path):
+        check_nifti(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-        _check_shape(path, reader)
-        return reader.Execute()
     except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read as an image ({_cause(error)})") from error
+        raise InputError(f"{path}: not an image, or its header is damaged ({_cause(error)})") from error
+    _check_shape(path, reader)
+    return reader
+
+
+def _itk_voxels(path: Path, reader: sitk.ImageFileReader) -> np.ndarray:
+    try:
+        voxels = sitk.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be read, its voxels are truncated or damaged") from error
+    with np.errstate(over="ignore"):
+        return voxels.astype(np.float32, copy=False)
 
 
 def _check_shape(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -227,42 +256,13 @@ def _check_shape(path: Path, reader: sitk.ImageFileReader) -> None:
     extent = [n * step for n, step in zip(size, spacing, strict=True)]
     if max(extent) > MAX_EXTENT_MM:
         raise InputError(f"{path}: sides of {[round(e) for e in extent]} mm; is the spacing {tuple(spacing)} right?")
-
-
-def _check_gzip(path: Path) -> None:
-    # ITK reads a truncated gzip without a word and fills the rest with zeros.
-    try:
-        with gzip.open(path, "rb") as stream:
-            while stream.read(1 << 22):
-                pass
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: damaged or truncated gzip ({_cause(error)})") from error
-
-
-def _check_nifti_header(path: Path) -> None:
-    # ITK turns a spacing of 0 into 1 silently, and names nothing when it refuses a shear.
-    import nibabel
-
-    try:
-        header = nibabel.load(path).header
-        dimensions, steps = header["dim"], header["pixdim"]
-        affine = header.get_best_affine()
-    except Exception as error:
-        raise InputError(f"{path}: not a NIfTI image ({_cause(error)})") from error
-    if dimensions[0] != 3 and not (dimensions[0] > 3 and np.all(dimensions[4 : dimensions[0] + 1] <= 1)):
-        shape = tuple(int(n) for n in dimensions[1 : dimensions[0] + 1])
-        raise InputError(f"{path}: expected a 3-D image, got {int(dimensions[0])}-D of size {shape}")
-    if not np.all(np.abs(steps[1:4]) > 0) or not np.isfinite(steps[1:4]).all():
-        raise InputError(f"{path}: spacing must be positive, got {tuple(float(s) for s in steps[1:4])} mm")
-    columns = affine[:3, :3]
-    lengths = np.linalg.norm(columns, axis=0)
-    if not np.isfinite(affine).all() or lengths.min() <= 0:
-        raise InputError(f"{path}: the affine has a zero or non-finite axis")
-    cosines = (columns / lengths).T @ (columns / lengths)
-    if np.abs(cosines - np.eye(3)).max() > 1e-3:
-        raise InputError(f"{path}: the affine is sheared (axes are not at right angles); resample the image first")
+    axes = np.asarray(reader.GetDirection()).reshape(3, 3)
+    if not np.abs(axes.T @ axes - np.eye(3)).max() <= MAX_AXIS_ERROR:
+        raise InputError(f"{path}: the axes are sheared or scaled, not unit vectors at right angles; resample it first")
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].split("): ")[-1] if lines else type(error).__name__

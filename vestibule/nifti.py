@@ -1,0 +1,151 @@
+"""What ITK gets silently wrong about NIfTI files, done with nibabel instead: checks, reading voxels, and writing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from vestibule.errors import InputError
+
+if TYPE_CHECKING:
+    import nibabel
+
+MAX_AXIS_ERROR = 1e-3
+"""Largest cosine between two axes of an image, which are meant to be at right angles."""
+_COMPRESSION = 4
+
+
+def check_nifti(path: Path) -> None:
+    """Refuse a NIfTI file that would be misread without a word, or refused without naming the cause.
+
+    Raises InputError, naming the file and the cause, for a truncated file (ITK fills the rest with zeros), a spacing
+    of 0 (ITK takes 1), a shear, an affine that is not finite, and what is not 3-D.
+    """
+    header, stored_bytes = _raw_header(path)
+    dimensions = header["dim"]
+    _check_dimensions(path, dimensions, header["pixdim"])
+    _check_affine(path, header.get_best_affine())
+    count = math.prod(int(n) for n in dimensions[1 : dimensions[0] + 1])
+    if stored_bytes < int(header["vox_offset"]) + count * int(header["bitpix"]) // 8:
+        raise InputError(f"{path}: truncated, it ends before the last of its {count} voxels")
+
+
+def nifti_voxels(path: Path) -> np.ndarray:
+    """The voxels of a checked NIfTI file, float32 (Z, Y, X), with NaN and infinity left in: ITK makes them 0.
+
+    Raises InputError where they cannot be read.
+    """
+    import nibabel
+
+    try:
+        with np.errstate(over="ignore"):
+            voxels = nibabel.load(path).get_fdata(caching="unchanged", dtype=np.float32)
+    except Exception as error:
+        raise InputError(f"{path}: cannot be read, its voxels are damaged ({first_line(error)})") from error
+    return voxels.reshape(voxels.shape[:3], order="F").T
+
+
+def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, like: Path | None = None) -> None:
+    """Write `voxels` (Z, Y, X) as NIfTI-1 with the RAS `affine` (4, 4), or with the placement of the NIfTI file `like`.
+
+    The same input gives the same bytes. Raises OSError where the disk refuses: ITK reports no full disk for NIfTI.
+    """
+    import nibabel
+
+    stored = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
+    placement = _placement_of(like, stored.shape[::-1])
+    image = nibabel.Nifti1Image(stored.transpose(2, 1, 0), affine if placement is None else None, placement)
+    image.header.set_data_dtype(stored.dtype)
+    if placement is None:
+        image.set_sform(affine, code=1)
+        image.set_qform(affine, code=1)
+        image.header.set_xyzt_units("mm")
+    with path.open("wb") as stream:
+        if path.name.endswith(".gz"):
+            with gzip.GzipFile("", "wb", _COMPRESSION, stream, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def first_line(error: BaseException) -> str:
+    """What `error` says, in one line; its type where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _placement_of(like: Path | None, size_xyz: tuple[int, ...]):
+    """A fresh header with nothing of `like` but where its voxels lie; None where it is no NIfTI file."""
+    import nibabel
+
+    if like is None or Path(like).name.endswith(".mha"):
+        return None
+    source = nibabel.load(like).header
+    if tuple(source["dim"][1:4]) != size_xyz:
+        raise ValueError(f"{like}: has {tuple(source['dim'][1:4])} voxels, the volume to be placed like it {size_xyz}")
+    header = nibabel.Nifti1Header()
+    header.set_data_shape(size_xyz)
+    header["pixdim"][:4] = source["pixdim"][:4]
+    placing = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
+    for name in (*placing, "srow_x", "srow_y", "srow_z", "xyzt_units"):
+        header[name] = source[name]
+    return header
+
+
+def _raw_header(path: Path) -> tuple[nibabel.Nifti1Header, int]:
+    """The header as it is stored, and how many bytes the file holds, unpacked.
+
+    Not by nibabel.load, which puts 1 for a spacing of 0 before one can look.
+    """
+    import nibabel
+
+    unpack = gzip.open if path.name.endswith(".gz") else open
+    try:
+        with unpack(path, "rb") as stream:
+            start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
+            stored_bytes = len(start) + _length(stream)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged or truncated gzip ({first_line(error)})") from error
+    if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c"):
+        raise InputError(f"{path}: a NIfTI-2 file; expected NIfTI-1, convert it")
+    try:
+        header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
+    except Exception as error:
+        raise InputError(f"{path}: not a NIfTI image ({first_line(error)})") from error
+    if header["magic"] != b"n+1" or not 1 <= header["dim"][0] <= 7:
+        raise InputError(f"{path}: not a NIfTI image (its header is not one)")
+    return header, stored_bytes
+
+
+def _length(stream: BinaryIO) -> int:
+    length = 0
+    while piece := stream.read(1 << 22):
+        length += len(piece)
+    return length
+
+
+def _check_dimensions(path: Path, dimensions: np.ndarray, steps: np.ndarray) -> None:
+    rank = int(dimensions[0])
+    if rank < 3 or np.any(dimensions[4 : rank + 1] > 1):
+        shape = tuple(int(n) for n in dimensions[1 : rank + 1])
+        raise InputError(f"{path}: expected a 3-D image, got {rank}-D of size {shape}")
+    if not np.all(np.abs(steps[1:4]) > 0) or not np.isfinite(steps[1:4]).all():
+        raise InputError(f"{path}: spacing must be positive, got {tuple(float(s) for s in steps[1:4])} mm")
+
+
+def _check_affine(path: Path, affine: np.ndarray) -> None:
+    columns = affine[:3, :3]
+    lengths = np.linalg.norm(columns, axis=0)
+    if not np.isfinite(affine).all() or lengths.min() <= 0:
+        raise InputError(f"{path}: the affine has a zero or non-finite axis")
+    cosines = (columns / lengths).T @ (columns / lengths)
+    if np.abs(cosines - np.eye(3)).max() > MAX_AXIS_ERROR:
+        raise InputError(f"{path}: the affine is sheared (axes are not at right angles); resample the image first")
