@@ -53,10 +53,10 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Run the command. Exit codes: 0 done, 1 failed (last stderr line: cause and file), 2 wrong usage."""
+def main(command: click.Command = cli) -> None:
+    """Run `command`. Exit codes: 0 done, 1 failed (last stderr line: cause and file), 2 wrong usage."""
     try:
-        cli(standalone_mode=False)
+        command(standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
