@@ -1,0 +1,137 @@
+"""Signal equations of the challenge's sequences, and the sequences with their published times.
+
+Repetition, echo and inversion times are the challenge's own. Flip angles, echo spacings and train lengths were not
+published and are typical values of clinical protocols; each field says so. Signals are relative to fully relaxed water.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.phantom.tissues import TISSUES, Tissue
+
+
+@dataclass(frozen=True)
+class Mprage:
+    """Magnetisation-prepared rapid gradient echo in its steady state (Brant-Zawadzki et al., Radiology 1992)."""
+
+    tr_ms: float
+    """From one inversion to the next."""
+    te_ms: float
+    ti_ms: float
+    """From the inversion to the echo at the centre of k-space, half way through the train."""
+    flip_deg: float = 15.0
+    echo_spacing_ms: float = 7.0
+    echoes: int = 128
+    contrast: str = "ceT1"
+    flow_residue: float = 1.0
+
+    def signal(self, tissue: Tissue) -> float:
+        """Signed transverse magnetisation at the central echo. It is negative before the null point.
+
+        The longitudinal magnetisation m just before an inversion repeats with period TR; every step between two
+        inversions (relaxation, pulse) is affine in m, which gives the steady state without iterating.
+        """
+        flip = np.deg2rad(self.flip_deg)
+        half = self.echoes // 2
+        before_train = self.ti_ms - half * self.echo_spacing_ms
+        after_train = self.tr_ms - before_train - self.echoes * self.echo_spacing_ms
+        echo_step = _relaxation(self.echo_spacing_ms, tissue.t1_ms) @ np.diag([np.cos(flip), 1.0])
+        to_centre = np.linalg.matrix_power(echo_step, half) @ _relaxation(before_train, tissue.t1_ms)
+        to_centre = to_centre @ np.diag([-1.0, 1.0])
+        to_end = _relaxation(after_train, tissue.t1_ms) @ np.linalg.matrix_power(echo_step, self.echoes - half)
+        slope, offset = (to_end @ to_centre)[0]
+        steady = offset / (1 - slope)
+        centre = to_centre[0] @ (steady, 1.0)
+        return float(tissue.proton_density * centre * np.sin(flip) * np.exp(-self.te_ms / tissue.t2_ms))
+
+
+@dataclass(frozen=True)
+class SpoiledGradientEcho:
+    """Spoiled gradient echo in its steady state (Ernst and Anderson 1966), T2 standing in for T2*."""
+
+    tr_ms: float
+    te_ms: float
+    flip_deg: float = 30.0
+    contrast: str = "ceT1"
+    flow_residue: float = 1.0
+
+    def signal(self, tissue: Tissue) -> float:
+        """PD sin(a) (1 - E1) / (1 - cos(a) E1) exp(-TE / T2)."""
+        flip = np.deg2rad(self.flip_deg)
+        e1 = np.exp(-self.tr_ms / tissue.t1_ms)
+        steady = np.sin(flip) * (1 - e1) / (1 - np.cos(flip) * e1)
+        return float(tissue.proton_density * steady * np.exp(-self.te_ms / tissue.t2_ms))
+
+
+@dataclass(frozen=True)
+class BalancedSteadyState:
+    """Balanced steady-state free precession on resonance (CISS, FIESTA; Scheffler and Lehnhardt, Eur Radiol 2003).
+
+    CISS combines two acquisitions so that every place is seen near resonance; hence no banding here.
+    """
+
+    tr_ms: float
+    te_ms: float
+    flip_deg: float = 70.0
+    contrast: str = "T2"
+    flow_residue: float = 0.2
+    """Share of its signal that flowing blood keeps. A choice: arteries in a cistern look dark, not black."""
+
+    def signal(self, tissue: Tissue) -> float:
+        """PD sin(a) (1 - E1) / (1 - (E1 - E2) cos(a) - E1 E2) exp(-TE / T2)."""
+        flip = np.deg2rad(self.flip_deg)
+        e1, e2 = np.exp(-self.tr_ms / tissue.t1_ms), np.exp(-self.tr_ms / tissue.t2_ms)
+        steady = np.sin(flip) * (1 - e1) / (1 - (e1 - e2) * np.cos(flip) - e1 * e2)
+        return float(tissue.proton_density * steady * np.exp(-self.te_ms / tissue.t2_ms))
+
+
+@dataclass(frozen=True)
+class TurboSpinEcho:
+    """Turbo spin echo with full refocusing: the train eats into the recovery time."""
+
+    tr_ms: float
+    te_ms: float
+    """Echo time at the centre of k-space."""
+    echo_train: int = 50
+    echo_spacing_ms: float = 6.4
+    """With linear ordering the centre is reached at TE: 160 ms / 25 echoes."""
+    contrast: str = "T2"
+    flow_residue: float = 0.05
+    """Share of its signal that flowing blood keeps. A choice: a flow void."""
+
+    def signal(self, tissue: Tissue) -> float:
+        """PD (1 - exp(-(TR - train) / T1)) exp(-TE / T2)."""
+        recovery = self.tr_ms - self.echo_train * self.echo_spacing_ms
+        steady = 1 - np.exp(-recovery / tissue.t1_ms)
+        return float(tissue.proton_density * steady * np.exp(-self.te_ms / tissue.t2_ms))
+
+
+Sequence = Mprage | SpoiledGradientEcho | BalancedSteadyState | TurboSpinEcho
+
+SEQUENCES: dict[str, Sequence] = {
+    "mprage": Mprage(tr_ms=1900, te_ms=2.97, ti_ms=1100),
+    "spgr": SpoiledGradientEcho(tr_ms=25, te_ms=1.82),
+    "ciss": BalancedSteadyState(tr_ms=9.4, te_ms=4.23),
+    "tse": TurboSpinEcho(tr_ms=2700, te_ms=160),
+}
+"""London ceT1 and T2 are `mprage` and `ciss`, Tilburg's `spgr` and `tse`."""
+
+
+def tissue_signal(sequence: Sequence, tissue: Tissue) -> float:
+    """Signal of `tissue` in `sequence`: with its gadolinium on ceT1, without on T2 (acquired before)."""
+    if sequence.contrast == "ceT1":
+        return sequence.signal(tissue.enhanced())
+    return sequence.signal(tissue) * (sequence.flow_residue if tissue.flowing else 1.0)
+
+
+def tissue_signals(sequence: Sequence, tissues: dict[str, Tissue] | None = None) -> dict[str, float]:
+    """Signal of every tissue by name, `TISSUES` unless others are given."""
+    return {name: tissue_signal(sequence, tissue) for name, tissue in (tissues or TISSUES).items()}
+
+
+def _relaxation(time_ms: float, t1_ms: float) -> np.ndarray:
+    e1 = np.exp(-time_ms / t1_ms)
+    return np.array([[e1, 1 - e1], [0.0, 1.0]])
