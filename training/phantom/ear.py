@@ -37,7 +37,7 @@ class Ear:
     nerve_offsets: np.ndarray
     """Positions (4, 2) of the nerves across the canal (posterior, up)."""
     petrous_angle_deg: float
-    """Angle of the posterior face of the petrous bone to the left-right axis."""
+    """Mean angle of the posterior face of the petrous bone to the left-right axis."""
 
     @property
     def face_normal(self) -> np.ndarray:
@@ -84,7 +84,7 @@ def sample_ear(rng: np.random.Generator, sign: int, canal_half_mm: float) -> Ear
         vestibule=vestibule,
         canal_rings=_sample_rings(rng, vestibule),
         nerve_offsets=np.array([[-0.9, 0.9], [-0.9, -0.9], [0.9, 0.8], [0.9, -0.8]]) + rng.normal(0, 0.12, (4, 2)),
-        petrous_angle_deg=float(rng.uniform(38.0, 48.0)),
+        petrous_angle_deg=float(rng.uniform(30.0, 40.0)),
     )
 
 
@@ -127,18 +127,16 @@ def canal_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray, radius
     return np.minimum(tube, flare)
 
 
-def nerve_distance(ear: Ear, root: np.ndarray, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Signed distance in mm to the facial, cochlear and two vestibular nerves, from `root` at the brainstem on."""
-    frame = ear.frame()
-    distance = np.full(np.shape(u), 1e3, dtype=np.float32)
+def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Rods (start, end, radius in mm) of the facial, cochlear and two vestibular nerves, brainstem to fundus."""
+    frame, segments = ear.frame(), []
     for index, (back, up) in enumerate(ear.nerve_offsets):
+        start = root + np.array([0.0, -1.2 if index == 0 else 1.0, 0.4 * np.sign(up)])
         door = frame.point(np.array([0.0, 0.55 * back, 0.55 * up]))
         end = frame.point(np.array([ear.canal_length - 1.0, back, up]))
-        start = root + np.array([0.0, -1.2 if index == 0 else 1.0, 0.4 * np.sign(up)])
-        radius = 0.5 if index != 1 else 0.55
-        for a, b in ((start, door), (door, end)):
-            distance = np.minimum(distance, capsule(u, y, z, a, b, radius))
-    return distance
+        radius = 0.55 if index == 1 else 0.5
+        segments += [(start, door, radius), (door, end, radius)]
+    return segments
 
 
 def _spiral(share: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from training.phantom.anatomy import Patient
-from training.phantom.ear import Ear, canal_distance, cochlea_distance, labyrinth_distance, nerve_distance
+from training.phantom.ear import Ear, canal_distance, cochlea_distance, labyrinth_distance, nerve_segments
 from training.phantom.head import paint_head, petrous_distance
 from training.phantom.scanner import acquire, lattice_in_head
-from training.phantom.shapes import Lattice, Window, capsule, ellipsoid
+from training.phantom.shapes import Lattice, Window, capsule, coverage, ellipsoid
 from training.phantom.signals import Sequence, tissue_signal, tissue_signals
 from training.phantom.tissues import TISSUES
 from training.phantom.tumour import CanalFrame, Tumour
@@ -19,11 +19,11 @@ from vestibule.volume import Geometry, Volume
 
 SLAB_POINTS = 150_000
 """Points that are evaluated at once: few enough for a processor cache, which also bounds the memory."""
-FINE_MM = 0.45
-"""Sub-voxels of the inner ear are at most this wide."""
+FINE_MM = 0.6
+"""Sub-voxels of the inner ear are at most this wide, and at most half a voxel."""
 COARSE_MM = 1.6
 """Sub-voxels of the head are at most this wide."""
-NERVE_ROOT = np.array([13.5, 5.5, -2.0])
+NERVE_ROOT = np.array([14.0, 6.0, -2.0])
 """Where the facial and vestibulocochlear nerves leave the brainstem, in a side's frame, mm."""
 
 
@@ -96,7 +96,7 @@ def _ear_windows(ear: Ear, tumour: Tumour | None, lattice: Lattice):
 
 
 def _fine_factors(lattice: Lattice) -> tuple[int, int, int]:
-    return tuple(int(n) for n in np.ceil(lattice.spacing_zyx / FINE_MM - 1e-6))
+    return tuple(max(2, int(n)) for n in np.ceil(lattice.spacing_zyx / FINE_MM - 1e-6))
 
 
 def _draw_ear(
@@ -128,7 +128,8 @@ class FineCanvas:
         self.ear, self.signals = ear, signals
         self.lattice = Lattice(lattice.size_zyx, lattice.first * mirror, lattice.steps * mirror)
         self.u, self.y, self.z = self.lattice.points()
-        self.covered = np.zeros(lattice.size_zyx, dtype=bool)
+        self.width = float(np.mean(lattice.spacing_zyx))
+        self.covered = np.zeros(lattice.size_zyx, dtype=np.float32)
         self.signal = np.zeros(lattice.size_zyx, dtype=np.float32)
         self.masks: dict[str, np.ndarray] = {}
 
@@ -137,10 +138,13 @@ class FineCanvas:
         window = self.lattice.near(centre, radius_mm)
         return None if window is None else (window, self.u[window], self.y[window], self.z[window])
 
-    def lay(self, window: Window, inside: np.ndarray, value: float | np.ndarray) -> None:
-        """Put a tissue's signal where `inside`."""
-        self.covered[window] |= inside
-        np.copyto(self.signal[window], value, where=inside)
+    def lay(self, window: Window, distance: np.ndarray, value: float | np.ndarray) -> np.ndarray:
+        """Put a tissue's signal inside a surface, over what is there, and return its share of each sub-voxel."""
+        share = coverage(distance, self.width)
+        self.covered[window] += share * (1 - self.covered[window])
+        view = self.signal[window]
+        view += share * (np.float32(value) - view)
+        return share
 
     def paint_bone_and_fluid(self, tumour: Tumour | None) -> None:
         """Otic capsule, canal with its fluid and nerves, vestibule and semicircular canals."""
@@ -150,24 +154,28 @@ class FineCanvas:
         if found is None:
             return
         window, u, y, z = found
-        shell = ellipsoid(u, y, z, 0.5 * (ear.fundus + ear.vestibule) + (0.5, -1.0, 0.5), (10.5, 11.5, 9.5))
+        shell = ellipsoid(u, y, z, 0.5 * (ear.fundus + ear.vestibule) + np.array([0.5, -1.0, 0.5]), (10.5, 11.5, 9.5))
         canal_radius = max(ear.canal_radius, tumour.canal_radius if tumour else 0.0)
         canal = canal_distance(ear, u, y, z, canal_radius)
         bone = np.minimum(shell, canal - 1.5)
-        self.lay(window, np.maximum(bone, petrous_distance(ear, u, y, z) + 0.5) < 0, self.signals["bone"])
-        self.lay(window, canal < 0, self.signals["csf"])
-        self.lay(window, labyrinth_distance(ear, u, y, z) < 0, self.signals["labyrinth"])
-        reach = self.near(0.5 * (ear.fundus + NERVE_ROOT), 14.0)
-        if reach is not None:
-            window, u, y, z = reach
-            self.lay(window, nerve_distance(ear, NERVE_ROOT, u, y, z) < 0, self.signals["nerve"])
-            self._paint_artery(window, u, y, z)
+        self.lay(window, np.maximum(bone, petrous_distance(ear, u, y, z) + 0.5), self.signals["bone"])
+        self.lay(window, canal, self.signals["csf"])
+        close = self.near(ear.vestibule + np.array([1.0, 1.5, 1.0]), 8.5)
+        if close is not None:
+            window, u, y, z = close
+            self.lay(window, labyrinth_distance(ear, u, y, z), self.signals["labyrinth"])
+        for start, end, radius in nerve_segments(ear, NERVE_ROOT):
+            self._lay_rod(start, end, radius, "nerve")
+        # The anterior inferior cerebellar artery loops to the porus and back to the cerebellum.
+        loop = ear.porus + np.array([-2.5, 0.5, -2.6])
+        self._lay_rod(np.array([3.0, -7.5, -9.0]), loop, 0.55, "blood")
+        self._lay_rod(loop, NERVE_ROOT + np.array([2.5, 6.0, -5.0]), 0.5, "blood")
 
-    def _paint_artery(self, window: Window, u, y, z) -> None:
-        loop = self.ear.porus + np.array([-2.5, 0.5, -2.6])
-        artery = capsule(u, y, z, (6.0, -12.0, -9.0), loop, 0.55)
-        artery = np.minimum(artery, capsule(u, y, z, loop, NERVE_ROOT + np.array([2.5, 6.0, -5.0]), 0.5))
-        self.lay(window, artery < 0, self.signals["blood"])
+    def _lay_rod(self, start: np.ndarray, end: np.ndarray, radius: float, tissue: str) -> None:
+        found = self.near(0.5 * (start + end), 0.5 * float(np.linalg.norm(end - start)) + radius)
+        if found is not None:
+            window, u, y, z = found
+            self.lay(window, capsule(u, y, z, start, end, radius), self.signals[tissue])
 
     def paint_cochlea(self) -> None:
         """The spiral's fluid; its label holds the walls between the turns too."""
@@ -176,10 +184,8 @@ class FineCanvas:
             return
         window, u, y, z = found
         lumen, whole = cochlea_distance(self.ear, u, y, z)
-        self.lay(window, whole < 0, self.signals["bone"])
-        self.lay(window, lumen < 0, self.signals["labyrinth"])
-        self.masks["cochlea"] = np.zeros(self.covered.shape, dtype=bool)
-        self.masks["cochlea"][window] = whole < 0
+        self.mark("cochlea", window, self.lay(window, whole, self.signals["bone"]))
+        self.lay(window, lumen, self.signals["labyrinth"])
 
     def paint_tumour(self, tumour: Tumour, sequence: Sequence) -> None:
         """The tumour with its texture and cysts, and its masks inside and outside the canal."""
@@ -187,20 +193,26 @@ class FineCanvas:
         if found is None:
             return
         window, u, y, z = found
-        inside, values, outside_bone = tumour_on(tumour, self.ear.frame(), sequence, u, y, z)
-        self.lay(window, inside, values)
-        for name, mask in (("extrameatal", inside & outside_bone), ("intrameatal", inside & ~outside_bone)):
-            self.masks[name] = np.zeros(self.covered.shape, dtype=bool)
-            self.masks[name][window] = mask
+        distance, values, outside_bone = tumour_on(tumour, self.ear.frame(), sequence, u, y, z)
+        share = self.lay(window, distance, values)
+        self.mark("extrameatal", window, share * outside_bone)
+        self.mark("intrameatal", window, share * ~outside_bone)
+
+    def mark(self, structure: str, window: Window, share: np.ndarray) -> None:
+        """Note the share of each sub-voxel that is labelled as `structure`."""
+        self.masks[structure] = np.zeros(self.covered.shape, dtype=np.float32)
+        self.masks[structure][window] = share
 
 
 def tumour_on(tumour: Tumour, frame: CanalFrame, sequence: Sequence, x, y, z):
-    """A tumour at points given in its frame's space: where it is, its signal there, and where it is out of the bone.
+    """A tumour at points given in its frame's space: signed distance in mm, its signal, and what is out of the bone.
 
-    Works in a drawn head and in a real one alike: each returned array has the points' shape.
+    Works in a drawn head and in a real one alike: each returned array has the points' shape, and the signal is given
+    within 1 mm of the tumour, 0 elsewhere.
     """
     a, b, c = frame.local(x, y, z)
-    inside = tumour.distance(a, b, c, frame.face_normal) < 0
+    distance = tumour.distance(a, b, c, frame.face_normal)
+    inside = distance < 1.0
     values = np.zeros(inside.shape, dtype=np.float32)
     at = (a[inside], b[inside], c[inside])
     dense = replace(TISSUES["schwannoma"], gadolinium_mmol_l=tumour.gadolinium_mmol_l)
@@ -211,7 +223,7 @@ def tumour_on(tumour: Tumour, frame: CanalFrame, sequence: Sequence, x, y, z):
         value = np.where(tumour.cyst_distance(*at) < 0, tissue_signal(sequence, TISSUES["cyst"]), value)
     values[inside] = value
     normal = frame.face_normal
-    return inside, values, a * normal[0] + b * normal[1] + c * normal[2] > 0
+    return distance, values, a * normal[0] + b * normal[1] + c * normal[2] > 0
 
 
 def _mean_of_parts(fine: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:

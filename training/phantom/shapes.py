@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 Window = tuple[slice, slice, slice]
+EVERYWHERE: Window = (slice(None), slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,13 @@ class Waves:
             start[None, None, :]
             + np.arange(nz)[:, None, None] * along[None, None, :, 0]
             + np.arange(ny)[None, :, None] * along[None, None, :, 1]
-        ).reshape(nz * ny, -1)
-        line = np.arange(nx)[None, :] * along[:, 2:3]
-        left = np.concatenate([np.cos(plane), -np.sin(plane)], axis=1).astype(np.float32)
-        right = np.concatenate([np.cos(line), np.sin(line)], axis=0).astype(np.float32)
+        )
+        plane = plane.reshape(nz * ny, -1).astype(np.float32)
+        line = (np.arange(nx)[None, :] * along[:, 2:3]).astype(np.float32)
         scale = np.float32(np.sqrt(2 / len(self.phases)))
-        return (left @ right).reshape(nz, ny, nx) * scale
+        left = np.concatenate([np.cos(plane), -np.sin(plane)], axis=1)
+        right = np.concatenate([np.cos(line), np.sin(line)], axis=0) * scale
+        return (left @ right).reshape(nz, ny, nx)
 
     def at(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """The field at any points, in their shape."""

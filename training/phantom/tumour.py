@@ -31,7 +31,7 @@ class CanalFrame:
     """Point (3,) in the middle of the opening."""
     axes: np.ndarray
     """Rows: unit vectors a (lateral, along the canal), b (posterior), c (up)."""
-    face_normal: np.ndarray = field(default_factory=lambda: np.array([-0.79, 0.61, 0.0]))
+    face_normal: np.ndarray = field(default_factory=lambda: np.array([-0.67, 0.74, 0.0]))
     """Unit normal of the petrous bone's posterior face in (a, b, c), pointing into the posterior fossa."""
 
     def local(self, x, y, z) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,7 +133,7 @@ def sample_tumour(
     A tumour that the canal can hold lies in it; a larger one fills part of the canal, widens it by up to a third, and
     grows as a ball in the angle until its volume is met.
     """
-    normal = np.array([-0.79, 0.61, 0.0]) if face_normal is None else np.asarray(face_normal)
+    normal = np.array([-0.67, 0.74, 0.0]) if face_normal is None else np.asarray(face_normal)
     tumour_class = _sample_class(rng, volume_mm3)
     widening = 1 + min(0.35, 0.35 * volume_mm3 / 4000.0) * rng.uniform(0.5, 1.0)
     depth = canal_length_mm * (1 - rng.uniform(0.02, 1.0) ** 2 * 0.7)
