@@ -62,7 +62,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "scores": {},
         "provenance": {"external_data": False, "pretrained": False},
     }
-    tensors = {"segmenter": segmenter.state_dict(), "translator": build_generator(config).state_dict()}
+    tensors = {"segmenter": dict(segmenter.named_parameters()), "translator": build_generator(config).state_dict()}
     path = tmp_path_factory.mktemp("bundle") / "tiny"
     write_bundle(path, manifest, tensors, {"plans": plans, "dataset": dataset}, {"README.md": "Random weights.\n"})
     return path

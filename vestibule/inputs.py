@@ -113,9 +113,9 @@ def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> C
 
 def _files_at(path: Path) -> list[Path]:
     """The file `path`, or the files right in the folder `path` by name, hidden ones left out."""
-    if path.is_file():
-        return [path]
     try:
+        if path.is_file():
+            return [path]
         return sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder") from None

@@ -68,7 +68,8 @@ def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) 
     except InputError as error:
         raise InputError(f"{case.image_path}: {error}") from error
     except Exception as error:  # One image that a library chokes on must not end the batch.
-        raise InputError(f"{case.image_path}: segmentation failed ({type(error).__name__}: {error})") from error
+        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise InputError(f"{case.image_path}: segmentation failed ({cause})") from error
     _check_mask(case, mask, volume, edition)
     write_volume(case.mask_path, mask, like=case.image_path)
 

@@ -1,0 +1,151 @@
+"""The loop over cases: whole masks or none, one line for each failure, no case costs another its mask."""
+
+import numpy as np
+import pytest
+
+from vestibule.editions import EDITIONS
+from vestibule.errors import InputError
+from vestibule.inputs import Case, find_cases
+from vestibule.predict import edition_for, failure_message, predict_case, predict_cases, predict_with_progress
+from vestibule.volume import Geometry, Volume, read_labels, read_volume, write_volume
+from vestibule.weights import Bundle
+
+EDITION = EDITIONS[2022]
+OBLIQUE = (0.0, -0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.8, 0.6)
+
+
+def brightest_half(volume):
+    """Stands for a model: marks what is brighter than the median as VS."""
+    return volume.with_voxels((volume.voxels > np.median(volume.voxels)).astype(np.uint8))
+
+
+def scan(seed=0):
+    voxels = np.random.default_rng(seed).integers(0, 500, (4, 5, 6)).astype(np.int16)
+    return Volume(voxels, Geometry((4, 5, 6), (3.0, 0.5, 0.4), (1.0, -20.5, 7.0), OBLIQUE))
+
+
+def case_in(folder, name="a", suffix=".nii.gz", mask_suffix=".nii.gz"):
+    image_path = folder / "in" / f"{name}_hrT2{suffix}"
+    write_volume(image_path, scan())
+    return Case(name, image_path, folder / "out" / f"{name}{mask_suffix}")
+
+
+def test_mask_is_written_on_the_grid_of_its_image(tmp_path):
+    case = case_in(tmp_path)
+    predict_case(brightest_half, case, EDITION)
+    image, mask = read_volume(case.image_path), read_labels(case.mask_path)
+    assert mask.geometry == image.geometry
+    assert np.array_equal(mask.voxels, brightest_half(image).voxels)
+
+
+def test_failing_case_costs_no_other_its_mask(tmp_path):
+    cases = [case_in(tmp_path, name) for name in "abc"]
+    cases[1].image_path.write_bytes(cases[1].image_path.read_bytes()[:-30])
+    seen = []
+    outcome = predict_cases(brightest_half, cases, EDITION, lambda case, failure: seen.append((case.name, failure)))
+    assert [case.name for case in outcome.written] == ["a", "c"]
+    assert [case.name for case, _ in outcome.failures] == ["b"]
+    assert "b_hrT2.nii.gz: damaged or truncated gzip" in outcome.failures[0][1]
+    assert [name for name, _ in seen] == ["a", "b", "c"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii.gz", "c.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (InputError("holds no head"), "a_hrT2.nii.gz: holds no head"),
+        (RuntimeError("kernel\nsize"), "a_hrT2.nii.gz: segmentation failed (RuntimeError: kernel size)"),
+        (MemoryError(), "a_hrT2.nii.gz: segmentation failed (MemoryError)"),
+    ],
+)
+def test_whatever_the_model_raises_is_one_line_with_the_file(tmp_path, error, message):
+    def run(volume):
+        raise error
+
+    outcome = predict_cases(run, [case_in(tmp_path)], EDITION)
+    assert outcome.failures[0][1] == f"{tmp_path / 'in'}/{message}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_interruption_is_no_failure_of_a_case(tmp_path):
+    def run(volume):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_cases(run, [case_in(tmp_path)], EDITION)
+
+
+def test_failed_case_leaves_its_older_mask(tmp_path):
+    case = case_in(tmp_path)
+    predict_case(brightest_half, case, EDITION)
+    before = case.mask_path.read_bytes()
+    write_volume(case.image_path, scan().with_voxels(np.zeros((4, 5, 6), np.int16)))
+    outcome = predict_cases(brightest_half, [case], EDITION)
+    assert "every voxel is 0" in outcome.failures[0][1]
+    assert case.mask_path.read_bytes() == before
+
+
+def test_mask_never_replaces_a_file_beside_its_image(tmp_path):
+    case = case_in(tmp_path)
+    label = tmp_path / "in" / "a_Label.nii.gz"
+    label.write_text("by an expert")
+    (tmp_path / "alias").symlink_to(tmp_path / "in")
+    for mask_path in (label, tmp_path / "alias" / label.name):
+        outcome = predict_cases(brightest_half, [Case("a", case.image_path, mask_path)], EDITION)
+        assert "its mask would replace a_Label.nii.gz beside it" in outcome.failures[0][1]
+    assert label.read_text() == "by an expert"
+
+
+def test_mask_may_be_written_beside_its_image_where_there_is_none(tmp_path):
+    case = case_in(tmp_path)
+    selection = find_cases(tmp_path / "in", tmp_path / "in", EDITION)
+    outcome = predict_cases(brightest_half, selection.cases, EDITION)
+    assert [written.mask_path.name for written in outcome.written] == ["a_Label.nii.gz"]
+    assert case.image_path.exists()
+
+
+def other_grid(volume):
+    moved = Geometry(volume.geometry.size_zyx, volume.geometry.spacing_zyx, (0, 0, 0), volume.geometry.direction)
+    return Volume(np.zeros(moved.size_zyx, np.uint8), moved)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (other_grid, "no uint8 mask on the image's grid"),
+        (lambda volume: volume, "no uint8 mask on the image's grid"),
+        (lambda volume: volume.with_voxels(np.full((4, 5, 6), 3, np.uint8)), r"holds labels \[3\], edition 2022 knows"),
+    ],
+    ids=["moved", "float", "foreign-label"],
+)
+def test_mask_that_breaks_the_contract_is_not_written(tmp_path, run, message):
+    case = case_in(tmp_path)
+    with pytest.raises(InputError, match=message):
+        predict_case(run, case, EDITION)
+    assert not case.mask_path.exists()
+
+
+def test_last_line_names_the_failure_and_counts():
+    assert failure_message(["a: broken"], 1) == "a: broken"
+    assert failure_message(["a: broken"], 3) == "1 of 3 images have no mask: a: broken"
+    assert failure_message(["a: broken", "b: gone"], 3) == "2 of 3 images have no mask; the first: a: broken"
+
+
+def test_edition_is_the_bundles_own_unless_named(tmp_path):
+    bundle = Bundle(tmp_path, {"edition": 2022})
+    assert edition_for(bundle, None).year == 2022
+    assert edition_for(bundle, 2021).year == 2021
+    with pytest.raises(InputError, match=r"labels of edition 2022 .* mean something else in edition 2023"):
+        edition_for(bundle, 2023)
+
+
+def test_progress_is_silent_without_a_terminal_but_failures_are_told_in_one_line(tmp_path, capfd):
+    good, bad = case_in(tmp_path, "a"), case_in(tmp_path, "[b]" + "x" * 150)
+    bad.image_path.write_text("no image")
+    outcome = predict_with_progress(brightest_half, [good, bad], EDITION)
+    assert len(outcome.written) == 1
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    lines = [line for line in captured.err.splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"no mask: {bad.image_path}: ")
