@@ -1,0 +1,82 @@
+"""`vestibule train`: the stages of the method, chained or one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vestibule.errors import InputError
+
+STAGE_HELP = {
+    "phantom": "Make the run's phantom population.",
+    "prepare": "Bring all training images to the working grid.",
+    "cyclegan": "Learn phi0: unpaired translation between T1 and T2.",
+    "singan": "Learn the one-shot model of a single T2 slice.",
+    "transfer": "Copy and harmonise tumours: domain B'.",
+    "pix2pix": "Learn phi_B'A: T2 with reinforced tumours to T1.",
+    "segmenter": "Train nnU-Net on T1.",
+    "export": "Pack the bundle that predicts.",
+}
+
+
+@click.group()
+def train() -> None:
+    """Train the stages of the method. A stage that is done and unchanged is skipped; a killed one resumes."""
+
+
+def _options(command):
+    command = click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder that holds the challenge's training folders; not for configurations that make phantoms.",
+    )(command)
+    command = click.option(
+        "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
+    )(command)
+    return click.option(
+        "--config",
+        "config_path",
+        required=True,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="YAML configuration.",
+    )(command)
+
+
+@train.command()
+@_options
+def run(config_path: Path, run_dir: Path, data: Path | None) -> None:
+    """Run every stage of the configuration, in order."""
+    _run(config_path, run_dir, data, None)
+
+
+def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) -> None:
+    from training.config import read_config
+    from training.stages import run_stage, stages_of, write_json
+
+    config = read_config(config_path)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if data:
+        if config.phantom:
+            raise InputError(f"{config_path}: makes its own phantoms; --data is for configurations without 'phantom'")
+        if not data.is_dir():
+            raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
+        write_json(run_dir / "data.json", {"data": str(data.resolve())})
+    names = stages_of(config)
+    if only and only not in names:
+        raise InputError(f"{config_path}: asks for no stage {only!r}; it has {', '.join(names)}")
+    for name in [only] if only else names:
+        run_stage(name, config, run_dir, click.echo)
+
+
+def _stage_command(name: str, text: str) -> click.Command:
+    @_options
+    def command(config_path: Path, run_dir: Path, data: Path | None) -> None:
+        _run(config_path, run_dir, data, name)
+
+    command.__doc__ = text
+    return click.command(name, help=text)(command)
+
+
+for _name, _text in STAGE_HELP.items():
+    train.add_command(_stage_command(_name, _text))

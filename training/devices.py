@@ -1,0 +1,23 @@
+"""Where and in which arithmetic the GAN stages run."""
+
+from __future__ import annotations
+
+import torch
+from lightning_fabric import Fabric
+
+from vestibule.pipeline import pick_device
+
+
+def make_fabric(precision: str) -> Fabric:
+    """A Fabric for one device, a GPU where there is one, in `precision` (`auto`: bf16 where the device has it)."""
+    device = pick_device()
+    if precision == "auto":
+        precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
+    return Fabric(accelerator=device.type, devices=1, precision=precision)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for bfloat16; emulated, it is far slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

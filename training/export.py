@@ -1,0 +1,136 @@
+"""The bundle: what inference needs of a finished run, with its provenance and a model card."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from training.config import RunConfig
+from training.stages import code_version, read_json, stage_dir, stages_of
+from vestibule.networks import GeneratorConfig, generator_to_dict
+from vestibule.weights import write_bundle
+
+NOTICES = {
+    "phantom": "phantom weights: trained on synthetic images, for phantoms only, not for patients",
+    "challenge": "research weights: not a medical device, not for diagnosis or treatment",
+}
+
+
+def export(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Pack both arms into `export/bundle`: safetensors, plans, manifest and model card."""
+    folder = stage_dir(run_dir, "export") / "bundle"
+    segmenter_dir = stage_dir(run_dir, "segmenter")
+    folds = [f"fold_{fold}" for fold in (config.segmenter.folds or ("all",))]
+    tensors = {f"segmenter_{fold}": load_file(segmenter_dir / f"{fold}.safetensors") for fold in folds}
+    documents = {
+        "segmenter_plans": read_json(segmenter_dir / "plans.json"),
+        "segmenter_dataset": read_json(segmenter_dir / "dataset.json"),
+    }
+    segmenter = {
+        "plans": "segmenter_plans",
+        "dataset": "segmenter_dataset",
+        "configuration": config.segmenter.configuration,
+        "tensors": list(tensors),
+        "mirror_axes": [0, 1, 2] if config.segmenter.mirror_at_test else [],
+        "tile_step": config.segmenter.tile_step,
+    }
+    networks = {}
+    for arm in config.arms:
+        path, generator = _translator_of(arm, config, run_dir)
+        tensors[f"translator_{arm}"] = load_file(path)
+        translator = {"generator": generator_to_dict(generator), "tensors": f"translator_{arm}"}
+        networks[arm] = {"translator": translator, "segmenter": segmenter}
+    manifest = _manifest(config, run_dir, networks)
+    write_bundle(folder, manifest, tensors, documents, {"MODEL_CARD.md": model_card(manifest)})
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _translator_of(arm: str, config: RunConfig, run_dir: Path) -> tuple[Path, GeneratorConfig]:
+    if arm == "baseline":
+        return stage_dir(run_dir, "cyclegan") / "target_to_source.safetensors", config.cyclegan.generator
+    return stage_dir(run_dir, "pix2pix") / "generator.safetensors", config.pix2pix.generator
+
+
+def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
+    stages = {}
+    for name in stages_of(config):
+        done = read_json(stage_dir(run_dir, name) / "stage.json")
+        if done:
+            stages[name] = {key: done[key] for key in ("fingerprint", "seconds", "code_version")}
+    cascade = read_json(stage_dir(run_dir, "singan") / "cascade.json") if "oneshot" in config.arms else {}
+    return {
+        "name": config.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": code_version(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "seed": config.seed,
+        "edition": config.edition,
+        "intended_use": config.intended_use,
+        "notice": NOTICES[config.intended_use],
+        "arms": list(config.arms),
+        "default_arm": "oneshot" if "oneshot" in config.arms else config.arms[0],
+        "preprocessing": asdict(config.prepare),
+        "networks": networks,
+        "scores": {},
+        "provenance": {
+            "external_data": False,
+            "pretrained": False,
+            "training_data": "phantoms made by this toolkit" if config.phantom else f"crossMoDA {config.edition}",
+            "reference_slice": {key: cascade[key] for key in ("case", "slice", "chosen") if key in cascade},
+            "config": asdict(config),
+            "stages": stages,
+        },
+    }
+
+
+def model_card(manifest: dict) -> str:
+    """A Markdown page on what the weights are, what they were trained on, how they score and what they are not for."""
+    provenance = manifest["provenance"]
+    phantom = manifest["intended_use"] == "phantom"
+    lines = [
+        f"# Model card: {manifest['name']}",
+        "",
+        f"**{manifest['notice']}.**",
+        "",
+        "- Task: segment vestibular schwannoma and cochlea on T2 MRI; labels of crossMoDA "
+        f"{manifest['edition']}. Arms: {', '.join(manifest['arms'])}; default: {manifest['default_arm']}.",
+        "- Method: one-shot tumour synthesis for cross-modal segmentation (Sallé et al., ORASIS 2021): T2 is "
+        "translated to T1, and nnU-Net segments the T1. The arm `baseline` translates by the CycleGAN alone.",
+        f"- Trained on: {provenance['training_data']}. No external data, no pre-trained weights.",
+        f"- Made by `{manifest['command']}`, seed {manifest['seed']}, code {manifest['code_version']}, "
+        f"{manifest['created']}.",
+        "",
+        "## Scores",
+        "",
+        *_score_lines(manifest["scores"]),
+        "",
+        "## Limits",
+        "",
+        "Not a medical device. Not for diagnosis, treatment planning or any decision about a patient.",
+    ]
+    if phantom:
+        lines += [
+            "The networks have seen nothing but synthetic heads at a coarse working resolution. On images of people "
+            "their masks mean nothing."
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _score_lines(scores: dict) -> list[str]:
+    if not scores.get("arms"):
+        return ["Not scored yet."]
+    rows = [f"On {scores['cases']} unseen cases, mean ± sd (median).", ""]
+    rows += ["| arm | structure | Dice | ASSD (mm) | Dice > 0.8 |", "|---|---|---|---|---|"]
+    for arm, structures in scores["arms"].items():
+        for structure, values in structures.items():
+            dice, assd = values["dice"], values["assd_mm"]
+            rows.append(
+                f"| {arm} | {structure} | {dice['mean']:.3f} ± {dice['std']:.3f} ({dice['median']:.3f}) "
+                f"| {assd['mean']:.2f} ± {assd['std']:.2f} ({assd['median']:.2f}) | {dice['over_0_8']} |"
+            )
+    return rows

@@ -1,0 +1,119 @@
+"""pix2pix: phi_B'A, from T2 with reinforced tumours to T1, on the pairs (J~, I). Isola et al. 2017."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from safetensors.torch import save_file
+from torch.nn.functional import l1_loss
+
+from training.checkpoint import TrainingState, freeze
+from training.config import Pix2PixConfig, RunConfig
+from training.devices import make_fabric
+from training.discriminators import PatchGAN, initialise, least_squares, linear_decay
+from training.logs import LossLog
+from training.pictures import save_sheet
+from training.progress import track
+from training.slices import SliceSampler, load_slices, read_cases
+from training.stages import stage_dir
+from vestibule.networks import build_generator
+
+LOSSES = ("adversarial", "pixel", "discriminator")
+
+
+class Pix2Pix:
+    """Generator and conditional discriminator with their optimisers, and the two update rules."""
+
+    def __init__(self, config: Pix2PixConfig, fabric: Fabric) -> None:
+        self.config = config
+        self.fabric = fabric
+        generator = initialise(build_generator(config.generator))
+        critic = initialise(PatchGAN(2, config.discriminator_width, config.discriminator_layers))
+        self.generator, self.critic = fabric.setup_module(generator), fabric.setup_module(critic)
+        self.generator_optimiser, self.critic_optimiser = (
+            fabric.setup_optimizers(torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999)))
+            for network in (generator, critic)
+        )
+        factor = linear_decay(config.iterations, config.decay_from)
+        self.schedulers = [
+            torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+            for optimiser in (self.generator_optimiser, self.critic_optimiser)
+        ]
+
+    def step(self, condition: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One update of each network on pairs (T2, T1) of (B, 1, Y, X). Returns the losses, detached."""
+        fake = self.generator(condition)
+        freeze(self.critic, False)
+        self.critic_optimiser.zero_grad()
+        seen_real = self.critic(torch.cat([condition, real], dim=1))
+        seen_fake = self.critic(torch.cat([condition, fake.detach()], dim=1))
+        critic_loss = 0.5 * (least_squares(seen_real, real=True) + least_squares(seen_fake, real=False))
+        self.fabric.backward(critic_loss)
+        self.critic_optimiser.step()
+
+        freeze(self.critic, True)
+        adversarial = least_squares(self.critic(torch.cat([condition, fake], dim=1)), real=True)
+        pixel = self.config.pixel_weight * l1_loss(fake, real)
+        self.generator_optimiser.zero_grad()
+        self.fabric.backward(adversarial + pixel)
+        self.generator_optimiser.step()
+        for scheduler in self.schedulers:
+            scheduler.step()
+        losses = {"adversarial": adversarial, "pixel": pixel, "discriminator": critic_loss}
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def parts(self) -> dict[str, object]:
+        """All that a resumable state must hold."""
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_optimiser": self.generator_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+            "generator_scheduler": self.schedulers[0],
+            "critic_scheduler": self.schedulers[1],
+        }
+
+
+def train(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Train on (B', A); leaves the generator as safetensors, curves and sample sheets in `pix2pix/`."""
+    folder, settings = stage_dir(run_dir, "pix2pix"), config.pix2pix
+    torch.manual_seed(config.seed)
+    fabric = make_fabric(config.precision)
+    model = Pix2Pix(settings, fabric)
+    state = TrainingState(folder / "state.pt", model.parts(), np.random.default_rng([config.seed, 3]))
+    state.resume()
+    sources = {case.name: case for case in read_cases(run_dir, "source")}
+    sampler = SliceSampler(read_cases(run_dir, "source", "transfer"), settings.sampling, settings.tumour_share)
+    log = LossLog(folder, LOSSES, state.iteration)
+    sums: dict[str, torch.Tensor] = {}
+    interval = max(1, min(50, settings.iterations // 20))
+    remaining = range(state.iteration + 1, settings.iterations + 1)
+    for iteration in track(remaining, "pix2pix", settings.iterations, state.iteration):
+        picks = sampler.draw(state.generator)
+        condition = load_slices(picks).to(fabric.device)
+        real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks]).to(fabric.device)
+        losses = model.step(condition, real)
+        sums = {name: sums.get(name, 0) + loss for name, loss in losses.items()}
+        state.iteration = iteration
+        if iteration % interval == 0:
+            log.write(iteration, {name: float(value) / interval for name, value in sums.items()})
+            sums = {}
+        if iteration % settings.sample_every == 0 or iteration == settings.iterations:
+            save_samples(model, condition, real, folder / "samples" / f"{iteration:07d}.png")
+        if iteration % settings.checkpoint_every == 0 or iteration == settings.iterations:
+            state.save()
+    log.close()
+    path = folder / "generator.safetensors"
+    save_file({key: value.contiguous().cpu() for key, value in model.generator.state_dict().items()}, path)
+    return [path]
+
+
+@torch.no_grad()
+def save_samples(model: Pix2Pix, condition: torch.Tensor, real: torch.Tensor, path: Path) -> None:
+    """A sheet of the first pairs: T2 with reinforced tumour, its translation, and the true T1."""
+    columns = {"T2 (B')": condition, "-> T1": model.generator(condition), "T1": real}
+    save_sheet(path, {title: images[:4, 0].float().cpu().numpy() for title, images in columns.items()})

@@ -1,0 +1,372 @@
+"""SinGAN: a cascade of generators, coarse to fine, each of which learns the patches of one scale of one T2 slice.
+
+Shaham et al. 2019, for float, single-channel slices of any size. After training, any image can be injected at a scale:
+what comes out has the image's structure above that scale and the training slice's texture below it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import interpolate, pad
+
+from training.checkpoint import freeze
+from training.config import RunConfig, SinGANConfig
+from training.logs import LossLog
+from training.pictures import save_sheet
+from training.progress import track
+from training.slices import PreparedCase, read_cases
+from training.stages import stage_dir, write_json
+from vestibule.editions import get_edition
+from vestibule.errors import InputError
+from vestibule.pipeline import pick_device
+
+LOSSES = ("scale", "wasserstein", "penalty", "adversarial", "reconstruction")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The one slice, and the tumour in it."""
+
+    case: str
+    slice: int
+    chosen: str
+    """`given` by the configuration or `drawn` among labelled target slices with a tumour."""
+    image: np.ndarray
+    """Float32 (Y, X) in [-1, 1], cropped if the configuration says so."""
+    tumour: np.ndarray
+    """Bool (Y, X); all False where the slice has no label."""
+
+
+class PatchStack(nn.Module):
+    """`layers` 3 x 3 convolutions without padding, batch-normalised LeakyReLU between: sees `2 * layers + 1` pixels."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        body: list[nn.Module] = []
+        for layer in range(layers - 1):
+            body += [nn.Conv2d(1 if layer == 0 else width, width, 3), nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*body, nn.Conv2d(width, 1, 3))
+        for module in self.layers:
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.layers(image)
+
+
+class ScaleGenerator(PatchStack):
+    """G_n: (noise, image of the coarser scale), both (B, 1, Y, X) -> image (B, 1, Y, X). Shaham et al. 2019, eq. 2."""
+
+    def forward(self, noise: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        margin = (len(self.layers) + 2) // 3
+        return previous + torch.tanh(self.layers(pad(noise + previous, [margin] * 4)))
+
+
+class SinGAN(nn.Module):
+    """The trained cascade: sizes, noise amplitudes and generators of all scales, coarsest first."""
+
+    def __init__(self, sizes: list[tuple[int, int]], width: int, layers: int) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.generators = nn.ModuleList(ScaleGenerator(width, layers) for _ in sizes)
+        self.register_buffer("amplitudes", torch.zeros(len(sizes)))
+        self.register_buffer("fixed_noise", torch.zeros(1, 1, *sizes[0]))
+
+    @property
+    def scales(self) -> int:
+        """Number of scales."""
+        return len(self.sizes)
+
+    def size_at(self, scale: int, full_yx: tuple[int, int]) -> tuple[int, int]:
+        """Size at `scale` of an image that has `full_yx` pixels at the finest."""
+        return tuple(
+            max(1, round(full * size / finest))
+            for full, size, finest in zip(full_yx, self.sizes[scale], self.sizes[-1], strict=True)
+        )
+
+    def sample(self, count: int, upto: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Random images of the scale `upto`, (`count`, 1, Y, X)."""
+        image = torch.zeros(count, 1, *self.sizes[0], device=self.amplitudes.device)
+        for scale in range(upto + 1):
+            image = resize(image, self.sizes[scale])
+            image = self.generators[scale](self._noise(image, scale, generator), image)
+        return image
+
+    def reconstruct(self, upto: int) -> torch.Tensor:
+        """The training slice as the scales up to `upto` give it back from the fixed noise, (1, 1, Y, X)."""
+        image = torch.zeros_like(self.fixed_noise)
+        for scale in range(upto + 1):
+            image = resize(image, self.sizes[scale])
+            noise = self.fixed_noise * self.amplitudes[0] if scale == 0 else torch.zeros_like(image)
+            image = self.generators[scale](noise, image)
+        return image
+
+    @torch.no_grad()
+    def inject(self, images: torch.Tensor, scale: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """`images` (B, 1, Y, X) in [-1, 1] through G_scale, ..., G_N, of the same shape and range.
+
+        They enter with the blur of what the next coarser scale would hand on; noise of the trained amplitudes is
+        added where `generator` is given. Raises ValueError for a scale that the model does not have.
+        """
+        if not 0 <= scale < self.scales:
+            raise ValueError(f"injection scale must be from 0 to {self.scales - 1}, got {scale}")
+        full = tuple(images.shape[-2:])
+        image = resize(images, self.size_at(max(scale - 1, 0), full))
+        for level in range(scale, self.scales):
+            image = resize(image, self.size_at(level, full))
+            noise = self._noise(image, level, generator) if generator else torch.zeros_like(image)
+            image = self.generators[level](noise, image)
+        return image.clamp(-1, 1)
+
+    def _noise(self, like: torch.Tensor, scale: int, generator: torch.Generator | None) -> torch.Tensor:
+        noise = torch.randn(like.shape, generator=generator, device="cpu").to(like.device)
+        return self.amplitudes[scale] * noise
+
+
+def resize(image: torch.Tensor, size_yx: tuple[int, int]) -> torch.Tensor:
+    """Bicubic with an antialiasing filter; the image itself where it has that size."""
+    if tuple(image.shape[-2:]) == tuple(size_yx):
+        return image
+    return interpolate(image, size=size_yx, mode="bicubic", antialias=True, align_corners=False)
+
+
+def pyramid_sizes(full_yx: tuple[int, int], config: SinGANConfig) -> list[tuple[int, int]]:
+    """Sizes of all scales, coarsest first: the shorter side starts at `coarsest_px` and grows by about 1/factor.
+
+    The factor is adjusted so that whole steps lead from the coarsest to the full size. Shaham et al. 2019, suppl.
+    Raises InputError for an image that is smaller than what the coarsest scale sees.
+    """
+    shorter = min(full_yx)
+    receptive = 2 * config.layers + 1
+    if shorter < receptive:
+        raise InputError(
+            f"the reference slice is {full_yx} px; the coarsest scale needs at least {receptive} px a side"
+        )
+    coarsest = min(config.coarsest_px, shorter)
+    steps = max(0, math.ceil(math.log(coarsest / shorter) / math.log(config.scale_factor) - 1e-9))
+    factor = (coarsest / shorter) ** (1 / steps) if steps else 1.0
+    return [tuple(round(n * factor ** (steps - scale)) for n in full_yx) for scale in range(steps + 1)]
+
+
+def choose_reference(config: RunConfig, run_dir: Path) -> Reference:
+    """The reference slice: the configured one, or one drawn by the run's seed among labelled slices with a tumour.
+
+    Raises InputError where the case is unknown, no slice qualifies, or the slice is constant.
+    """
+    settings = config.singan
+    cases = {case.name: case for case in read_cases(run_dir, "target")}
+    if settings.case is not None:
+        if settings.case not in cases:
+            raise InputError(f"singan.case {settings.case!r} is no target case; the first ones are {list(cases)[:3]}")
+        case = cases[settings.case]
+        if settings.slice is None or not 0 <= settings.slice < len(case.image):
+            raise InputError(
+                f"singan.slice must be from 0 to {len(case.image) - 1} for {case.name}, got {settings.slice}"
+            )
+        return _reference(case, settings.slice, "given", config)
+    candidates = [
+        (case, index)
+        for case in cases.values()
+        for index, voxels in enumerate(case.tumour_voxels)
+        if voxels >= settings.min_tumour_px
+    ]
+    if not candidates:
+        raise InputError(
+            f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by singan.case and .slice"
+        )
+    pick = np.random.default_rng([config.seed, 2]).integers(len(candidates))
+    case, index = candidates[pick]
+    return _reference(case, index, "drawn", config)
+
+
+def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -> Reference:
+    image = np.asarray(case.image[index], dtype=np.float32)
+    if image.min() == image.max():
+        raise InputError(f"{case.name}: slice {index} is constant; choose another reference slice")
+    tumour = np.zeros(image.shape, dtype=bool)
+    if case.label_path:
+        tumour = np.isin(case.labels[index], get_edition(config.edition).structures["vs"])
+    if config.singan.crop_px and tumour.any():
+        box = tuple(
+            crop_range(np.flatnonzero(tumour.any(axis=1 - axis)), size, config.singan.crop_px)
+            for axis, size in enumerate(image.shape)
+        )
+        image, tumour = image[box], tumour[box]
+    return Reference(case.name, index, chosen, image, tumour)
+
+
+def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:
+    """`width` indices around the middle of the `occupied` ones, moved inside 0 to `size`, as a slice."""
+    width = min(width, size)
+    middle = (int(occupied[0]) + int(occupied[-1]) + 1) // 2
+    start = min(max(0, middle - width // 2), size - width)
+    return slice(start, start + width)
+
+
+def train(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Train all scales on the reference slice; leaves the cascade, the reference and sample sheets in `singan/`."""
+    folder, settings = stage_dir(run_dir, "singan"), config.singan
+    torch.manual_seed(config.seed)
+    reference = choose_reference(config, run_dir)
+    sizes = pyramid_sizes(reference.image.shape, settings)
+    device = pick_device()
+    model = SinGAN(sizes, settings.width, settings.layers).to(device)
+    full = torch.from_numpy(reference.image)[None, None].to(device)
+    log = LossLog(folder, LOSSES)
+    first = _resume(model, folder / "scales")
+    for scale in track(range(first, len(sizes)), "singan", len(sizes), first):
+        train_scale(model, scale, resize(full, sizes[scale]), settings, log)
+        _save_scale(model, scale, folder / "scales")
+    log.close()
+    model.eval()
+    save_samples(model, reference, folder / "samples.png")
+    save_file(
+        {key: value.contiguous().cpu() for key, value in model.state_dict().items()}, folder / "cascade.safetensors"
+    )
+    np.savez(folder / "reference.npz", image=reference.image, tumour=reference.tumour)
+    error = float((model.reconstruct(model.scales - 1) - full).square().mean().sqrt()) / 2
+    write_json(
+        folder / "cascade.json",
+        {
+            "sizes": sizes,
+            "width": settings.width,
+            "layers": settings.layers,
+            "case": reference.case,
+            "slice": reference.slice,
+            "chosen": reference.chosen,
+            "reconstruction_rmse": error,
+            "tumour_mean": float(reference.image[reference.tumour].mean()) if reference.tumour.any() else None,
+            "tumour_sd": float(reference.image[reference.tumour].std()) if reference.tumour.any() else None,
+        },
+    )
+    return [folder / name for name in ("cascade.safetensors", "cascade.json", "reference.npz")]
+
+
+def load_cascade(folder: Path, device: torch.device) -> tuple[SinGAN, dict]:
+    """The trained cascade in `folder`, ready for injection, and what is recorded of it."""
+    record = json.loads((folder / "cascade.json").read_text(encoding="utf-8"))
+    model = SinGAN([tuple(size) for size in record["sizes"]], record["width"], record["layers"])
+    model.load_state_dict(load_file(folder / "cascade.safetensors"))
+    return model.to(device).eval(), record
+
+
+def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig, log: LossLog) -> None:
+    """Train G_scale on `real` (1, 1, Y, X) against its critic, the coarser scales frozen. Shaham et al. 2019, sec. 2.2.
+
+    Raises nothing; leaves the scale's noise amplitude and generator in `model`.
+    """
+    generator = model.generators[scale]
+    critic = PatchStack(config.width, config.layers).to(real.device)
+    if scale:
+        generator.load_state_dict(model.generators[scale - 1].state_dict())
+        _prepare_amplitude(model, scale, real, config)
+    else:
+        model.amplitudes[0] = 1.0
+        model.fixed_noise.copy_(torch.randn(model.fixed_noise.shape))
+    optimisers = [
+        torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
+        for network in (generator, critic)
+    ]
+    decay = [torch.optim.lr_scheduler.MultiStepLR(o, [int(0.8 * config.iterations)], 0.1) for o in optimisers]
+    rebuilt, fixed = _reconstruction_input(model, scale)
+    interval = max(1, config.iterations // 10)
+    for iteration in range(1, config.iterations + 1):
+        freeze(critic, False)
+        for _ in range(config.discriminator_steps):
+            with torch.no_grad():
+                fake = model.sample(1, scale)
+            wasserstein, penalty = critic_losses(critic, real, fake, config.penalty_weight)
+            optimisers[1].zero_grad()
+            (wasserstein + penalty).backward()
+            optimisers[1].step()
+        freeze(critic, True)
+        for _ in range(config.generator_steps):
+            with torch.no_grad():
+                previous = _random_previous(model, scale)
+            adversarial = -critic(generator(model._noise(previous, scale, None), previous)).mean()
+            reconstruction = config.reconstruction_weight * (generator(fixed, rebuilt) - real).square().mean()
+            optimisers[0].zero_grad()
+            (adversarial + reconstruction).backward()
+            optimisers[0].step()
+        for scheduler in decay:
+            scheduler.step()
+        if iteration % interval == 0:
+            values = (scale, wasserstein, penalty, adversarial, reconstruction)
+            log.write(scale * config.iterations + iteration, dict(zip(LOSSES, map(float, values), strict=True)))
+    freeze(generator, True)
+    generator.eval()
+
+
+def critic_losses(critic: nn.Module, real: torch.Tensor, fake: torch.Tensor, weight: float):
+    """Wasserstein loss and gradient penalty of a critic. Gulrajani et al. 2017, eq. 3; one mix for the whole image."""
+    wasserstein = critic(fake).mean() - critic(real).mean()
+    share = torch.rand((), device=real.device)
+    mixed = (share * real + (1 - share) * fake).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+    penalty = weight * (gradient.norm(2, dim=1) - 1).square().mean()
+    return wasserstein, penalty
+
+
+def _random_previous(model: SinGAN, scale: int) -> torch.Tensor:
+    if scale == 0:
+        return torch.zeros(1, 1, *model.sizes[0], device=model.amplitudes.device)
+    return resize(model.sample(1, scale - 1), model.sizes[scale])
+
+
+@torch.no_grad()
+def _reconstruction_input(model: SinGAN, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
+    if scale == 0:
+        return torch.zeros_like(model.fixed_noise), model.fixed_noise * model.amplitudes[0]
+    previous = resize(model.reconstruct(scale - 1), model.sizes[scale])
+    return previous, torch.zeros_like(previous)
+
+
+@torch.no_grad()
+def _prepare_amplitude(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig) -> None:
+    previous = resize(model.reconstruct(scale - 1), model.sizes[scale])
+    model.amplitudes[scale] = config.noise_weight * (previous - real).square().mean().sqrt()
+
+
+def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    content = {"model": model.state_dict(), "torch_rng": torch.get_rng_state()}
+    partial = folder / f"{scale:02d}.partial"
+    torch.save(content, partial)
+    partial.replace(folder / f"{scale:02d}.pt")
+
+
+def _resume(model: SinGAN, folder: Path) -> int:
+    saved = sorted(folder.glob("*.pt"))
+    if not saved:
+        return 0
+    content = torch.load(saved[-1], map_location="cpu", weights_only=True)
+    model.load_state_dict(content["model"])
+    torch.set_rng_state(content["torch_rng"])
+    for scale in range(len(saved)):
+        freeze(model.generators[scale], True)
+        model.generators[scale].eval()
+    return len(saved)
+
+
+@torch.no_grad()
+def save_samples(model: SinGAN, reference: Reference, path: Path) -> None:
+    """A sheet: the reference, its reconstruction, its injection at each scale, and random samples."""
+    full = torch.from_numpy(reference.image)[None, None].to(model.amplitudes.device)
+    injected = [model.inject(full, scale)[0, 0].cpu().numpy() for scale in range(model.scales)]
+    columns = {
+        "reference": [reference.image],
+        "reconstructed": [model.reconstruct(model.scales - 1)[0, 0].cpu().numpy()],
+        **{f"injected at {scale}": [image] for scale, image in enumerate(injected)},
+        "random sample": [model.sample(1, model.scales - 1)[0, 0].cpu().numpy()],
+    }
+    save_sheet(path, columns, {"reference": [reference.tumour]})

@@ -1,0 +1,181 @@
+"""Domain B': the source tumour, copied into synthetic T2 and harmonised by the one-shot model. Sallé et al. 2021.
+
+For each labelled T1 case: J = phi0_AB(I); the 3-D tumour of I is copied into J at its voxels; the tumour's region goes
+slice by slice, in one batch, through the scales n*..N; inside the mask (with a soft edge) the result replaces J, and
+everywhere else J stays as it is, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from scipy.ndimage import gaussian_filter
+
+from training.config import RunConfig, TransferConfig
+from training.pictures import save_sheet
+from training.progress import track
+from training.singan import SinGAN, load_cascade
+from training.slices import PreparedCase, read_cases
+from training.stages import stage_dir, write_json
+from vestibule.editions import get_edition
+from vestibule.errors import InputError
+from vestibule.networks import build_generator
+from vestibule.pipeline import pick_device
+from vestibule.translation import translate
+
+MARGIN_PX = 16
+"""Context around the tumour that the cascade sees; more than half of what its finest scales see."""
+FIGURES = 6
+"""Cases of which a figure sheet is kept."""
+
+
+@dataclass(frozen=True)
+class TumourLook:
+    """Mean and standard deviation of a tumour's intensities in [-1, 1]."""
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """One case on its way into B', all (Z, Y, X) float32 in [-1, 1]."""
+
+    erased: np.ndarray
+    """phi0_AB(I): synthetic T2 as the CycleGAN gives it."""
+    naive: np.ndarray
+    """With the tumour copied from T1 as it is."""
+    harmonised: np.ndarray
+    """The result, J~."""
+
+
+def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Make B' of every source case; leaves float16 volumes, an index and figure sheets in `transfer/`.
+
+    A case without a tumour stays phi0_AB(I) and is counted. Raises InputError where n* is out of range, or the
+    `reference` rule is asked for and the reference slice has no labelled tumour.
+    """
+    folder = stage_dir(run_dir, "transfer")
+    device = pick_device()
+    generator = build_generator(config.cyclegan.generator)
+    generator.load_state_dict(load_file(stage_dir(run_dir, "cyclegan") / "source_to_target.safetensors"))
+    generator.to(device).eval()
+    cascade, record = load_cascade(stage_dir(run_dir, "singan"), device)
+    settings = config.transfer
+    if settings.injection_scale is not None and not 0 <= settings.injection_scale < cascade.scales:
+        raise InputError(
+            f"transfer.injection_scale must be from 0 to {cascade.scales - 1}, got {settings.injection_scale}"
+        )
+    look = reference_look(settings, record)
+    values = [v for name in settings.structures for v in get_edition(config.edition).structures[name]]
+    entries, paths, drawn = [], [], 0
+    for number, case in enumerate(track(read_cases(run_dir, "source"), "transfer")):
+        source = np.asarray(case.image, dtype=np.float32)
+        mask = np.isin(case.labels, values)
+        noise = torch.Generator().manual_seed(config.seed * 100_003 + number)
+        result = transfer_case(source, mask, translate(generator, source), cascade, look, settings, noise)
+        path = folder / "source" / f"{case.name}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, result.harmonised.astype(np.float16))
+        paths.append(path)
+        entries.append(_entry(case, path.relative_to(folder), run_dir, folder))
+        if mask.any() and drawn < FIGURES:
+            save_figure(folder / "figures" / f"{case.name}.png", case.name, source, mask, result)
+            drawn += 1
+    without = sum(1 for case in read_cases(run_dir, "source") if not any(case.tumour_voxels))
+    write_json(folder / "index.json", {"cases": entries, "without_tumour": without})
+    return [folder / "index.json", *paths]
+
+
+def transfer_case(
+    source: np.ndarray,
+    mask: np.ndarray,
+    erased: np.ndarray,
+    cascade: SinGAN,
+    look: TumourLook | None,
+    config: TransferConfig,
+    noise: torch.Generator | None,
+) -> Transferred:
+    """Copy and harmonise the structure `mask` (Z, Y, X) of `source` into `erased`, both float32 (Z, Y, X) in [-1, 1].
+
+    `look` is what the copy's intensities are brought to (None: as they are). Voxels farther from the mask than the soft
+    edge stay bit-identical to `erased`. Raises ValueError where the shapes differ.
+    """
+    if not source.shape == mask.shape == erased.shape:
+        raise ValueError(f"source, mask and erased must have one shape, got {source.shape, mask.shape, erased.shape}")
+    naive = np.where(mask, source, erased)
+    if not mask.any():
+        return Transferred(erased, naive, erased.copy())
+    matched = np.where(mask, match_look(source, mask, look), erased) if look else naive
+    box = _box(mask, MARGIN_PX)
+    improved = matched[box]
+    if config.injection_scale is not None:
+        batch = torch.from_numpy(np.ascontiguousarray(improved))[:, None].to(cascade.amplitudes.device)
+        improved = cascade.inject(batch, config.injection_scale, noise)[:, 0].cpu().numpy()
+    weight = soft_edge(mask[box], config.edge_px)
+    harmonised = erased.copy()
+    inside = harmonised[box]
+    harmonised[box] = np.where(weight > 0, inside + weight * (improved - inside), inside)
+    return Transferred(erased, naive, harmonised)
+
+
+def match_look(source: np.ndarray, mask: np.ndarray, look: TumourLook) -> np.ndarray:
+    """`source` with its intensities inside `mask` brought to the mean and spread of `look`, clipped to [-1, 1]."""
+    inside = source[mask]
+    spread = float(inside.std())
+    scaled = (source - float(inside.mean())) * (look.sd / spread if spread > 1e-6 else 0.0) + look.mean
+    return np.clip(scaled, -1, 1).astype(np.float32)
+
+
+def soft_edge(mask: np.ndarray, edge_px: float) -> np.ndarray:
+    """Weight in [0, 1] (Z, Y, X): 1 well inside each slice of `mask`, a half at its border, exactly 0 away from it."""
+    if edge_px <= 0:
+        return mask.astype(np.float32)
+    return gaussian_filter(mask.astype(np.float32), (0, edge_px, edge_px), mode="nearest", truncate=3.0)
+
+
+def reference_look(config: TransferConfig, record: dict) -> TumourLook | None:
+    """What the copy is brought to, by the configured rule. Raises InputError where the reference shows no tumour."""
+    if config.intensity == "none":
+        return None
+    if record["tumour_mean"] is None:
+        raise InputError(
+            f"transfer.intensity 'reference' needs a labelled tumour in the reference slice "
+            f"({record['case']}, slice {record['slice']}); label it, choose another slice, or set 'none'"
+        )
+    return TumourLook(record["tumour_mean"], record["tumour_sd"])
+
+
+def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, result: Transferred) -> None:
+    """As Figure 2 of the paper: T1, T2 with the tumour erased, with the naive copy, harmonised; the largest section."""
+    index = int(mask.sum(axis=(1, 2)).argmax())
+    columns = {
+        "T1": [source[index]],
+        "T2, tumour erased": [result.erased[index]],
+        "naive copy": [result.naive[index]],
+        "harmonised": [result.harmonised[index]],
+    }
+    save_sheet(path, columns, {"T1": [mask[index]]}, rows=[name], inches=3.0)
+
+
+def _box(mask: np.ndarray, margin_px: int) -> tuple[slice, slice, slice]:
+    bounds = []
+    for axis, margin in enumerate((0, margin_px, margin_px)):
+        others = tuple(other for other in range(3) if other != axis)
+        occupied = np.flatnonzero(mask.any(axis=others))
+        bounds.append(slice(max(0, occupied[0] - margin), min(mask.shape[axis], occupied[-1] + 1 + margin)))
+    return tuple(bounds)
+
+
+def _entry(case: PreparedCase, image: Path, run_dir: Path, folder: Path) -> dict:
+    prepared = stage_dir(run_dir, "prepare") / "index.json"
+    (entry,) = (
+        entry for entry in json.loads(prepared.read_text(encoding="utf-8"))["cases"] if entry["case"] == case.name
+    )
+    label = Path("..") / "prepare" / entry["label"]
+    return {**entry, "image": str(image), "label": str(label)}
