@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import SimpleITK as sitk
@@ -34,6 +35,9 @@ from vestibule.predict import Outcome, edition_for, failure_message, load_announ
 from vestibule.volume import Volume, from_image, to_image
 from vestibule.weights import find_bundle, open_bundle
 
+if TYPE_CHECKING:
+    from vestibule.pipeline import Model
+
 
 class Submission(SegmentationAlgorithm):
     """Segments the cases it is given. Every failed case is kept in `outcome`; the others get their masks.
@@ -42,8 +46,10 @@ class Submission(SegmentationAlgorithm):
     images; here the cases are found beforehand, and each is read once, by `predict_cases`.
     """
 
-    def __init__(self, model, cases: tuple[Case, ...], edition: Edition, output_dir: Path, results: bool) -> None:
-        """`model` has `run`, volume to mask (`vestibule.pipeline.Model`); `results` asks for a results.json."""
+    def __init__(
+        self, model: Model, cases: tuple[Case, ...], edition: Edition, output_dir: Path, results: bool
+    ) -> None:
+        """`model.run` gives a volume's mask; `results` asks for a results.json in `output_dir`."""
         results_path = output_dir / PLATFORM_RESULTS if results else None
         super().__init__(file_loaders={}, validators={}, output_path=output_dir, output_file=results_path)
         self._model = model

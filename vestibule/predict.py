@@ -95,12 +95,21 @@ def edition_for(bundle: Bundle, year: int | None) -> Edition:
 
 
 def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:
-    """The model of a bundle, after saying on stderr what it is for and where it runs."""
+    """The model of a bundle, after saying on stderr what it is for and where it runs.
+
+    Raises InputError where the bundle lacks the arm, its parts do not fit each other, or the device is not there.
+    """
     if bundle.notice:
         click.echo(f"notice: {bundle.notice}", err=True)
     from vestibule.pipeline import load_model
 
-    model = load_model(bundle.path, bundle.arm(arm), None if device == "auto" else device)
+    try:
+        model = load_model(bundle.path, bundle.arm(arm), None if device == "auto" else device)
+    except (KeyError, TypeError, RuntimeError) as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{bundle.path}: whole, but its networks and tensors do not fit each other ({cause})"
+        ) from error
     no_gpu = " (no GPU found)" if device == "auto" and model.device.type == "cpu" else ""
     click.echo(f"weights {bundle.manifest['name']}, arm {model.arm}, on {model.device}{no_gpu}", err=True)
     return model

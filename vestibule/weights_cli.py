@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vestibule.weights import MANIFEST_NAME, Bundle, find_bundle, open_bundle
 
-_MIB = 1024 * 1024
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @click.group()
@@ -34,17 +37,15 @@ def show(bundle: Path | None) -> None:
 def verify(bundle: Path | None) -> None:
     """Check every file of BUNDLE against its manifest (by default the installed bundle)."""
     opened = open_bundle(find_bundle(bundle))
-    files = opened.manifest["files"]
-    total = sum(entry["bytes"] for entry in files.values()) / _MIB
-    click.echo(f"{opened.path}: whole, {len(files)} files, {total:.1f} MiB, each as its sha256 says")
-    listed = {MANIFEST_NAME, *files}
+    click.echo(f"{opened.path}: whole, {_size(opened)}, each as its sha256 says")
+    listed = {MANIFEST_NAME, *opened.manifest["files"]}
     present = (path.relative_to(opened.path).as_posix() for path in opened.path.rglob("*") if path.is_file())
     extra = sorted(name for name in present if name not in listed)
     if extra:
         click.echo(f"not in the manifest, and so never read: {', '.join(extra)}")
 
 
-def _facts(bundle: Bundle):
+def _facts(bundle: Bundle) -> Table:
     """A table of what a user asks of weights first."""
     from rich.table import Table
     from rich.text import Text
@@ -61,12 +62,19 @@ def _facts(bundle: Bundle):
         "command": manifest["command"],
         "seed": str(manifest["seed"]),
         "provenance": ", ".join(f"{key}: {_plain(value)}" for key, value in manifest["provenance"].items()),
-        "files": f"{len(manifest['files'])}, {sum(e['bytes'] for e in manifest['files'].values()) / _MIB:.1f} MiB",
+        "size": _size(bundle),
     }
     table = Table(title=Text(f"{manifest['name']}  {bundle.path}"), show_header=False, title_justify="left")
     for key, value in rows.items():
         table.add_row(key, Text(value))
     return table
+
+
+def _size(bundle: Bundle) -> str:
+    from rich.filesize import decimal
+
+    sizes = [entry["bytes"] for entry in bundle.manifest["files"].values()]
+    return f"{len(sizes)} files, {decimal(sum(sizes))}"
 
 
 def _rules(bundle: Bundle) -> str:
@@ -75,7 +83,7 @@ def _rules(bundle: Bundle) -> str:
     return "kept: no data from outside the challenge, not pre-trained"
 
 
-def _scores(bundle: Bundle):
+def _scores(bundle: Bundle) -> Table:
     """A table of the recorded scores, one line a number, whatever their nesting."""
     from rich.table import Table
     from rich.text import Text
@@ -88,7 +96,7 @@ def _scores(bundle: Bundle):
     return table
 
 
-def _leaves(value: object, path: tuple[str, ...] = ()):
+def _leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     if not isinstance(value, dict):
         yield path, value
         return

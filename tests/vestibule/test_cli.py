@@ -210,6 +210,18 @@ def test_case_names_follow_the_edition(run, cases, tiny_bundle, tmp_path):
     assert (code, names_in(tmp_path / "out")) == (0, ["a_Label.nii.gz", "b_Label.nii.gz"])
 
 
+@pytest.mark.parametrize(
+    "networks", [{}, {"oneshot": {}}, {"oneshot": {"translator": {"generator": {"depth": 3}, "tensors": "translator"}}}]
+)
+def test_bundle_whose_parts_do_not_fit_is_told_in_one_line(run, cases, tiny_bundle, tmp_path, networks):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "networks": networks}))
+    code, _, err = run("predict", cases, tmp_path / "out", "--weights", bundle)
+    assert code == 1
+    assert f"{bundle}: whole, but its networks and tensors do not fit each other" in err[-1]
+
+
 def alter(bundle):
     path = bundle / "translator.safetensors"
     content = bytearray(path.read_bytes())
