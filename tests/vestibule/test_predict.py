@@ -1,5 +1,6 @@
 """The loop over cases: whole masks or none, one line for each failure, no case costs another its mask."""
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -36,6 +37,20 @@ def test_mask_is_written_on_the_grid_of_its_image(tmp_path):
     image, mask = read_volume(case.image_path), read_labels(case.mask_path)
     assert mask.geometry == image.geometry
     assert np.array_equal(mask.voxels, brightest_half(image).voxels)
+
+
+def test_mask_agrees_with_an_image_that_contradicts_itself(tmp_path):
+    case = case_in(tmp_path)
+    image = nibabel.load(case.image_path)
+    shifted = image.affine.copy()
+    shifted[:3, 3] += 5
+    image.set_sform(shifted, 4)
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), None, image.header), case.image_path)
+    predict_case(brightest_half, case, EDITION)
+    mask = nibabel.load(case.mask_path)
+    assert np.array_equal(mask.get_sform(), nibabel.load(case.image_path).get_sform())
+    assert np.array_equal(mask.get_qform(), nibabel.load(case.image_path).get_qform())
+    assert not np.allclose(mask.get_sform(), mask.get_qform())
 
 
 def test_failing_case_costs_no_other_its_mask(tmp_path):

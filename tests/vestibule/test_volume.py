@@ -1,6 +1,7 @@
 """Geometry round-trips exactly in every format, and what would be misread silently is refused by name."""
 
 import gzip
+import itertools
 import os
 import resource
 import subprocess
@@ -126,7 +127,9 @@ def test_placement_of_an_image_of_another_size_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_writing_twice_gives_the_same_bytes(tmp_path, suffix):
+def test_writing_twice_gives_the_same_bytes_at_any_time(tmp_path, suffix, monkeypatch):
+    clock = itertools.count(1_000_000_000)
+    monkeypatch.setattr("time.time", lambda: next(clock))
     paths = [tmp_path / "one" / f"case{suffix}", tmp_path / "two" / f"case{suffix}"]
     for path in paths:
         write_volume(path, volume_of(DIRECTIONS["oblique"]))

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -180,6 +181,21 @@ def test_failed_write_leaves_the_older_bundle_and_no_leftovers(tiny):
     with pytest.raises(ValueError, match=r"later\.json: cannot be stored as JSON"):
         write_bundle(tiny.path, MANIFEST, {}, {"fine": {}, "later": {"assd": float("nan")}}, {})
     assert open_bundle(tiny.path).manifest == before
+    assert [path.name for path in tiny.path.parent.iterdir()] == ["tiny"]
+
+
+def test_older_bundle_comes_back_where_the_new_one_cannot_take_its_place(tiny, monkeypatch):
+    rename = Path.rename
+
+    def refuse_the_new_one(self, target):
+        if ".partial-" in self.name:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
+    with pytest.raises(InputError, match=r"tiny: cannot be written \(No space left on device\)"):
+        write_bundle(tiny.path, {**MANIFEST, "seed": 7}, {}, {}, {})
+    assert open_bundle(tiny.path).manifest["seed"] == 0
     assert [path.name for path in tiny.path.parent.iterdir()] == ["tiny"]
 
 
