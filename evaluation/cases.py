@@ -1,0 +1,185 @@
+"""Which prediction belongs to which reference, and both on one voxel grid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.metrics import Mode
+from vestibule.editions import Edition, label_case
+from vestibule.errors import InputError
+from vestibule.volume import Geometry, Volume, read_labels
+
+SAME_PLACE_VOXELS = 0.1
+"""Two grids are one where no corner lies further apart than this part of the smallest voxel side."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One case: its reference, and its prediction or why there is none."""
+
+    case: str
+    reference_path: Path
+    prediction_path: Path | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The cases of two folders, in the order of their names."""
+
+    pairs: list[Pair]
+    extra: list[Path] = field(default_factory=list)
+    """Predicted masks of cases that have no reference."""
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """Labels (Z, Y, X) uint8 of prediction and reference on the reference's grid."""
+
+    prediction: np.ndarray
+    reference: np.ndarray
+    geometry: Geometry
+    problem: str | None = None
+    """Why the prediction counts as an empty one, where it does."""
+    notes: tuple[str, ...] = ()
+
+
+def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) -> Joined:
+    """Join the masks of two folders by the case that their names tell, in either naming of the edition.
+
+    A case without a prediction, or with two, keeps its place with the problem named. Raises InputError where a folder
+    is missing, the references are none or ambiguous, or no prediction belongs to any of them.
+    """
+    references = _masks_by_case(Path(references_dir), edition)
+    predictions = _masks_by_case(Path(predictions_dir), edition)
+    if not references:
+        raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
+    for case, paths in references.items():
+        if len(paths) > 1:
+            raise InputError(f"{paths[0]}: {paths[1].name} is a reference of case {case} too; keep one of them")
+    if not references.keys() & predictions.keys():
+        raise InputError(
+            f"{predictions_dir}: none of its {len(predictions)} masks belongs to a case of {references_dir} "
+            f"(expected, for instance, {edition.prediction_name(min(references, key=_natural))})"
+        )
+    names = sorted(references, key=_natural)
+    pairs = [_pair(case, references[case][0], predictions.get(case, []), edition) for case in names]
+    pairs = [_refuse_link(pair, Path(references_dir)) for pair in pairs]
+    extra = [path for case, paths in predictions.items() if case not in references for path in paths]
+    return Joined(pairs, extra)
+
+
+def read_pair(pair: Pair, mode: Mode = "default") -> AlignedPair:
+    """Read both masks and bring the prediction onto the reference's grid.
+
+    A prediction that cannot be read or does not fit becomes an empty one with its problem named; only a reference that
+    cannot be read raises InputError. Axes in another order or direction are turned back exactly. Equal shapes that lie
+    elsewhere are a problem by default; in the mode `challenge` they are compared voxel by voxel, as the organisers do.
+    """
+    reference = read_labels(pair.reference_path)
+    blank = AlignedPair(np.zeros_like(reference.voxels), reference.voxels, reference.geometry, pair.problem)
+    if pair.problem is not None:
+        return blank
+    try:
+        prediction = read_labels(pair.prediction_path)
+        voxels, notes = _onto(prediction, reference.geometry, pair.prediction_path, mode)
+    except InputError as error:
+        return replace(blank, problem=str(error))
+    except MemoryError:
+        return replace(blank, problem=f"{pair.prediction_path}: does not fit into memory")
+    return replace(blank, prediction=voxels, notes=notes)
+
+
+def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:
+    """`volume` with its axes permuted and flipped so that it lies on `geometry`; None where that cannot be.
+
+    No voxel is interpolated. Equal grids give the volume itself.
+    """
+    tolerance_mm = SAME_PLACE_VOXELS * min(geometry.spacing_zyx)
+    if geometry.describes(volume.geometry, tolerance_mm):
+        return volume
+    cosines = volume.geometry.matrix.T @ geometry.matrix
+    own_axis = np.abs(cosines).argmax(axis=0)
+    if sorted(own_axis) != [0, 1, 2]:
+        return None
+    turned = _permuted(volume, own_axis, [cosines[own_axis[axis], axis] < 0 for axis in range(3)])
+    return turned if geometry.describes(turned.geometry, tolerance_mm) else None
+
+
+def _permuted(volume: Volume, own_axis: np.ndarray, flipped: list[bool]) -> Volume:
+    """Axes x, y, z of the result are the axes `own_axis` of `volume`, reversed where `flipped`."""
+    old = volume.geometry
+    size, spacing = old.size_zyx[::-1], old.spacing_zyx[::-1]
+    first = np.zeros(3)
+    voxels_xyz = volume.voxels.T.transpose(own_axis)
+    for axis, (own, flip) in enumerate(zip(own_axis, flipped, strict=True)):
+        if flip:
+            voxels_xyz = np.flip(voxels_xyz, axis)
+            first[own] = size[own] - 1
+    signs = np.where(flipped, -1.0, 1.0)
+    geometry = Geometry(
+        size_zyx=tuple(int(size[own]) for own in own_axis[::-1]),
+        spacing_zyx=tuple(spacing[own] for own in own_axis[::-1]),
+        origin_xyz=tuple(old.to_patient(first)),
+        direction=tuple((old.matrix[:, own_axis] * signs).ravel()),
+    )
+    return Volume(np.ascontiguousarray(voxels_xyz.T), geometry)
+
+
+def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tuple[np.ndarray, tuple[str, ...]]:
+    turned = turned_onto(prediction, geometry)
+    if turned is prediction:
+        return prediction.voxels, ()
+    if turned is not None:
+        return turned.voxels, ("axes turned onto the reference's grid",)
+    if prediction.geometry.size_zyx != geometry.size_zyx:
+        raise InputError(
+            f"{path}: expected {geometry.size_zyx} voxels (z, y, x) as the reference has, "
+            f"got {prediction.geometry.size_zyx}"
+        )
+    if mode == "challenge":
+        return prediction.voxels, ("lies elsewhere than the reference; compared voxel by voxel",)
+    raise InputError(
+        f"{path}: lies elsewhere than the reference (origin {_rounded(prediction.geometry.origin_xyz)} against "
+        f"{_rounded(geometry.origin_xyz)} mm, spacing {_rounded(prediction.geometry.spacing_zyx)} against "
+        f"{_rounded(geometry.spacing_zyx)} mm, or another direction); write the mask with the image's geometry"
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) for value in values)
+
+
+def _masks_by_case(folder: Path, edition: Edition) -> dict[str, list[Path]]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        case = None if path.name.startswith(".") else label_case(path, edition)
+        if case and not path.is_dir():
+            found.setdefault(case, []).append(path)
+    return found
+
+
+def _pair(case: str, reference: Path, predictions: list[Path], edition: Edition) -> Pair:
+    if not predictions:
+        return Pair(case, reference, None, f"no prediction; expected a file called {edition.prediction_name(case)}")
+    if len(predictions) > 1:
+        return Pair(case, reference, None, f"two predictions: {predictions[0]} and {predictions[1].name}; keep one")
+    return Pair(case, reference, predictions[0])
+
+
+def _refuse_link(pair: Pair, references_dir: Path) -> Pair:
+    # A submission that links to the references would score 1.
+    path = pair.prediction_path
+    if path and path.is_symlink() and path.resolve().is_relative_to(references_dir.resolve()):
+        return replace(pair, prediction_path=None, problem=f"{path}: a link into the references")
+    return pair
