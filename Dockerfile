@@ -1,0 +1,41 @@
+# The base gives python3 (3.11 or 3.12) and, where a GPU is to be used, torch with CUDA.
+ARG BASE_IMAGE=pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime
+
+FROM ${BASE_IMAGE} AS packages
+# Only where the base has no torch and requirements/wheels is empty: the index that has the wanted build of torch.
+ARG TORCH_INDEX=""
+RUN --mount=type=bind,source=requirements,target=/requirements sh /requirements/install.sh
+
+FROM ${BASE_IMAGE}
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp \
+    MPLCONFIGDIR=/tmp \
+    TORCHINDUCTOR_CACHE_DIR=/tmp/torchinductor \
+    nnUNet_raw=/dev/null \
+    nnUNet_preprocessed=/dev/null \
+    nnUNet_results=/dev/null \
+    nnUNet_def_n_proc=1
+COPY --from=packages /opt/venv /opt/venv
+
+# From the part that changes least to the part that changes most: a change of code rebuilds the last layers alone.
+WORKDIR /opt/vestibule
+ARG WEIGHTS=weights/phantom
+COPY --chmod=755 ${WEIGHTS}/ weights/
+COPY --chmod=755 process.py ./
+COPY --chmod=755 vestibule/ vestibule/
+RUN python3 -m compileall -q . && python3 -c "import process"
+
+ARG API_METHOD=exec
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.grand-challenge.api-method="${API_METHOD}" \
+      org.opencontainers.image.title="vestibule" \
+      org.opencontainers.image.description="Segments vestibular schwannoma and cochlea on T2 MRI. Research only." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV VESTIBULE_API=${API_METHOD}
+USER 1000:1000
+ENTRYPOINT ["python3", "/opt/vestibule/process.py"]

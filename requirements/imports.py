@@ -1,0 +1,27 @@
+"""What a run of the container imports from outside, imported once: fails the build early and leaves its bytecode."""
+
+import importlib
+import os
+
+MODULES = (
+    "click",
+    "nibabel",
+    "numpy",
+    "safetensors.torch",
+    "scipy.ndimage",
+    "SimpleITK",
+    "torch",
+    "dynamic_network_architectures.architectures.unet",
+    "nnunetv2.inference.predict_from_raw_data",
+    "evalutils",
+)
+
+if __name__ == "__main__":
+    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+        os.environ.setdefault(name, os.devnull)
+    for module in MODULES:
+        importlib.import_module(module)
+    version = importlib.import_module("torch").__version__
+    if not (2, 11) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 14):
+        raise SystemExit(f"torch is {version}, expected 2.11 to 2.13")
+    print(f"torch {version}")

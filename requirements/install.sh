@@ -1,0 +1,41 @@
+#!/bin/sh
+# Installs what inference needs into the virtual environment /opt/venv; run by the Dockerfile.
+# Where requirements/wheels holds wheels nothing is downloaded; else pip asks its index.
+set -eu
+here=$(dirname "$0")
+
+python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' ||
+	{ echo "the base image's python3 is $(python3 --version), expected 3.11 or 3.12" >&2; exit 1; }
+
+# The environment sees the base image's packages, so that a CUDA base keeps its own torch.
+python3 -m venv --without-pip --system-site-packages /opt/venv
+# A Debian python has pip only in virtual environments, other bases have it outside and may lack ensurepip.
+python3 -m venv /tmp/pip 2>/dev/null || python3 -m venv --without-pip --system-site-packages /tmp/pip
+install() {
+	/tmp/pip/bin/python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile "$@"
+}
+
+set -- "$here"/wheels/*.whl
+if [ -e "$1" ]; then
+	# Hashes are checked when wheels are fetched: a wheel built here from a source archive has one of its own.
+	sed 's/ --hash=.*//' "$here/inference.txt" >/tmp/pip/inference.txt
+	install --no-index --find-links="$here/wheels" --no-deps --requirement /tmp/pip/inference.txt
+else
+	install --no-deps --require-hashes --requirement "$here/inference.txt"
+fi
+
+if python3 -c 'import torch' 2>/dev/null; then
+	echo "torch comes with the base image"
+elif [ -e "$1" ]; then
+	install --no-index --find-links="$here/wheels" --no-deps --requirement "$here/torch.txt"
+else
+	install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --requirement "$here/torch.txt"
+fi
+
+# The test suites and headers that packages ship are a tenth of the image; torch's tests alone are 80 MB.
+find /opt/venv/lib -type d -name tests -prune -exec rm -rf {} +
+rm -rf /opt/venv/lib/python3*/site-packages/torch/test /opt/venv/lib/python3*/site-packages/torch/include
+find /opt/venv/lib -path '*/torch/bin/*' ! -name torch_shm_manager -delete
+
+# Bytecode for what a run imports and for nothing else: a cold start is quick and the image small.
+/opt/venv/bin/python "$here/imports.py"

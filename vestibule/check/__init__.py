@@ -1,0 +1,1 @@
+"""`vestibule check`: the submission contract, point by point, for anyone's masks and anyone's image. Needs no torch."""

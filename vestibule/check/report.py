@@ -1,0 +1,83 @@
+"""What a check found: one finding a point of the contract, printed for people or as JSON. Standard library alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+PASSED, FAILED, WARNING, UNTESTED = "passed", "failed", "warning", "not testable here"
+_MARKS = {PASSED: "ok  ", FAILED: "FAIL", WARNING: "warn", UNTESTED: "-   "}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One point of the contract and what became of it."""
+
+    point: str
+    """Short name of the point, the same in every report."""
+    status: str
+    """`passed`, `failed`, `warning` or `not testable here`."""
+    detail: str
+    """What was found, naming the file."""
+    remedy: str = ""
+    """What to do; empty where the point passed."""
+
+
+@dataclass
+class Report:
+    """All findings about one submission, in the order in which they were made."""
+
+    subject: str
+    findings: list[Finding] = field(default_factory=list)
+
+    def passed(self, point: str, detail: str) -> None:
+        """Note that the point holds."""
+        self.findings.append(Finding(point, PASSED, detail))
+
+    def failed(self, point: str, detail: str, remedy: str) -> None:
+        """Note that the point is broken: the submission would be refused or scored wrongly."""
+        self.findings.append(Finding(point, FAILED, detail, remedy))
+
+    def warn(self, point: str, detail: str, remedy: str) -> None:
+        """Note what is allowed but rarely meant."""
+        self.findings.append(Finding(point, WARNING, detail, remedy))
+
+    def untested(self, point: str, detail: str, remedy: str = "") -> None:
+        """Note that the point could not be looked at here, and why."""
+        self.findings.append(Finding(point, UNTESTED, detail, remedy))
+
+    def judge(self, point: str, problems: list[str], fine: str, remedy: str) -> None:
+        """Note one point that holds where there are no `problems`; else all of them under the point's name."""
+        if problems:
+            shown = "; ".join(problems[:5])
+            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+            self.failed(point, shown + more, remedy)
+        else:
+            self.passed(point, fine)
+
+    @property
+    def failures(self) -> list[Finding]:
+        """The broken points."""
+        return [finding for finding in self.findings if finding.status == FAILED]
+
+    def status_of(self, point: str) -> str | None:
+        """The worst status that was noted for `point`; None where nothing was."""
+        found = {finding.status for finding in self.findings if finding.point == point}
+        return next((status for status in (FAILED, WARNING, UNTESTED, PASSED) if status in found), None)
+
+    def as_json(self) -> str:
+        """The report as one JSON object: `subject`, `ok` and `findings`."""
+        content = {"subject": self.subject, "ok": not self.failures, "findings": [asdict(f) for f in self.findings]}
+        return json.dumps(content, indent=2, allow_nan=False)
+
+    def as_text(self) -> str:
+        """The report for people: a line a point, and what to do beneath each that did not pass."""
+        width = max((len(finding.point) for finding in self.findings), default=0)
+        lines = [f"{self.subject}"]
+        for finding in self.findings:
+            lines.append(f"  {_MARKS[finding.status]}  {finding.point:<{width}}  {finding.detail}")
+            if finding.remedy:
+                lines.append(f"        {'':<{width}}  -> {finding.remedy}")
+        counts = {status: sum(f.status == status for f in self.findings) for status in _MARKS}
+        lines.append(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+        return "\n".join(lines)
