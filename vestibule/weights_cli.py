@@ -52,6 +52,8 @@ def _facts(bundle: Bundle) -> Table:
 
     manifest = bundle.manifest
     arms = ", ".join(f"{arm} (default)" if arm == manifest["default_arm"] else arm for arm in manifest["arms"])
+    # The nested entries are whole configurations, which the manifest itself is the place to read.
+    provenance = {key: value for key, value in manifest["provenance"].items() if not isinstance(value, dict)}
     rows = {
         "intended use": manifest["intended_use"],
         "notice": bundle.notice or "none",
@@ -61,7 +63,7 @@ def _facts(bundle: Bundle) -> Table:
         "made": f"{manifest['created']} by vestibule {manifest['code_version']}",
         "command": manifest["command"],
         "seed": str(manifest["seed"]),
-        "provenance": ", ".join(f"{key}: {_plain(value)}" for key, value in manifest["provenance"].items()),
+        "provenance": ", ".join(f"{key}: {_plain(value)}" for key, value in provenance.items()),
         "size": _size(bundle),
     }
     table = Table(title=Text(f"{manifest['name']}  {bundle.path}"), show_header=False, title_justify="left")

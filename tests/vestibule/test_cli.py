@@ -308,12 +308,14 @@ def test_show_tells_what_weights_are_for_and_where_they_come_from(run, tiny_bund
 def test_show_names_broken_rules_and_scores(run, tiny_bundle, tmp_path):
     bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
     manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["provenance"]["external_data"] = True
+    manifest["provenance"] |= {"external_data": True, "training_data": "phantoms", "config": {"epochs": 7}}
     manifest["scores"] = {"oneshot": {"vs": {"dice": {"mean": 0.61234}}}}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     _, out, _ = run("weights", "show", bundle)
     told = " ".join(out.split())
     assert "broken: trained on data from outside the challenge" in told
+    assert "training_data: phantoms" in told
+    assert "epochs" not in told
     assert "oneshot vs dice mean" in told
     assert "0.612" in told
 
