@@ -8,7 +8,7 @@ import numpy as np
 
 from training.phantom.config import PhantomConfig
 from training.phantom.ear import Ear, sample_ear
-from training.phantom.head import Head, sample_head
+from training.phantom.head_model import Head, sample_head
 from training.phantom.shapes import rotation
 from training.phantom.tumour import Tumour, measure_extent, sample_tumour, sample_volume
 
@@ -50,7 +50,7 @@ class Patient:
 def make_patient(config: PhantomConfig, rng: np.random.Generator) -> Patient:
     """Sample a patient's anatomy. The two sides vary apart; tumours are as often left as right."""
     head = sample_head(rng)
-    canal_half = 28.2 * head.scale_xyz[0]
+    canal_half = 27.8 * head.scale_xyz[0]
     ears = tuple(sample_ear(rng, sign, canal_half) for sign in (1, -1))
     has_tumour, is_left = rng.random() < config.prevalence, rng.random() < 0.5
     side = ("left" if is_left else "right") if has_tumour else "none"

@@ -8,10 +8,11 @@ import numpy as np
 
 from training.phantom.anatomy import Patient
 from training.phantom.ear import Ear, canal_distance, cochlea_distance, labyrinth_distance, nerve_segments
-from training.phantom.head import paint_head, petrous_distance
+from training.phantom.head import paint_head
 from training.phantom.scanner import acquire, lattice_in_head
 from training.phantom.shapes import Lattice, Window, capsule, coverage, ellipsoid
 from training.phantom.signals import Sequence, tissue_signal, tissue_signals
+from training.phantom.skull import petrous_distance
 from training.phantom.tissues import TISSUES
 from training.phantom.tumour import CanalFrame, Tumour
 from vestibule.editions import get_edition

@@ -7,6 +7,7 @@ voxels, their sub-voxels and any window of them are the same thing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -108,27 +109,58 @@ class Waves:
 
 def ellipsoid(x, y, z, centre, radii) -> np.ndarray:
     """Signed distance to an ellipsoid, exact on the surface and to first order beside it."""
-    dx, dy, dz = x - centre[0], y - centre[1], z - centre[2]
-    scaled = np.sqrt((dx / radii[0]) ** 2 + (dy / radii[1]) ** 2 + (dz / radii[2]) ** 2) + np.float32(1e-6)
-    slope = np.sqrt((dx / radii[0] ** 2) ** 2 + (dy / radii[1] ** 2) ** 2 + (dz / radii[2] ** 2) ** 2)
-    return scaled * (scaled - 1) / (slope + np.float32(1e-6))
+    scaled = slope = None
+    for values, middle, radius in zip((x, y, z), centre, radii, strict=True):
+        part = values - np.float32(middle)
+        part *= np.float32(1 / radius)
+        part *= part
+        scaled = part.copy() if scaled is None else np.add(scaled, part, out=scaled)
+        part *= np.float32(1 / radius**2)
+        slope = part if slope is None else np.add(slope, part, out=slope)
+    np.sqrt(scaled, out=scaled)
+    np.sqrt(slope, out=slope)
+    slope += np.float32(1e-6)
+    np.divide(scaled, slope, out=slope)
+    scaled -= 1
+    slope *= scaled
+    return slope
 
 
 def capsule(x, y, z, start, end, radius, end_radius=None) -> np.ndarray:
     """Signed distance to a rounded rod from `start` to `end`, tapering to `end_radius`."""
     start = np.asarray(start, dtype=np.float32)
     axis = np.asarray(end, dtype=np.float32) - start
-    dx, dy, dz = x - start[0], y - start[1], z - start[2]
-    t = np.clip((dx * axis[0] + dy * axis[1] + dz * axis[2]) / np.float32(axis @ axis), 0, 1)
-    distance = np.sqrt((dx - t * axis[0]) ** 2 + (dy - t * axis[1]) ** 2 + (dz - t * axis[2]) ** 2)
-    if end_radius is None:
-        return distance - np.float32(radius)
-    return distance - (np.float32(radius) + t * np.float32(end_radius - radius))
+    offset = [values - first for values, first in zip((x, y, z), start, strict=True)]
+    along = offset[0] * (axis[0] / (axis @ axis))
+    for part, step in zip(offset[1:], axis[1:], strict=True):
+        along += part * (step / (axis @ axis))
+    np.clip(along, 0, 1, out=along)
+    distance = np.zeros_like(along)
+    for part, step in zip(offset, axis, strict=True):
+        part -= along * step
+        part *= part
+        distance += part
+    np.sqrt(distance, out=distance)
+    distance -= np.float32(radius)
+    if end_radius is not None:
+        along *= np.float32(end_radius - radius)
+        distance -= along
+    return distance
+
+
+def both(*distances: np.ndarray) -> np.ndarray:
+    """Intersection of shapes: the largest distance."""
+    return reduce(np.maximum, distances)
+
+
+def either(*distances: np.ndarray) -> np.ndarray:
+    """Union of shapes: the smallest distance."""
+    return reduce(np.minimum, distances)
 
 
 def polyline(x, y, z, points, radius) -> np.ndarray:
     """Signed distance to a tube of constant radius through `points`."""
-    return np.minimum.reduce([capsule(x, y, z, a, b, radius) for a, b in pairwise(points)])
+    return either(*(capsule(x, y, z, a, b, radius) for a, b in pairwise(points)))
 
 
 def smooth_union(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:

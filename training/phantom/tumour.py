@@ -137,7 +137,7 @@ def sample_tumour(
     tumour_class = _sample_class(rng, volume_mm3)
     widening = 1 + min(0.35, 0.35 * volume_mm3 / 4000.0) * rng.uniform(0.5, 1.0)
     depth = canal_length_mm * (1 - rng.uniform(0.02, 1.0) ** 2 * 0.7)
-    texture_mm = (3.0, 7.0) if tumour_class == "solid" else (4.0, 10.0)
+    texture_mm = (2.5, 7.0) if tumour_class == "solid" else (2.5, 16.0)
     draft = Tumour(
         volume_mm3=volume_mm3,
         tumour_class=tumour_class,
@@ -149,7 +149,7 @@ def sample_tumour(
         ball_offset=tuple(rng.uniform((-0.85, 0.05, -0.2), (-0.6, 0.35, 0.2))),
         lobes=Waves.sample(rng, (0.9, 2.2), 8),
         relief=float(rng.uniform(0.01, 0.05)),
-        texture=Waves.sample(rng, texture_mm, 12),
+        texture=Waves.sample(rng, texture_mm, 24),
         gadolinium_mmol_l=float(rng.uniform(0.25, 0.45)),
         cysts=_sample_cysts(rng) if tumour_class == "cystic" else (),
     )
@@ -198,7 +198,10 @@ def _grow(
 def _shrink_rod(
     rod: Tumour, volume_mm3: float, canal_length_mm: float, rng: np.random.Generator, normal: np.ndarray
 ) -> Tumour:
-    # Length and width shrink together until the volume fits; what is left of the canal is where it may lie.
+    # Length and width shrink together until the volume fits; what is left of the canal is where it may lie. Cysts are
+    # features of the part in the angle.
+    if rod.tumour_class == "cystic":
+        rod = replace(rod, tumour_class="solid", cysts=())
     shrink = 1.0
     for _ in range(12):
         length, radius = rod.canal_depth * shrink, rod.canal_radius * shrink**0.3
