@@ -299,7 +299,7 @@ def test_unreadable_folder_is_refused(cases, repository):
 
 def test_show_tells_what_weights_are_for_and_where_they_come_from(run, tiny_bundle):
     code, out, _ = run("weights", "show", tiny_bundle)
-    told = " ".join(out.split())
+    told = " ".join(out.replace("│", " ").split())
     assert code == 0
     for words in ("intended use", "tiny weights: for tests alone", "oneshot (default)", "kept: no data from outside"):
         assert words in told
@@ -312,7 +312,7 @@ def test_show_names_broken_rules_and_scores(run, tiny_bundle, tmp_path):
     manifest["scores"] = {"oneshot": {"vs": {"dice": {"mean": 0.61234}}}}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     _, out, _ = run("weights", "show", bundle)
-    told = " ".join(out.split())
+    told = " ".join(out.replace("│", " ").split())
     assert "broken: trained on data from outside the challenge" in told
     assert "training_data: phantoms" in told
     assert "epochs" not in told
