@@ -11,6 +11,8 @@ from vestibule.pipeline import pick_device
 def make_fabric(precision: str) -> Fabric:
     """A Fabric for one device, a GPU where there is one, in `precision` (`auto`: bf16 where the device has it)."""
     device = pick_device()
+    # Moments of parameters that get no gradient decay to subnormal numbers, which a CPU computes many times slower.
+    torch.set_flush_denormal(True)
     if precision == "auto":
         precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
     return Fabric(accelerator=device.type, devices=1, precision=precision)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt
 
 from training.config import RunConfig, TransferConfig
 from training.pictures import save_sheet
@@ -133,10 +133,12 @@ def match_look(source: np.ndarray, mask: np.ndarray, look: TumourLook) -> np.nda
 
 
 def soft_edge(mask: np.ndarray, edge_px: float) -> np.ndarray:
-    """Weight in [0, 1] (Z, Y, X): 1 well inside each slice of `mask`, a half at its border, exactly 0 away from it."""
-    if edge_px <= 0:
+    """Weight in [0, 1] (Z, Y, X): 1 on `mask`, falling as a Gaussian around it within its slices, 0 beyond three sd."""
+    if edge_px <= 0 or not mask.any():
         return mask.astype(np.float32)
-    return gaussian_filter(mask.astype(np.float32), (0, edge_px, edge_px), mode="nearest", truncate=3.0)
+    distance = distance_transform_edt(~mask, sampling=(1e6, 1.0, 1.0))
+    weight = np.exp(-0.5 * (distance / edge_px) ** 2)
+    return np.where(distance <= 3 * edge_px, weight, 0.0).astype(np.float32)
 
 
 def reference_look(config: TransferConfig, record: dict) -> TumourLook | None:

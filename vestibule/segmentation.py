@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 
 import numpy as np
 import torch
-
-# nnU-Net warns at import where these are unset; inference needs none of the folders.
-for _name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-    os.environ.setdefault(_name, os.devnull)
-# It starts its process pools by this number; a sandbox with little shared memory has no room for them.
-os.environ.setdefault("nnUNet_def_n_proc", "1")
-
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
+
+from vestibule.errors import InputError
 
 
 class Segmenter:
@@ -34,23 +29,28 @@ class Segmenter:
         mirror_axes: tuple[int, ...] = (),
         tile_step: float = 0.5,
     ) -> None:
-        """`plans` and `dataset` as nnU-Net writes them; `parameters`: one state dict a fold, averaged at prediction."""
+        """`plans` and `dataset` as nnU-Net writes them; `parameters`: one dict a fold, averaged at prediction.
+
+        Raises InputError where the parameters are not those of the planned network.
+        """
         manager = PlansManager(plans)
         chosen = manager.get_configuration(configuration)
-        network = nnUNetTrainer.build_network_architecture(
-            manager,
-            chosen,
+        # Not through nnUNetTrainer, whose import brings matplotlib, seaborn and augmentation into every container.
+        network = get_network_from_plans(
+            chosen.network_arch_class_name,
+            chosen.network_arch_init_kwargs,
+            chosen.network_arch_init_kwargs_req_import,
             determine_num_input_channels(manager, chosen, dataset),
             manager.get_label_manager(dataset).num_segmentation_heads,
-            enable_deep_supervision=False,
+            deep_supervision=False,
         ).to(device)
-        network.load_state_dict(parameters[0])
+        states = [_complete_state(network, fold) for fold in parameters]
         with contextlib.redirect_stdout(io.StringIO()):
             self._predictor = nnUNetPredictor(
                 tile_step_size=tile_step, use_mirroring=bool(mirror_axes), device=device, allow_tqdm=False
             )
             self._predictor.manual_initialization(
-                network, manager, chosen, parameters, dataset, "nnUNetTrainer", mirror_axes or None
+                network, manager, chosen, states, dataset, "nnUNetTrainer", mirror_axes or None
             )
 
     def probabilities(self, t1_unit: np.ndarray, spacing_zyx: tuple[float, float, float]) -> np.ndarray:
@@ -61,3 +61,12 @@ class Segmenter:
                 t1_unit[None].astype(np.float32), properties, save_or_return_probabilities=True
             )
         return np.asarray(probabilities, dtype=np.float32)
+
+
+def _complete_state(network: nn.Module, parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    # A bundle holds each tensor once; nnU-Net's networks list it under several names and its predictor wants them all.
+    expected = {name: value.shape for name, value in network.named_parameters()}
+    if expected != {name: value.shape for name, value in parameters.items()}:
+        raise InputError("segmenter weights do not fit the planned network; the bundle mixes files of two runs")
+    network.load_state_dict(parameters, strict=False)
+    return {name: value.clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,38 @@
+# `make demo` and `make test` do all their own set-up; both work on a fresh machine with Python 3.11 or 3.12.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+CONFIG ?= configs/phantom.yaml
+TORCH := 2.13.0
+
+.PHONY: venv demo test lint container clean
+
+venv: $(VENV)/installed
+
+# torch comes first and alone: any other package would pull in its newest CUDA build. Without a GPU the CPU build is
+# asked for by its local version, so that pip fails rather than fetch gigabytes of CUDA packages.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(tools/torch_requirement.sh $(TORCH))" || { \
+	  echo "torch $(TORCH) was not found: see 'The right torch' in README.md" >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,evaluation,dev]'
+	touch $@
+
+demo: venv
+	RUN=$(RUN) CONFIG=$(CONFIG) BIN=$(BIN) tools/demo.sh
+
+test: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -m "not container and not gpu"
+
+container: venv
+	$(BIN)/python -m pytest -m container
+
+lint: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(RUN) .pytest_cache .ruff_cache

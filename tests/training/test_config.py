@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import RunConfig, SamplingConfig, build, read_config
+from vestibule.errors import InputError
+
+MINIMAL = "name: x\nintended_use: phantom\n"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_every_shipped_configuration_is_read(repository):
+    names = {path.stem: read_config(path).name for path in (repository / "configs").glob("*.yaml")}
+    assert {"phantom", "crossmoda2021"} <= set(names)
+
+
+def test_shipped_configurations_share_their_keys(repository):
+    phantom, challenge = (read_config(repository / "configs" / f"{name}.yaml") for name in ("phantom", "crossmoda2021"))
+    assert phantom.phantom is not None
+    assert challenge.phantom is None
+    assert challenge.cyclegan.generator.blocks == 9
+    assert challenge.pix2pix.pixel_weight == phantom.pix2pix.pixel_weight == 100
+
+
+def test_unknown_key_is_fatal_and_names_the_nearest_known(tmp_path):
+    path = write(tmp_path, MINIMAL + "cyclegan:\n  iteratoins: 3\n")
+    with pytest.raises(InputError, match=r"config\.yaml: unknown key 'cyclegan.iteratoins'; did you mean 'iterations'"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("seed: one\n", "seed must be int"),
+        ("seed: true\n", "seed must be int"),
+        ("prepare:\n  size_yx: [96]\n", "must have 2 values"),
+        ("prepare:\n  size_yx: 96\n", "must be a list"),
+        ("prepare:\n  size_yx: [90, 96]\n", "divisible by 4"),
+        ("cyclegan: 3\n", "must be a mapping"),
+        ("edition: 2019\n", "edition must be one of"),
+        ("arms: [twoshot]\n", "arms must be among"),
+        ("transfer:\n  intensity: brighter\n", "intensity must be one of"),
+        ("cyclegan:\n  generator:\n    architecture: vit\n", "architecture must be one of"),
+    ],
+)
+def test_wrong_value_is_refused_with_its_place(tmp_path, text, cause):
+    with pytest.raises(InputError, match=cause):
+        read_config(write(tmp_path, MINIMAL + text))
+
+
+def test_missing_file_and_broken_yaml_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"absent\.yaml: cannot be read"):
+        read_config(tmp_path / "absent.yaml")
+    with pytest.raises(InputError, match="not YAML"):
+        read_config(write(tmp_path, "a: [1"))
+
+
+def test_crop_must_fit_the_prepared_slice():
+    with pytest.raises(ValueError, match="must fit into"):
+        build(RunConfig, _with_crop([128, 64]), "")
+    assert build(RunConfig, _with_crop([64, 32]), "").cyclegan.sampling == SamplingConfig(crop_yx=(64, 32))
+
+
+def _with_crop(crop: list[int]) -> dict:
+    resnet = {"architecture": "resnet"}
+    return {
+        "name": "x",
+        "intended_use": "phantom",
+        "prepare": {"size_yx": [96, 96]},
+        "cyclegan": {"sampling": {"crop_yx": crop}},
+        "pix2pix": {"generator": resnet},
+    }

@@ -1,0 +1,158 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from training import singan
+from training.singan import (
+    SinGAN,
+    choose_reference,
+    critic_losses,
+    crop_range,
+    load_cascade,
+    pyramid_sizes,
+    resize,
+    train,
+)
+from vestibule.errors import InputError
+
+
+def test_pyramid_grows_in_whole_steps_from_the_coarsest_to_the_full_size(config):
+    settings = replace(config.singan, coarsest_px=25, scale_factor=0.75)
+    sizes = pyramid_sizes((250, 250), settings)
+    assert sizes[0] == (25, 25)
+    assert sizes[-1] == (250, 250)
+    # ln(25/250) / ln(0.75) = 8.004: nine steps
+    assert len(sizes) == 10
+    ratios = [b[0] / a[0] for a, b in pairwise(sizes)]
+    assert max(ratios) - min(ratios) < 0.06
+
+
+def test_pyramid_keeps_the_aspect(config):
+    sizes = pyramid_sizes((40, 80), replace(config.singan, coarsest_px=20))
+    assert all(abs(2 * y - x) <= 1 for y, x in sizes)
+
+
+def test_image_smaller_than_what_the_coarsest_scale_sees_is_refused(config):
+    with pytest.raises(InputError, match="at least 7 px"):
+        pyramid_sizes((6, 100), config.singan)
+
+
+def test_penalty_and_wasserstein_by_hand():
+    # D(x) = sum over the pixel's 1 x 1 patch of 3 x: gradient 3 everywhere, so the penalty is (3 - 1)^2.
+    critic = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.constant_(critic.weight, 3.0)
+    real, fake = torch.full((1, 1, 4, 4), 0.5), torch.full((1, 1, 4, 4), 0.25)
+    wasserstein, penalty = critic_losses(critic, real, fake, weight=0.1)
+    assert float(wasserstein) == pytest.approx(3 * (0.25 - 0.5))
+    assert float(penalty) == pytest.approx(0.1 * 4.0)
+
+
+def test_untrained_scale_adds_its_correction_to_the_coarser_image():
+    model = SinGAN([(12, 12)], width=4, layers=3)
+    for parameter in model.generators[0].layers[-1].parameters():
+        nn.init.zeros_(parameter)
+    image = torch.randn(2, 1, 12, 12).clamp(-1, 1)
+    assert torch.equal(model.generators[0](torch.zeros_like(image), image), image)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (30, 21), (9, 40)])
+def test_images_of_any_size_are_injected_at_any_scale(size):
+    model = SinGAN([(12, 12), (14, 14), (16, 16)], width=4, layers=3).eval()
+    for scale in range(3):
+        result = model.inject(torch.zeros(2, 1, *size), scale)
+        assert result.shape == (2, 1, *size)
+        assert torch.isfinite(result).all()
+
+
+@pytest.mark.parametrize("scale", [-1, 3])
+def test_scale_out_of_range_is_refused(scale):
+    model = SinGAN([(12, 12), (14, 14), (16, 16)], width=4, layers=3)
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        model.inject(torch.zeros(1, 1, 16, 16), scale)
+
+
+def test_resize_of_a_constant_is_constant():
+    assert torch.allclose(resize(torch.full((1, 1, 30, 20), 0.3), (13, 9)), torch.tensor(0.3))
+
+
+def test_crop_stays_inside_and_holds_the_tumour():
+    assert crop_range(np.array([1, 2, 3]), 32, 16) == slice(0, 16)
+    assert crop_range(np.array([29, 30]), 32, 16) == slice(16, 32)
+    assert crop_range(np.array([14, 17]), 32, 16) == slice(8, 24)
+    assert crop_range(np.array([5]), 10, 64) == slice(0, 10)
+
+
+def test_reference_is_drawn_among_tumour_slices_and_by_the_seed(config, run_dir):
+    reference = choose_reference(config, run_dir)
+    assert reference.chosen == "drawn"
+    assert reference.slice in (1, 2, 3, 4)
+    assert reference.tumour.any()
+    assert reference.image.shape == (24, 24)
+    again = choose_reference(config, run_dir)
+    assert (again.case, again.slice) == (reference.case, reference.slice)
+    picks = {(r.case, r.slice) for r in (choose_reference(replace(config, seed=seed), run_dir) for seed in range(12))}
+    assert len(picks) > 3
+
+
+def test_given_reference_is_taken_and_recorded(config, run_dir):
+    given = replace(config, singan=replace(config.singan, case="case_1", slice=3))
+    reference = choose_reference(given, run_dir)
+    assert (reference.case, reference.slice, reference.chosen) == ("case_1", 3, "given")
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"case": "nobody", "slice": 1}, "no target case"),
+        ({"case": "case_1", "slice": 99}, "from 0 to 5"),
+        ({"case": "case_1"}, "from 0 to 5"),
+        ({"min_tumour_px": 10_000}, "no labelled target slice"),
+    ],
+)
+def test_unusable_reference_is_named(config, run_dir, changes, cause):
+    with pytest.raises(InputError, match=cause):
+        choose_reference(replace(config, singan=replace(config.singan, **changes)), run_dir)
+
+
+def test_constant_reference_is_refused(config, run_dir):
+    path = run_dir / "prepare" / "target" / "case_1.npy"
+    np.save(path, np.full_like(np.load(path), -1))
+    with pytest.raises(InputError, match="slice 3 is constant"):
+        choose_reference(replace(config, singan=replace(config.singan, case="case_1", slice=3)), run_dir)
+
+
+def test_training_reconstructs_better_than_the_coarsest_scale_alone(config, run_dir):
+    longer = replace(config, singan=replace(config.singan, iterations=60))
+    train(longer, run_dir)
+    model, record = load_cascade(run_dir / "singan", torch.device("cpu"))
+    reference = np.load(run_dir / "singan" / "reference.npz")["image"]
+    full = torch.from_numpy(reference)[None, None]
+    blurred = resize(resize(full, model.sizes[0]), model.sizes[-1])
+    coarse_error = float((blurred - full).square().mean().sqrt()) / 2
+    assert record["reconstruction_rmse"] < coarse_error
+    assert record["chosen"] == "drawn"
+    assert (run_dir / "singan" / "samples.png").stat().st_size > 1000
+
+
+def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch):
+    whole = load_file(train(config, run_dir)[0])
+    for path in (run_dir / "singan" / "scales").glob("*.pt"):
+        path.unlink()
+    original = singan.train_scale
+
+    def die_at_the_second(model, scale, *rest):
+        if scale == 1:
+            raise KeyboardInterrupt
+        original(model, scale, *rest)
+
+    monkeypatch.setattr(singan, "train_scale", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run_dir)
+    monkeypatch.setattr(singan, "train_scale", original)
+    resumed = load_file(train(config, run_dir)[0])
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
