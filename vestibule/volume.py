@@ -82,6 +82,15 @@ def read_volume(path: Path) -> Volume:
     return Volume(voxels, _geometry_of(reader))
 
 
+def read_header(path: Path) -> tuple[Geometry, str]:
+    """Where the image at `path` lies and how it stores a voxel (`8-bit unsigned integer`), without reading its voxels.
+
+    Raises InputError as `read_volume` does, but for the voxels.
+    """
+    reader = _open_image(Path(path))
+    return _geometry_of(reader), sitk.GetPixelIDValueAsString(reader.GetPixelID())
+
+
 def read_scan(path: Path) -> Volume:
     """Read an image to segment: as `read_volume`, and it must not be constant. Raises InputError."""
     volume = read_volume(path)

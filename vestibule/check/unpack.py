@@ -1,0 +1,82 @@
+"""Unpacking a zip from outside: nothing lands outside its folder, nothing but plain files, nothing without bounds."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from vestibule.errors import InputError
+
+MAX_MEMBERS = 5_000
+"""A submission has one file a case, and the largest edition's test set 365 cases."""
+MAX_TOTAL_BYTES = 8 * 1024**3
+"""All files of a zip, unpacked."""
+MAX_FILE_BYTES = 1024**3
+"""One file, unpacked: sixteen times a full-size mask in 16 bits."""
+_READ_BYTES = 1 << 20
+
+
+def unpack(path: Path, folder: Path) -> list[Path]:
+    """Unpack the zip at `path` into the empty `folder` and return its files.
+
+    Raises InputError, naming the member and the cause, for what is no zip, damaged, encrypted, or holds a path that
+    leads out of the folder, a link, a device, a name twice, or more than the bounds above.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            _check_members(path, members)
+            total = 0
+            for member in members:
+                total += _write(path, archive, member, folder, MAX_TOTAL_BYTES - total)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
+        raise InputError(f"{path}: not a whole zip file ({error}); pack the masks again") from error
+    return [folder / member.filename for member in members]
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > MAX_MEMBERS:
+        raise InputError(f"{path}: {len(members)} files, more than the {MAX_MEMBERS} that are unpacked")
+    seen = set()
+    for member in members:
+        name = member.filename
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if _leads_out(name):
+            raise InputError(f"{path}: holds the path {name!r}, which leads out of the folder; refused")
+        if kind not in (0, stat.S_IFREG):
+            raise InputError(f"{path}: {name} is {'a link' if stat.S_ISLNK(kind) else 'no plain file'}; refused")
+        if member.flag_bits & 1:
+            raise InputError(f"{path}: {name} is encrypted; pack the masks without a password")
+        if member.file_size > MAX_FILE_BYTES:
+            raise InputError(f"{path}: {name} unpacks to {member.file_size / 1e9:.1f} GB; refused")
+        if name.lower() in seen:
+            raise InputError(f"{path}: holds {name} twice; keep one of them")
+        seen.add(name.lower())
+
+
+def _leads_out(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0] or "\0" in name
+
+
+def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, budget: int) -> int:
+    """Unpack one member; what it really holds counts, whatever its entry says."""
+    target = folder / member.filename
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(member) as source, target.open("xb") as stored:
+            size = 0
+            while piece := source.read(_READ_BYTES):
+                size += len(piece)
+                if size > min(budget, MAX_FILE_BYTES):
+                    raise InputError(f"{path}: unpacks to more than {min(budget, MAX_FILE_BYTES)} bytes; refused")
+                stored.write(piece)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"{path}: {member.filename} cannot be unpacked ({error.strerror})") from error
+    return size
