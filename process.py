@@ -1,6 +1,6 @@
 """The submission: segments what lies in /input and writes to /output, for Grand Challenge and for the organisers.
 
-    python process.py [--input /input] [--output /output] [--weights BUNDLE] [--require-gpu]
+    python process.py [--input /input] [--output /output] [--weights BUNDLE] [--api exec|invoke] [--require-gpu]
 
 A Grand Challenge job (/input/images/<slug>/ with one image) gives /output/images/<slug>/<name>.mha and
 /output/results.json; a flat folder of cases gives one mask a case, named as its edition has it, right in /output.
@@ -32,8 +32,12 @@ from vestibule.inputs import (
     prepare_output,
 )
 from vestibule.predict import Outcome, edition_for, failure_message, load_announced, predict_cases
+from vestibule.serve import serve
 from vestibule.volume import Volume, from_image, to_image
 from vestibule.weights import find_bundle, open_bundle
+
+if TYPE_CHECKING:
+    from vestibule.pipeline import Model
 
 if TYPE_CHECKING:
     from vestibule.pipeline import Model
@@ -117,6 +121,13 @@ class Submission(SegmentationAlgorithm):
     envvar="VESTIBULE_OUTPUT_SLUG",
     help="Folder of the mask under /output/images in a Grand Challenge job.",
 )
+@click.option(
+    "--api",
+    type=click.Choice(["exec", "invoke"]),
+    default="exec",
+    envvar="VESTIBULE_API",
+    help="Segment and exit, or serve the platform's /invoke on port 4743.",
+)
 @click.option("--require-gpu", is_flag=True, envvar="VESTIBULE_REQUIRE_GPU", help="Fail where there is no GPU.")
 def process(
     input_dir: Path,
@@ -125,20 +136,46 @@ def process(
     arm: str | None,
     edition: str | None,
     output_slug: str,
+    api: str,
     require_gpu: bool,
 ) -> None:
     """Segment what lies in /input and write the masks to /output, as the folder's contract has it."""
     bundle = open_bundle(find_bundle(weights, root=Path(__file__).resolve().parent))
     chosen = edition_for(bundle, None if edition is None else int(edition))
-    platform = is_platform_job(input_dir)
-    if platform:
+    device = "cuda" if require_gpu else "auto"
+    if api == "invoke":
+        model = load_announced(bundle, arm, device)
+        written: list[Path] = []
+
+        def invoke() -> None:
+            # Exactly one mask may lie in the output's folder: the last job's goes.
+            while written:
+                written.pop().unlink(missing_ok=True)
+            selection = select_cases(input_dir, output_dir, chosen, output_slug)
+            written.extend(case.mask_path for case in selection.cases)
+            segment(model, selection, chosen, output_dir, results=is_platform_job(input_dir))
+
+        serve(invoke)
+        return
+    selection = select_cases(input_dir, output_dir, chosen, output_slug)
+    model = load_announced(bundle, arm, device)
+    # The organisers expect masks alone in a flat folder.
+    segment(model, selection, chosen, output_dir, results=is_platform_job(input_dir))
+
+
+def select_cases(input_dir: Path, output_dir: Path, edition: Edition, output_slug: str) -> Selection:
+    """What there is to segment in either layout; the output's folder is made. Raises InputError where nothing is."""
+    if is_platform_job(input_dir):
         selection = Selection((find_platform_case(input_dir, output_dir, output_slug),))
     else:
-        selection = find_cases(input_dir, output_dir, chosen)
+        selection = find_cases(input_dir, output_dir, edition)
     prepare_output(output_dir)
-    model = load_announced(bundle, arm, "cuda" if require_gpu else "auto")
-    # The organisers expect masks alone in a flat folder.
-    submission = Submission(model, selection.cases, chosen, output_dir, results=platform)
+    return selection
+
+
+def segment(model: Model, selection: Selection, edition: Edition, output_dir: Path, results: bool) -> None:
+    """Write the masks of `selection`, and a results.json where asked for. Raises InputError where any case failed."""
+    submission = Submission(model, selection.cases, edition, output_dir, results=results)
     submission.process()
     failures = [*(failure for _, failure in submission.outcome.failures), *selection.refused]
     if failures:

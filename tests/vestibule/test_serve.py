@@ -1,0 +1,117 @@
+"""The platform's invoke style: healthy once loaded, one job a request, and a failed job ends no server."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from vestibule.errors import InputError
+from vestibule.serve import call, make_server
+from vestibule.volume import Geometry, Volume, read_header, write_volume
+
+GEOMETRY = Geometry((12, 40, 40), (1.5, 1.5, 1.5), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+
+
+@contextlib.contextmanager
+def serving(invoke: Callable[[], None]) -> Iterator[int]:
+    server = make_server(invoke, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def answer(port: int, path: str, method: str) -> tuple[int, dict]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", method=method, data=b"{}" if method == "POST" else None
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_health_and_invoke_answer_as_the_platform_expects():
+    jobs = []
+    with serving(lambda: jobs.append(1)) as port:
+        assert answer(port, "/health", "GET")[0] == 200
+        assert answer(port, "/invoke", "POST")[0] == 201
+        assert call(port) == 201
+        assert answer(port, "/other", "GET")[0] == 404
+        assert answer(port, "/other", "POST")[0] == 404
+    assert jobs == [1, 1]
+
+
+def test_a_failed_job_names_its_cause_and_ends_no_server(capsys):
+    outcomes = iter([InputError("/input/a.mha: truncated"), KeyError("x"), None])
+
+    def invoke() -> None:
+        outcome = next(outcomes)
+        if outcome:
+            raise outcome
+
+    with serving(invoke) as port:
+        assert answer(port, "/invoke", "POST") == (500, {"error": "/input/a.mha: truncated"})
+        status, content = answer(port, "/invoke", "POST")
+        assert (status, "KeyError" in content["error"]) == (500, True)
+        assert answer(port, "/invoke", "POST")[0] == 201
+    assert capsys.readouterr().err.splitlines()[0] == "vestibule: error: /input/a.mha: truncated"
+
+
+def test_health_is_told_while_a_job_runs():
+    running, end = threading.Event(), threading.Event()
+
+    def invoke() -> None:
+        running.set()
+        end.wait(10)
+
+    with serving(invoke) as port:
+        job = threading.Thread(target=answer, args=(port, "/invoke", "POST"))
+        job.start()
+        assert running.wait(10)
+        assert answer(port, "/health", "GET")[0] == 200
+        end.set()
+        job.join()
+
+
+@pytest.mark.slow
+def test_process_serves_job_after_job_with_one_mask_in_the_output(tmp_path, tiny_bundle, repository):
+    # On the platform's own port, which is what a container listens on.
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 4743)) == 0:
+            pytest.skip("port 4743 is taken on this machine")
+    images, output = tmp_path / "input" / "images" / "t2", tmp_path / "output"
+    places = {"VESTIBULE_INPUT": str(tmp_path / "input"), "VESTIBULE_OUTPUT": str(output), "VESTIBULE_API": "invoke"}
+    environment = {**os.environ, **places, "VESTIBULE_WEIGHTS": str(tiny_bundle)}
+    server = subprocess.Popen([sys.executable, str(repository / "process.py")], env=environment)
+    try:
+        for name in ("first", "second"):
+            shutil.rmtree(images, ignore_errors=True)
+            rows, columns = np.mgrid[:40, :40]
+            head = ((rows - 20) ** 2 + (columns - 20) ** 2 < 300) * np.linspace(300, 400, 12)[:, None, None]
+            write_volume(images / f"{name}.mha", Volume(head.astype(np.float32), GEOMETRY))
+            assert call() == 201
+            masks = list((output / "images").rglob("*.mha"))
+            assert [mask.name for mask in masks] == [f"{name}.mha"]
+            assert read_header(masks[0])[0] == GEOMETRY
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+    finally:
+        server.kill()
+        server.wait()
