@@ -2,7 +2,9 @@
 ARG BASE_IMAGE=pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime
 
 FROM ${BASE_IMAGE} AS packages
-# Only where the base has no torch and requirements/wheels is empty: the index that has the wanted build of torch.
+# Not empty: all packages come from requirements/wheels, and nothing is downloaded.
+ARG OFFLINE=""
+# Where the base has no torch and wheels are downloaded: the index that has the wanted build of torch.
 ARG TORCH_INDEX=""
 RUN --mount=type=bind,source=requirements,target=/requirements sh /requirements/install.sh
 

@@ -71,20 +71,23 @@ stage_weights() {
 	cp -R "$weights/." "$staged/"
 }
 
-# Fetches wheels for the base's Python, checked against the lock, with the CPU's build of torch.
+# Fetches wheels for the base's Python, checked against the lock, with the CPU's build of torch; once for each lock.
 fetch_wheels() {
-	local wheels=requirements/wheels archive
+	local wheels=requirements/wheels archive stamp
 	local for_image=(--python-version "$python" --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64)
-	find "$wheels" -name '*.whl' -delete
+	stamp="$python $(cat requirements/inference.txt requirements/torch.txt | sha256sum)"
+	[[ $stamp != "$(cat "$wheels/fetched" 2>/dev/null)" ]] || return 0
+	rm -f "$wheels"/*.whl "$wheels"/*.tar.gz "$wheels/fetched"
 	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/inference.txt
 	for archive in "$wheels"/*.tar.gz; do
-		[[ ! -e $archive ]] || python3 -m pip wheel -q --no-deps -w "$wheels" "$archive"
+		[[ ! -e $archive ]] || SOURCE_DATE_EPOCH=315532800 python3 -m pip wheel -q --no-deps -w "$wheels" "$archive"
 		rm -f "$archive"
 	done
 	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" -r requirements/torch.txt
 	if [[ -z $(find "$wheels" -name 'torch-*+cpu*.whl') || -n $(find "$wheels" -name 'nvidia_*') ]]; then
 		fail "pip found a torch with CUDA for Python $python; point PIP_INDEX_URL or PIP_FIND_LINKS at its CPU builds"
 	fi
+	echo "$stamp" >"$wheels/fetched"
 }
 
 stage_weights
@@ -95,7 +98,7 @@ fi
 
 arguments=(--tag "$tag" --build-arg "WEIGHTS=$staged" --build-arg "API_METHOD=$api")
 [[ -z $base ]] || arguments+=(--build-arg "BASE_IMAGE=$base")
-[[ -z $cpu ]] || arguments+=(--network none)
+[[ -z $cpu ]] || arguments+=(--network none --build-arg OFFLINE=1)
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vestibule/__init__.py)
 revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 arguments+=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --platform linux/amd64)

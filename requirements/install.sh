@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what inference needs into the virtual environment /opt/venv; run by the Dockerfile.
-# Where requirements/wheels holds wheels nothing is downloaded; else pip asks its index.
+# Where OFFLINE is set, all comes from requirements/wheels; else pip asks its index.
 set -eu
 here=$(dirname "$0")
 
@@ -15,8 +15,7 @@ install() {
 	/tmp/pip/bin/python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile "$@"
 }
 
-set -- "$here"/wheels/*.whl
-if [ -e "$1" ]; then
+if [ -n "${OFFLINE:-}" ]; then
 	# Hashes are checked when wheels are fetched: a wheel built here from a source archive has one of its own.
 	sed 's/ --hash=.*//' "$here/inference.txt" >/tmp/pip/inference.txt
 	install --no-index --find-links="$here/wheels" --no-deps --requirement /tmp/pip/inference.txt
@@ -26,7 +25,7 @@ fi
 
 if python3 -c 'import torch' 2>/dev/null; then
 	echo "torch comes with the base image"
-elif [ -e "$1" ]; then
+elif [ -n "${OFFLINE:-}" ]; then
 	install --no-index --find-links="$here/wheels" --no-deps --requirement "$here/torch.txt"
 else
 	install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --requirement "$here/torch.txt"

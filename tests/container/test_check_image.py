@@ -1,0 +1,89 @@
+"""`vestibule check` on images: a small good one passes, and each broken one is caught by its own point."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vestibule.check.image import check_image
+from vestibule.check.report import FAILED, Report
+from vestibule.check.sandbox import Engine
+from vestibule.editions import get_edition
+from vestibule.errors import InputError
+
+pytestmark = pytest.mark.container
+
+
+def checked(engine, image: str, contract: str = "both") -> Report:
+    report = Report(image)
+    check_image(Engine(engine.program), image, get_edition(2022), report, contract, time_limit_s=60)
+    return report
+
+
+def test_a_good_image_passes_every_point(engine, toy):
+    report = checked(engine, toy())
+    assert report.failures == [], report.as_text()
+    points = {finding.point for finding in report.findings}
+    assert {"folder: runs", "folder: geometry", "folder: a bad case", "platform: one image", "same twice"} <= points
+    assert {"no network", "writes inside", "non-root user", "platform: results.json"} <= points
+
+
+@pytest.mark.parametrize(
+    ("broken", "contract", "points"),
+    [
+        ("name", "folder", {"folder: names", "folder: counts", "folder: a bad case"}),
+        ("name", "platform", {"platform: one image"}),
+        ("flip", "folder", {"folder: geometry"}),
+        ("flip", "platform", {"platform: geometry"}),
+        ("float", "folder", {"folder: integer type"}),
+        ("float", "platform", {"platform: 8-bit"}),
+        ("label", "folder", {"folder: labels"}),
+        ("json", "platform", {"platform: results.json"}),
+        ("network", "folder", {"no network"}),
+        ("network", "platform", {"no network"}),
+        ("outside", "folder", {"writes inside"}),
+        ("outside", "platform", {"writes inside"}),
+        ("silent", "folder", {"folder: a bad case"}),
+    ],
+)
+def test_a_broken_image_fails_its_points_alone(engine, toy, broken, contract, points):
+    report = checked(engine, toy(broken), contract)
+    assert {finding.point for finding in report.failures} == points, report.as_text()
+
+
+def test_a_root_image_fails_its_point_alone(engine, toy):
+    assert [finding.point for finding in checked(engine, toy(run_as="root"), "folder").failures] == ["non-root user"]
+
+
+def test_what_an_image_writes_outside_is_named(engine, toy):
+    failure = checked(engine, toy("outside"), "folder").failures[0]
+    assert "/opt/toy/state" in failure.detail
+
+
+def test_an_output_that_changes_is_warned_of(engine, toy):
+    report = checked(engine, toy("random"), "folder")
+    assert report.failures == []
+    assert report.status_of("same twice") == "warning"
+
+
+def test_an_image_that_is_not_there_is_named(engine):
+    with pytest.raises(InputError, match="absent:latest"):
+        checked(engine, "absent:latest")
+
+
+def test_the_command_checks_an_archive_and_leaves_no_image_behind(engine, toy, tmp_path):
+    image = toy("float")
+    archive = tmp_path / "float.tar"
+    engine("save", "--output", str(archive), image)
+    subprocess.run(["gzip", "-1", str(archive)], check=True)
+    engine("rmi", "--force", image)
+    command = [sys.executable, "-m", "vestibule.cli", "check", f"{archive}.gz", "--contract", "platform", "--json"]
+    code = "import sys; from vestibule.cli import main; sys.argv[1:] = sys.argv[2:]; main()"
+    command = [sys.executable, "-c", code, "vestibule", *command[3:]]
+    result = subprocess.run(command, env=engine.environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1, result.stderr
+    findings = {finding["point"]: finding["status"] for finding in json.loads(result.stdout)["findings"]}
+    assert findings["platform: 8-bit"] == FAILED
+    assert findings["one image"] == "passed"
+    assert engine("image", "inspect", image, check=False).returncode != 0
