@@ -48,7 +48,8 @@ def draw_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, ou
         aligned = read_pair(pair)
         if volume.voxels.shape != aligned.reference.shape:
             raise InputError(
-                f"{images[pair.case]}: has size {volume.voxels.shape} (z, y, x), its reference {aligned.reference.shape}"
+                f"{images[pair.case]}: has size {volume.voxels.shape} (z, y, x), its reference "
+                f"{aligned.reference.shape}"
             )
         draw_case(out_dir / f"{pair.case}.png", pair.case, volume.voxels, aligned, edition)
         count += 1

@@ -10,7 +10,7 @@ run train run --config "$CONFIG" --run "$RUN"
 images="$RUN/phantom/data/target_validation"
 references="$RUN/phantom/data/references/target_validation"
 for arm in baseline oneshot; do
-  run predict "$images" "$RUN/predictions/$arm" --weights "$RUN/export/bundle" --arm "$arm" --overwrite
+  run predict "$images" "$RUN/predictions/$arm" --weights "$RUN/export/bundle" --arm "$arm"
 done
 arms=()
 for arm in baseline oneshot; do

@@ -50,6 +50,21 @@ def run(config_path: Path, run_dir: Path, data: Path | None) -> None:
     _run(config_path, run_dir, data, None)
 
 
+@train.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
+)
+@click.option("--scores", required=True, type=click.Path(path_type=Path), help="What `vestibule table1 --json` wrote.")
+@click.option("--cases", required=True, type=click.IntRange(min=1), help="Number of cases behind the scores.")
+def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
+    """Write the run's bundle to OUT, with its scores in manifest and model card."""
+    from training.export import publish as write
+
+    write(run_dir, scores, cases, out)
+    click.echo(f"bundle with scores in {out}")
+
+
 def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) -> None:
     from training.config import read_config
     from training.stages import run_stage, stages_of, write_json

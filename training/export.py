@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from training.config import RunConfig
 from training.stages import code_version, read_json, stage_dir, stages_of
+from vestibule.errors import InputError
 from vestibule.networks import GeneratorConfig, generator_to_dict
-from vestibule.weights import write_bundle
+from vestibule.weights import open_bundle, write_bundle
 
 NOTICES = {
     "phantom": "phantom weights: trained on synthetic images, for phantoms only, not for patients",
@@ -134,3 +135,19 @@ def _score_lines(scores: dict) -> list[str]:
                 f"| {assd['mean']:.2f} ± {assd['std']:.2f} ({assd['median']:.2f}) | {dice['over_0_8']} |"
             )
     return rows
+
+
+def publish(run_dir: Path, scores_path: Path, cases: int, out_dir: Path) -> None:
+    """Write the run's bundle to `out_dir` with its scores on `cases` unseen cases in manifest and model card.
+
+    `scores_path` is what `vestibule table1 --json` wrote. Raises InputError where the bundle or the scores are missing.
+    """
+    bundle = open_bundle(stage_dir(run_dir, "export") / "bundle")
+    scores = read_json(scores_path)
+    if not scores or "arms" not in scores:
+        raise InputError(f"{scores_path}: holds no scores; make it with vestibule table1 --json")
+    manifest = {**bundle.manifest, "scores": {"cases": cases, **scores}}
+    names = [Path(name) for name in bundle.manifest["files"]]
+    tensors = {name.stem: bundle.tensors(name.stem) for name in names if name.suffix == ".safetensors"}
+    documents = {name.stem: bundle.document(name.stem) for name in names if name.suffix == ".json"}
+    write_bundle(out_dir, manifest, tensors, documents, {"MODEL_CARD.md": model_card(manifest)})

@@ -17,6 +17,7 @@ import torch
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from safetensors.torch import save_file
 
@@ -37,11 +38,21 @@ class Trainer(nnUNetTrainer):
     """nnU-Net's trainer with our length of training, and its prints in its log file alone."""
 
     def configure(self, config: SegmenterConfig) -> None:
-        """Set the length of training; to be called before `initialize`."""
+        """Set the length of training and the optimiser; to be called before `initialize`."""
+        self.optimiser_name = config.optimiser
+        self.initial_lr = config.learning_rate
+        self.oversample_foreground_percent = config.foreground_share
         self.num_epochs = config.epochs
         self.num_iterations_per_epoch = config.iterations_per_epoch
         self.num_val_iterations_per_epoch = max(1, config.iterations_per_epoch // 10)
         self.save_every = max(1, config.epochs // 10)
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
+        """nnU-Net's own optimiser, or AdamW under nnU-Net's own schedule."""
+        if self.optimiser_name == "sgd":
+            return super().configure_optimizers()
+        optimiser = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
+        return optimiser, PolyLRScheduler(optimiser, self.initial_lr, self.num_epochs)
 
     def train_step(self, batch: dict) -> dict:
         """As nnU-Net's, under autocast on a CPU that has bfloat16 too."""
