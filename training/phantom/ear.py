@@ -72,7 +72,7 @@ def sample_ear(rng: np.random.Generator, sign: int, canal_half_mm: float) -> Ear
     to_start = np.array([0.55, 0.75, -0.1])
     first = to_start - (to_start @ axis) * axis
     first /= np.linalg.norm(first)
-    vestibule = fundus + np.array([4.6, 2.2, 0.6]) + rng.normal(0, 0.3, 3)
+    vestibule = fundus + np.array([4.6, 1.6, 0.4]) + rng.normal(0, 0.3, 3)
     return Ear(
         sign=sign,
         porus=middle - 0.5 * length * along,
@@ -150,8 +150,8 @@ def _sample_rings(rng: np.random.Generator, vestibule: np.ndarray):
     rings = []
     for offset, normal, radius in (
         ((2.6, 2.2, 0.3), (0.15, -0.35, 1.0), 2.7),
-        ((0.3, -0.3, 3.6), (0.72, 0.70, 0.0), 3.3),
-        ((1.6, 4.2, -0.4), (-0.70, 0.72, 0.1), 3.2),
+        ((0.3, -0.3, 3.4), (0.72, 0.70, 0.0), 3.2),
+        ((1.7, 3.4, -0.4), (-0.55, 0.83, 0.1), 3.1),
     ):
         unit = np.asarray(normal) + rng.normal(0, 0.06, 3)
         centre = vestibule + np.asarray(offset) + rng.normal(0, 0.15, 3)

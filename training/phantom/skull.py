@@ -27,9 +27,9 @@ def petrous_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> n
     thickness = np.clip(20.0 + 0.25 * along, 11.0, 30.0)
     slope = np.float32(0.18)
     # The posterior face leans back towards its foot, the roof falls towards the apex.
-    bend = np.float32(0.18) * (np.sqrt(along * along + 9) - 3)
+    bend = np.float32(0.12) * (np.sqrt(along * along + 9) - 3)
     face = behind + bend + slope * (z - np.float32(ear.porus[2]))
-    roof = z - (9.0 + np.clip(0.12 * along, -2.5, 3.0))
+    roof = z - (9.5 + np.clip(0.12 * along, -2.5, 3.0))
     return both(smooth_intersection(face, roof, 3.0), -(behind + thickness), -(along + 23.0))
 
 

@@ -146,7 +146,7 @@ def sample_tumour(
         canal_radius=canal_radius_mm * 0.97 * widening,
         ball_radius=1.0,
         ball_shape=tuple(rng.uniform((0.85, 0.95, 0.85), (1.05, 1.25, 1.15))),
-        ball_offset=tuple(rng.uniform((-0.85, 0.05, -0.2), (-0.6, 0.35, 0.2))),
+        ball_offset=tuple(rng.uniform((-0.85, -0.1, -0.2), (-0.45, 0.35, 0.2))),
         lobes=Waves.sample(rng, (0.9, 2.2), 8),
         relief=float(rng.uniform(0.01, 0.05)),
         texture=Waves.sample(rng, texture_mm, 24),
