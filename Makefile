@@ -25,7 +25,7 @@ demo: venv
 test: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -m "not container and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
 
 container: venv
 	$(BIN)/python -m pytest -m container

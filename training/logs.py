@@ -13,15 +13,15 @@ class LossLog:
     """Writes one row of scalars an interval, to `losses.csv` and to TensorBoard files in `tensorboard/`."""
 
     def __init__(self, folder: Path, columns: tuple[str, ...], first_iteration: int = 0) -> None:
-        """Rows of an earlier try from `first_iteration` on are dropped: they will be written again."""
+        """Rows of an earlier try after `first_iteration` are dropped: they will be written again."""
         self._path = folder / "losses.csv"
         self._columns = columns
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_iteration)
-        self._begin = time.monotonic()
         kept = []
         if first_iteration and self._path.is_file():
             with self._path.open(newline="", encoding="utf-8") as stream:
                 kept = [row for row in csv.reader(stream) if row[0].isdigit() and int(row[0]) <= first_iteration]
+        self._begin = time.monotonic() - (float(kept[-1][1]) if kept else 0.0)
         with self._path.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerows([["iteration", "seconds", *columns], *kept])
 

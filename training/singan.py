@@ -301,8 +301,8 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
         for scheduler in decay:
             scheduler.step()
         if iteration % interval == 0:
-            values = (scale, wasserstein, penalty, adversarial, reconstruction)
-            log.write(scale * config.iterations + iteration, dict(zip(LOSSES, map(float, values), strict=True)))
+            losses = (loss.item() for loss in (wasserstein, penalty, adversarial, reconstruction))
+            log.write(scale * config.iterations + iteration, dict(zip(LOSSES, (scale, *losses), strict=True)))
     freeze(generator, True)
     generator.eval()
 
