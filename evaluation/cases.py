@@ -11,7 +11,7 @@ import numpy as np
 from evaluation.metrics import Mode
 from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, read_labels
+from vestibule.volume import Geometry, Volume, read_header, read_labels
 
 SAME_PLACE_VOXELS = 0.1
 """Two grids are one where no corner lies further apart than this part of the smallest voxel side."""
@@ -25,6 +25,10 @@ class Pair:
     reference_path: Path
     prediction_path: Path | None
     problem: str | None = None
+
+    def without_prediction(self, cause: str) -> Pair:
+        """This case with its prediction given up, and why."""
+        return replace(self, prediction_path=None, problem=f"{self.prediction_path}: {cause}")
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def read_pair(pair: Pair, mode: Mode = "default") -> AlignedPair:
     if pair.problem is not None:
         return blank
     try:
+        _check_size(pair.prediction_path, reference.geometry)
         prediction = read_labels(pair.prediction_path)
         voxels, notes = _onto(prediction, reference.geometry, pair.prediction_path, mode)
     except InputError as error:
@@ -137,10 +142,7 @@ def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tup
     if turned is not None:
         return turned.voxels, ("axes turned onto the reference's grid",)
     if prediction.geometry.size_zyx != geometry.size_zyx:
-        raise InputError(
-            f"{path}: expected {geometry.size_zyx} voxels (z, y, x) as the reference has, "
-            f"got {prediction.geometry.size_zyx}"
-        )
+        raise InputError(_other_size(path, prediction.geometry, geometry))
     if mode == "challenge":
         return prediction.voxels, ("lies elsewhere than the reference; compared voxel by voxel",)
     raise InputError(
@@ -152,6 +154,17 @@ def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tup
 
 def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def _check_size(path: Path, geometry: Geometry) -> None:
+    # Before its voxels are read: a header may promise more than the memory holds.
+    found = read_header(path)[0]
+    if sorted(found.size_zyx) != sorted(geometry.size_zyx):
+        raise InputError(_other_size(path, found, geometry))
+
+
+def _other_size(path: Path, found: Geometry, expected: Geometry) -> str:
+    return f"{path}: expected {expected.size_zyx} voxels (z, y, x) as the reference has, got {found.size_zyx}"
 
 
 def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -181,5 +194,5 @@ def _refuse_link(pair: Pair, references_dir: Path) -> Pair:
     # A submission that links to the references would score 1.
     path = pair.prediction_path
     if path and path.is_symlink() and path.resolve().is_relative_to(references_dir.resolve()):
-        return replace(pair, prediction_path=None, problem=f"{path}: a link into the references")
+        return pair.without_prediction("a link into the references")
     return pair

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
-from evaluation.cases import Pair
 from evaluation.metrics import MODES
-from evaluation.scoring import Scores, score_folder
+from evaluation.processes import default_workers
+from evaluation.scores import Scores
+from evaluation.scoring import score_folder
 from evaluation.table import table1
-from vestibule.editions import EDITIONS
+from vestibule.editions import EDITIONS, Edition, get_edition
 from vestibule.errors import InputError
 
 
@@ -23,7 +24,11 @@ from vestibule.errors import InputError
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--edition", type=click.Choice([str(year) for year in EDITIONS]), default="2022", show_default=True)
 @click.option("--mode", type=click.Choice(MODES), default="default", show_default=True, help="Which ASSD: see below.")
-def evaluate(predictions: Path, references: Path, out: Path, edition: str, mode: str) -> None:
+@click.option("--intrameatal", type=click.Choice(["1", "2"]), default="2", show_default=True, help="Its label in 2023.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the cases.  [default: the cores]")
+def evaluate(
+    predictions: Path, references: Path, out: Path, edition: str, mode: str, intrameatal: str, workers: int | None
+) -> None:
     """Score the masks in PREDICTIONS against those in REFERENCES; write metrics.json and cases.csv into OUT.
 
     Masks are joined by case, whatever their order. A missing or unusable prediction counts as an empty one and is
@@ -35,7 +40,13 @@ def evaluate(predictions: Path, references: Path, out: Path, edition: str, mode:
                        means, spacing from the affine's diagonal, 350 mm
                        for an empty prediction
     """
-    scores = score_folder(predictions, references, out, int(edition), mode, progress=_bar)
+    rules = _with_parts(get_edition(int(edition)), int(intrameatal))
+    with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task("scoring", total=None)
+        scores = score_folder(
+            *(predictions, references, out, rules, mode, workers or default_workers(_at_most(references))),
+            on_case=lambda done, total: bar.update(task, completed=done, total=total),
+        )
     report(scores, out)
 
 
@@ -56,6 +67,11 @@ def report(scores: Scores, out_dir: Path) -> None:
         raise InputError(f"{len(scores.problems)} of {name} without a usable prediction, scored as empty: {names}")
 
 
-def _bar(pairs: list[Pair]) -> Iterator[Pair]:
-    console = Console(stderr=True)
-    return iter(track(pairs, "scoring", console=console, disable=not console.is_terminal))
+def _with_parts(edition: Edition, intrameatal: int) -> Edition:
+    # Sources disagree on which part of the tumour is 1 and which is 2.
+    parts = {"vs_extrameatal": (3 - intrameatal,), "vs_intrameatal": (intrameatal,)}
+    return replace(edition, parts=parts) if edition.parts else edition
+
+
+def _at_most(folder: Path) -> int:
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 1

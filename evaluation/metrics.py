@@ -6,9 +6,11 @@ mask without its erosion at connectivity 1, as MedPy and MONAI have it). Distanc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from evaluation.surfaces import bounding_box, nearest_distances, surface_of
 
@@ -42,6 +44,17 @@ class SurfaceDistances(NamedTuple):
     def hd95_directed(self) -> float:
         """The larger of the two directed 95th percentiles, in mm: MONAI's `percentile=95`."""
         return float(max(np.percentile(part, 95) for part in self))
+
+
+class Detection(NamedTuple):
+    """Connected parts of a structure (26 neighbours): how many there are, were found, or are not there at all."""
+
+    components: int
+    """Of the reference."""
+    found: int
+    """Of the reference, with at least one voxel that the prediction has too."""
+    false: int
+    """Of the prediction, with no voxel that the reference has."""
 
 
 def check_mode(mode: str) -> Mode:
@@ -78,6 +91,37 @@ def assd(
     return empty_distance(reference.shape, spacing_zyx, mode)
 
 
+def detect(prediction_zyx: np.ndarray, reference_zyx: np.ndarray) -> Detection:
+    """Count the connected parts of two masks (Z, Y, X) that meet. Raises ValueError for unequal shapes."""
+    prediction, reference = _as_masks(prediction_zyx, reference_zyx)
+    neighbours = np.ones((3, 3, 3), dtype=bool)
+    parts, total = ndimage.label(reference, neighbours)
+    found = np.unique(parts[prediction & reference]).size
+    predicted, predicted_total = ndimage.label(prediction, neighbours)
+    met = np.unique(predicted[prediction & reference]).size
+    return Detection(int(total), int(found), int(predicted_total - met))
+
+
+def boundary_voxels(one_zyx: np.ndarray, other_zyx: np.ndarray) -> np.ndarray:
+    """Voxels of two masks (Z, Y, X) with a face neighbour in the other one, bool: where the two parts meet."""
+    one, other = _as_masks(one_zyx, other_zyx)
+    boundary = np.zeros(one.shape, dtype=bool)
+    for axis in range(3):
+        before = tuple(slice(None, -1) if index == axis else slice(None) for index in range(3))
+        after = tuple(slice(1, None) if index == axis else slice(None) for index in range(3))
+        meeting = (one[before] & other[after]) | (other[before] & one[after])
+        boundary[before] |= meeting
+        boundary[after] |= meeting
+    return boundary
+
+
+def voxel_distances(
+    prediction_zyx: np.ndarray, reference_zyx: np.ndarray, spacing_zyx: tuple[float, float, float]
+) -> SurfaceDistances:
+    """As `surface_distances`, from every voxel of each set (Z, Y, X) to the other set, for sets that are surfaces."""
+    return _distances(prediction_zyx, reference_zyx, spacing_zyx, np.asarray)
+
+
 def empty_distance(shape_zyx: tuple[int, ...], spacing_zyx: tuple[float, ...], mode: Mode = "default") -> float:
     """Distance in mm that stands for a structure which only one of two masks holds.
 
@@ -96,14 +140,20 @@ def surface_distances(
     The cost follows the masks and not the image: see `surfaces`. Raises ValueError where the shapes differ or a mask
     is empty.
     """
-    prediction, reference = _as_masks(prediction_zyx, reference_zyx)
+    return _distances(prediction_zyx, reference_zyx, spacing_zyx, surface_of)
+
+
+def _distances(
+    prediction: np.ndarray, reference: np.ndarray, spacing_zyx: tuple, surface: Callable[[np.ndarray], np.ndarray]
+) -> SurfaceDistances:
+    masks = _as_masks(prediction, reference)
     spacing = np.asarray(spacing_zyx, dtype=float)
     if spacing.shape != (3,) or not np.isfinite(spacing).all() or (spacing < 0).any():
         raise ValueError(f"spacing_zyx must be three lengths in mm, got {spacing_zyx}")
-    boxes = [bounding_box(mask) for mask in (prediction, reference)]
+    boxes = [bounding_box(mask) for mask in masks]
     if None in boxes:
         raise ValueError("an empty mask has no surface")
-    surfaces = [surface_of(mask[box]) for mask, box in zip((prediction, reference), boxes, strict=True)]
+    surfaces = [surface(mask[box]) for mask, box in zip(masks, boxes, strict=True)]
     offset = np.array([there.start - here.start for here, there in zip(*boxes, strict=True)])
     return SurfaceDistances(
         nearest_distances(surfaces[0], surfaces[1], offset, spacing),

@@ -1,9 +1,8 @@
 """Surfaces of masks and exact distances between them, at a cost that follows the masks and not the image.
 
-Distances come from a separable transform (Felzenszwalb & Huttenlocher, "Distance transforms of sampled functions",
-2012): one pass an axis, each the lower envelope of parabolas. A pass reads only the box of the surface that distances
-go to and answers only in the box of the surface that they start from, so two small masks cost the same wherever they
-lie. Few points scattered over large boxes ask a k-d tree instead.
+First, along each row of voxels, the steps to the nearest surface voxel are counted for every position. A point then
+looks at the rows around its own, nearest first, until no further row can hold a nearer voxel. Points for which that
+takes long ask a k-d tree where they are few, and the separable transform where they are many.
 """
 
 from __future__ import annotations
@@ -11,14 +10,18 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from evaluation.transform import FAR, cost, squared_distances, steps_in_rows
+
 Box = tuple[slice, slice, slice]
 
-_FAR = 1e30
-"""Squared distance of a line without a point: finite, so that differences of two of them stay numbers."""
-_LINES = 8192
-"""Lines whose envelopes are built together: enough to hide Python's overhead, few enough to stay in the cache."""
-_VOXELS_PER_QUERY = 1000
-"""Voxels that the transform passes over in the time of one slow query of the tree."""
+_CHUNK = 2**18
+"""Points that look around together."""
+_ROWS = 128
+"""Rows that a point looks at before it leaves the search."""
+_PAIRS_PER_VOXEL = 4
+"""Points that a query of the tree looks at in the time that the transform takes for a voxel."""
+_TREE_PAIRS = 64
+"""What a query costs besides, and the tree for each of its points, in points looked at."""
 
 
 def bounding_box(mask_zyx: np.ndarray) -> Box | None:
@@ -45,116 +48,120 @@ def surface_of(mask_zyx: np.ndarray) -> np.ndarray:
 
 
 def nearest_distances(
-    source: np.ndarray, target: np.ndarray, offset_zyx: np.ndarray, spacing_zyx: np.ndarray
+    start: np.ndarray, goal: np.ndarray, offset_zyx: np.ndarray, spacing_zyx: np.ndarray
 ) -> np.ndarray:
-    """Distance in mm from each voxel set in `source` to the nearest one set in `target`, in the order of `source`.
+    """Distance in mm from each voxel set in `start` to the nearest one set in `goal`, in the order of `start`.
 
-    `source` and `target` are boxes (Z, Y, X) bool of one grid, neither empty; `target` begins `offset_zyx` voxels after
-    `source`. Returns float64, one for each voxel set.
+    Both are boxes (Z, Y, X) bool of one grid, neither empty; `goal` begins `offset_zyx` voxels after `start`. Returns
+    float64, one for each voxel set.
     """
-    points = np.flatnonzero(source)
-    if points.size * _VOXELS_PER_QUERY < _passed_over(source.shape, target.shape):
-        tree = cKDTree((np.argwhere(target) + offset_zyx) * spacing_zyx)
-        return tree.query(np.argwhere(source) * spacing_zyx)[0]
-    planes = _distances_in_planes(source, target, offset_zyx, spacing_zyx)
-    return np.sqrt(_along_z(source, planes, offset_zyx[0], spacing_zyx[0]))
+    if spacing_zyx.min() == 0:
+        # Whole lines fall together; only the challenge's spacing of a turned image comes to this.
+        goal_points = np.unique((np.argwhere(goal) + offset_zyx) * spacing_zyx, axis=0)
+        return cKDTree(goal_points).query(np.argwhere(start) * spacing_zyx)[0]
+    points = np.flatnonzero(start)
+    squared = _look_around(points, start.shape, goal, offset_zyx, spacing_zyx)
+    far = np.flatnonzero(np.isnan(squared))
+    if far.size:
+        squared[far] = _far_distances(
+            _indices(points[far], start.shape),
+            _indices(np.flatnonzero(goal), goal.shape) + offset_zyx.astype(np.int32),
+            spacing_zyx,
+        )
+    return np.sqrt(squared)
 
 
-def _passed_over(source_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> int:
-    (sz, sy, sx), (tz, ty, _) = source_shape, target_shape
-    return tz * (ty + sy) * sx + (tz + sz) * sy * sx
+def _indices(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return np.stack([index.astype(np.int32) for index in np.unravel_index(flat, shape)], axis=1)
 
 
-def _distances_in_planes(source: np.ndarray, target: np.ndarray, offset: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Squared distances within each target slice, at the source's (y, x): (target Z, source Y * source X)."""
-    (_, sy, sx), (tz, ty, _) = source.shape, target.shape
-    found = np.empty((tz, sy * sx))
-    batch = max(1, _LINES // sx)
-    for start in range(0, tz, batch):
-        rows = _distances_in_rows(target[start : start + batch], sx, int(offset[2])) * spacing[2]
-        lines = np.minimum(rows**2, _FAR).transpose(1, 0, 2).reshape(ty, -1)
-        envelope = _lower_envelope(lines, offset[1] + np.arange(ty), np.arange(sy), spacing[1])
-        count = rows.shape[0]
-        found[start : start + count] = envelope.reshape(sy, count, sx).transpose(1, 0, 2).reshape(count, -1)
-    return found
+def _far_distances(points: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Squared distances in mm2 from each of `points` (N, 3) to the nearest of `goal` (M, 3)."""
+    squared = np.full(len(points), np.inf)
+    for some in _flat_parts(points):
+        for part in _flat_parts(goal):
+            squared[some] = np.minimum(squared[some], _part_distances(points[some], goal[part], spacing))
+    return squared
 
 
-def _distances_in_rows(target: np.ndarray, length: int, offset: int) -> np.ndarray:
-    """Steps along x from each of `length` positions to the nearest voxel set in the same row: (Z, Y, length)."""
-    first, last = min(0, offset), max(length, offset + target.shape[2])
-    steps = np.arange(first, last, dtype=np.float64)
-    row = np.full((*target.shape[:2], last - first), -_FAR)
-    inside = slice(offset - first, offset - first + target.shape[2])
-    row[..., inside] = np.where(target, steps[inside], -_FAR)
-    wanted = slice(-first, length - first)
-    behind = steps[wanted] - np.maximum.accumulate(row, axis=2)[..., wanted]
-    row[row == -_FAR] = _FAR
-    ahead = np.minimum.accumulate(row[..., ::-1], axis=2)[..., ::-1][..., wanted] - steps[wanted]
-    return np.minimum(behind, ahead)
+def _part_distances(points: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    affordable = _PAIRS_PER_VOXEL * cost(points, goal)
+    if _TREE_PAIRS * len(goal) < affordable:
+        tree = cKDTree(goal * spacing)
+        if len(points) * (_TREE_PAIRS + _candidates(tree, points * spacing, spacing)) < affordable:
+            return tree.query(points * spacing)[0] ** 2
+    return squared_distances(points, goal, spacing)
 
 
-def _along_z(source: np.ndarray, planes: np.ndarray, offset: int, spacing: float) -> np.ndarray:
-    """Squared distances at the voxels set in `source`, in their order."""
-    columns = source.reshape(source.shape[0], -1)
-    wanted = np.flatnonzero(columns.any(axis=0))
-    found = np.empty((source.shape[0], wanted.size))
-    for start in range(0, wanted.size, _LINES):
-        lines = planes[:, wanted[start : start + _LINES]]
-        positions = offset + np.arange(len(planes)), np.arange(len(source))
-        found[:, start : start + _LINES] = _lower_envelope(lines, *positions, spacing)
-    return found[columns[:, wanted]]
+def _candidates(tree: cKDTree, places: np.ndarray, spacing: np.ndarray) -> float:
+    """How many points a query looks at, judged by a few: where all are about equally far, it looks at them all."""
+    some = places[:: max(1, len(places) // 32)]
+    leaf_mm = np.sqrt(tree.leafsize) * spacing.max()
+    return float(np.mean(tree.query_ball_point(some, tree.query(some)[0] + leaf_mm, return_length=True)))
 
 
-def _lower_envelope(heights: np.ndarray, at: np.ndarray, wanted: np.ndarray, spacing: float) -> np.ndarray:
-    """min over j of heights[j] + (spacing * (wanted - at[j]))^2, for each of the lines in (N, lines): (M, lines)."""
-    if spacing == 0:
-        return np.broadcast_to(heights.min(axis=0), (len(wanted), heights.shape[1]))
-    return _read_envelope(*_build_envelope(heights, at * spacing), wanted * spacing)
+def _flat_parts(points: np.ndarray) -> list[np.ndarray]:
+    """Indices of the points on those faces of their box that they cover by more than half, then of all others."""
+    rest, parts = np.arange(len(points)), []
+    low, high = points.min(axis=0), points.max(axis=0)
+    sizes = high - low + 1
+    for axis in range(3):
+        for place in {int(low[axis]), int(high[axis])}:
+            on_face = points[rest, axis] == place
+            if 2 * np.count_nonzero(on_face) * sizes[axis] > np.prod(sizes, dtype=np.int64):
+                parts.append(rest[on_face])
+                rest = rest[~on_face]
+    return [part for part in (*parts, rest) if part.size]
 
 
-def _build_envelope(heights: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Place, height and left end of each line's visible parabolas, from left to right: three (N + 1, lines)."""
-    count, lines = heights.shape
-    stack = tuple(np.full((count + 1, lines), np.inf) for _ in range(3))
-    columns, top = np.arange(lines), np.zeros(lines, dtype=np.intp)
-    current = [np.full(lines, places[0]), heights[0].copy(), np.full(lines, -np.inf)]
-    for level, values in zip(stack, current, strict=True):
-        level[0] = values
-    for place, height in zip(places[1:], heights[1:], strict=True):
-        cross = _crossing(place, height, *current[:2])
-        hidden = np.flatnonzero(cross <= current[2])
-        while hidden.size:
-            top[hidden] -= 1
-            below = top[hidden], hidden
-            for values, level in zip(current, stack, strict=True):
-                values[hidden] = level[below]
-            cross[hidden] = _crossing(place, height[hidden], current[0][hidden], current[1][hidden])
-            hidden = hidden[cross[hidden] <= current[2][hidden]]
-        top += 1
-        current = [np.full(lines, place), height.copy(), cross]
-        for level, values in zip(stack, current, strict=True):
-            level[top, columns] = values
-    stack[2][top + 1, columns] = np.inf
-    return stack
+def _look_around(
+    points: np.ndarray, shape: tuple[int, ...], goal: np.ndarray, offset: np.ndarray, spacing: np.ndarray
+) -> np.ndarray:
+    """Squared distances of the points (flat indices into `shape`) that find theirs soon; NaN for the others."""
+    rows, squared_radii = _nearest_rows(spacing[:2])
+    margin = np.abs(rows).max(axis=0)
+    steps = steps_in_rows(goal, shape[2], int(offset[2]))
+    padded = np.pad(steps, ((margin[0],) * 2, (margin[1],) * 2, (0, 0)), constant_values=FAR)
+    looks = 2 * goal[..., 0].size * shape[2] + points.size
+    squared = np.full(points.size, np.nan)
+    for begin in range(0, points.size, _CHUNK):
+        row, x = np.divmod(points[begin : begin + _CHUNK], shape[2])
+        z, y = (index + move for index, move in zip(np.divmod(row, shape[1]), margin - offset[:2], strict=True))
+        inside = (z >= margin[0]) & (z < padded.shape[0] - margin[0])
+        inside &= (y >= margin[1]) & (y < padded.shape[1] - margin[1])
+        places = np.where(inside, (z * padded.shape[1] + y) * padded.shape[2] + x, -1)
+        jumps = (rows[:, 0] * padded.shape[1] + rows[:, 1]) * padded.shape[2]
+        found, used = _search(places, padded.ravel(), jumps, squared_radii, spacing[2], looks)
+        squared[begin : begin + _CHUNK] = found
+        looks -= used
+    return squared
 
 
-def _crossing(right: float, right_height: np.ndarray, left: np.ndarray, left_height: np.ndarray) -> np.ndarray:
-    return ((right_height - left_height) / (right - left) + right + left) / 2
+def _search(
+    places: np.ndarray, steps: np.ndarray, jumps: np.ndarray, squared_radii: np.ndarray, spacing: float, looks: int
+) -> tuple[np.ndarray, int]:
+    """What each place (-1 for none) finds in the rows `jumps` away, nearest first, and the looks that it took."""
+    found, used = np.full(places.size, np.nan), 0
+    active = np.flatnonzero(places >= 0)
+    places, best = places[active], np.full(active.size, np.inf)
+    for jump, radius, following in zip(jumps, squared_radii[:-1], squared_radii[1:], strict=True):
+        used += active.size
+        if not active.size or used > looks:
+            break
+        np.minimum(best, (steps[places + jump] * spacing) ** 2 + radius, out=best)
+        if following > radius:
+            done = best <= following
+            found[active[done]] = best[done]
+            active, places, best = active[~done], places[~done], best[~done]
+    return found, used
 
 
-def _read_envelope(places: np.ndarray, heights: np.ndarray, starts: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    found = np.empty((len(wanted), places.shape[1]))
-    level = np.zeros(places.shape[1], dtype=np.intp)
-    place, height, end = places[0].copy(), heights[0].copy(), starts[1].copy()
-    for row, position in zip(found, wanted, strict=True):
-        passed = np.flatnonzero(end < position)
-        while passed.size:
-            level[passed] += 1
-            here = level[passed], passed
-            place[passed], height[passed] = places[here], heights[here]
-            end[passed] = starts[here[0] + 1, passed]
-            passed = passed[end[passed] < position]
-        np.subtract(position, place, out=row)
-        row *= row
-        row += height
-    return found
+def _nearest_rows(spacing_zy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (z, y) to the rows around a point, nearest first, and the squares of their distances and of one more."""
+    reach = 16
+    grid = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    squared = ((grid * spacing_zy) ** 2).sum(axis=1)
+    order = np.argsort(squared, kind="stable")
+    # Beyond the nearest row that the grid lacks, the order would have gaps.
+    order = order[squared[order] < ((reach + 1) * spacing_zy.min()) ** 2][: _ROWS + 1]
+    return grid[order[:-1]], squared[order]

@@ -31,6 +31,8 @@ class Edition:
     """Ending of a submitted mask's stem; empty where the mask is called as the case."""
     structures: dict[str, tuple[int, ...]] = field(default_factory=lambda: {"vs": (1,), "cochlea": (2,)})
     """Scored structures and the label values that make them up."""
+    parts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Further scored structures that a structure is made of, in two parts that meet; empty where there are none."""
     case_format: str = "crossmoda{year}_{site}_{number}"
     """Case names of this edition's phantoms; real case names are taken as they come."""
 
@@ -86,6 +88,7 @@ EDITIONS = {
         target_suffix="T2",
         prediction_suffix="",
         structures={"vs": (1, 2), "cochlea": (3,)},
+        parts={"vs_extrameatal": (1,), "vs_intrameatal": (2,)},
     ),
 }
 

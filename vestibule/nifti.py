@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_AXIS_ERROR = 1e-3
 """Largest cosine between two axes of an image, which are meant to be at right angles."""
+MAX_STORED_BYTES = 4 << 30
+"""A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
 _COMPRESSION = 4
 
 
@@ -111,7 +113,7 @@ def _raw_header(path: Path) -> tuple[nibabel.Nifti1Header, int]:
     try:
         with unpack(path, "rb") as stream:
             start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
-            stored_bytes = len(start) + _length(stream)
+            stored_bytes = len(start) + _length(stream, path)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: damaged or truncated gzip ({first_line(error)})") from error
     if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c"):
@@ -125,10 +127,14 @@ def _raw_header(path: Path) -> tuple[nibabel.Nifti1Header, int]:
     return header, stored_bytes
 
 
-def _length(stream: BinaryIO) -> int:
+def _length(stream: BinaryIO, path: Path) -> int:
     length = 0
     while piece := stream.read(1 << 22):
         length += len(piece)
+        if length > MAX_STORED_BYTES:
+            raise InputError(
+                f"{path}: unpacks to more than {MAX_STORED_BYTES >> 30} GiB, more than any image that is read"
+            )
     return length
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.scoring import reported_spacing, score_folder, summarise
+from evaluation import scoring
+from evaluation.case_scoring import reported_spacing
+from evaluation.scoring import score_folder, summarise
 from vestibule.cli import main
 
 
@@ -52,10 +54,10 @@ def test_identical_masks_score_1_in_every_edition(save, labels, tmp_path: Path) 
         for folder in ("p", "r"):
             save(f"{folder}{year}", "case_1", values, edition=year)
         scores = score_folder(tmp_path / f"p{year}", tmp_path / f"r{year}", tmp_path / "out", year)
-        assert [(r["structure"], r["dice"], r["assd_mm"]) for r in scores.rows] == [
-            ("vs", 1.0, 0.0),
-            ("cochlea", 1.0, 0.0),
-        ]
+        assert {r["structure"]: (r["dice"], r["assd_mm"]) for r in scores.rows[:2]} == {
+            "vs": (1.0, 0.0),
+            "cochlea": (1.0, 0.0),
+        }
 
 
 def test_files_have_the_platforms_shape_and_the_papers_columns(save, labels, tmp_path: Path) -> None:
@@ -126,6 +128,78 @@ def test_the_challenge_reads_the_spacing_off_the_affine(geometry, save, labels, 
     assert default.notes == {}
 
 
+def two_parts() -> np.ndarray:
+    """A tumour whose extra-meatal part (1) ends at x = 4 and whose intra-meatal part (2) ends at x = 7."""
+    mask = np.zeros((8, 12, 10), dtype=np.uint8)
+    mask[2:5, 3:6, 2:5], mask[2:5, 3:6, 5:8], mask[6, 9, 9] = 1, 2, 3
+    return mask
+
+
+def test_2023_scores_the_two_parts_and_the_boundary_between_them(save, tmp_path: Path) -> None:
+    moved = np.where((two_parts() == 2) & (np.arange(10) == 5), 1, two_parts()).astype(np.uint8)
+    save("p", "case", moved, edition=2023)
+    save("r", "case", two_parts(), edition=2023)
+    for mode in ("default", "challenge"):
+        scores = score_folder(tmp_path / "p", tmp_path / "r", tmp_path / "out", 2023, mode)
+        by_structure = {r["structure"]: r for r in scores.rows}
+        assert list(by_structure) == ["vs", "cochlea", "vs_extrameatal", "vs_intrameatal"]
+        assert by_structure["vs"]["dice"] == 1.0
+        assert by_structure["vs_extrameatal"]["dice"] == pytest.approx(2 * 27 / (27 + 36))
+        # Two layers of voxels, one of which the two boundaries share; the other is a voxel of 0.4 mm away.
+        assert by_structure["vs"]["boundary_assd_mm"] == pytest.approx(0.2)
+    assert read_csv(tmp_path / "out" / "cases.csv")[1]["boundary_assd_mm"] == ""
+    assert strict_json(tmp_path / "out" / "metrics.json")["aggregates"]["vs_boundary_assd_mm"]["count"] == 1
+
+
+def test_volumes_are_in_mm3_and_parts_are_counted(save, labels, tmp_path: Path) -> None:
+    one_side = labels.copy()
+    one_side[4:6, 2:4, 1:3] = 2
+    false_alarm = labels.copy()
+    false_alarm[7, 0, 0] = 1
+    save("p", "a", false_alarm)
+    save("r", "a", one_side)
+    scores = score_folder(tmp_path / "p", tmp_path / "r", tmp_path / "out", 2022)
+    vs, cochlea = scores.rows
+    assert (vs["volume_mm3"], vs["reference_volume_mm3"]) == pytest.approx((19 * 0.3, 18 * 0.3))
+    assert vs["volume_error_mm3"] == pytest.approx(0.3)
+    assert (vs["components"], vs["components_found"], vs["components_false"]) == (1, 1, 1)
+    assert (cochlea["components"], cochlea["components_found"], cochlea["components_false"]) == (2, 1, 0)
+    assert strict_json(tmp_path / "out" / "metrics.json")["detection"]["cochlea"] == {
+        "cases": 1,
+        "cases_found": 1,
+        "components": 2,
+        "components_found": 1,
+        "components_false": 0,
+    }
+
+
+def test_several_processes_find_what_one_finds(save, labels, tmp_path: Path) -> None:
+    for number in range(3):
+        save("r", f"case_{number}", labels)
+        save("p", f"case_{number}", np.roll(labels, number, axis=1))
+    told = []
+    alone = score_folder(tmp_path / "p", tmp_path / "r", tmp_path / "one", 2022)
+    shared = score_folder(
+        tmp_path / "p", tmp_path / "r", tmp_path / "two", 2022, workers=2, on_case=lambda *count: told.append(count)
+    )
+    assert shared == alone
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_prediction_that_kills_its_reader_costs_its_own_case(save, labels, tmp_path: Path, monkeypatch) -> None:
+    for case in ("a", "b"):
+        for folder in ("p", "r"):
+            save(folder, case, labels)
+
+    def dies_over_b(function, pairs, workers):
+        return ((pair, None if pair.case == "b" else function(pair)) for pair in pairs)
+
+    monkeypatch.setattr(scoring, "each_in_a_process", dies_over_b)
+    scores = score_folder(tmp_path / "p", tmp_path / "r", tmp_path / "out", 2022, workers=2)
+    assert [r["dice"] for r in scores.rows] == [1.0, 1.0, 0.0, 0.0]
+    assert "b_Label.nii.gz: the process that read it died" in scores.problems["b"]
+
+
 def run(monkeypatch, *arguments: object) -> int:
     monkeypatch.setattr("sys.argv", ["vestibule", "evaluate", *map(str, arguments)])
     try:
@@ -139,7 +213,9 @@ def test_the_command_prints_the_table_and_returns_0(save, labels, tmp_path, monk
     for folder in ("p", "r"):
         save(folder, "a", labels)
     save("p", "b", labels)
-    assert run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--mode", "challenge") == 0
+    assert (
+        run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--mode", "challenge", "--workers", "1") == 0
+    )
     out, err = capsys.readouterr()
     assert "1.00 ± 0.00 (1.00)" in out
     assert "mode challenge" in out
@@ -150,10 +226,20 @@ def test_the_command_returns_1_and_names_the_case_in_its_last_line(save, labels,
     for case in ("a", "b"):
         save("r", case, labels)
     save("p", "a", labels)
-    assert run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out") == 1
+    assert run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--workers", "1") == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "vestibule: error: 1 of 2 cases without a usable prediction, scored as empty: b"
     assert (tmp_path / "out" / "metrics.json").is_file()
+
+
+def test_the_command_takes_the_label_of_the_part_in_the_canal(save, tmp_path, monkeypatch) -> None:
+    save("p", "case", np.where(two_parts() == 2, 0, two_parts()).astype(np.uint8), edition=2023)
+    save("r", "case", two_parts(), edition=2023)
+    folders = tmp_path / "p", tmp_path / "r", tmp_path / "out"
+    for label, dice in (("2", 0.0), ("1", 1.0)):
+        assert run(monkeypatch, *folders, "--edition", "2023", "--intrameatal", label, "--workers", "1") == 0
+        metrics = strict_json(tmp_path / "out" / "metrics.json")
+        assert metrics["case"]["vs_intrameatal_dice"]["0"] == dice
 
 
 def test_the_command_returns_2_for_wrong_usage(tmp_path, monkeypatch) -> None:
