@@ -1,7 +1,9 @@
 """Signal equations of the challenge's sequences, and the sequences with their published times.
 
 Repetition, echo and inversion times are the challenge's own. Flip angles, echo spacings and train lengths were not
-published and are typical values of clinical protocols; each field says so. Signals are relative to fully relaxed water.
+published and are typical of clinical protocols: 30 degrees for the spoiled echo, as Schmalbrock et al. (AJNR 1999) used
+for these tumours at a TR of 30 ms; 15 and 70 degrees are vendors' usual settings. Signals are relative to fully relaxed
+water.
 """
 
 from __future__ import annotations
