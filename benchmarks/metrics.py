@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/metrics.py                 a quiet machine; about 10 minutes
     OMP_NUM_THREADS=1 python benchmarks/metrics.py --only blob --repeat 5
 
-Each pair of masks is a case of 512 x 512 x 120 voxels of 0.4 x 0.4 x 1.5 mm. Values should agree to 1e-9 with SciPy, and
-to 1e-5 with MONAI, which computes in float32. MedPy is timed too where it is installed. Nothing is asserted about time.
+Each pair of masks is a case of 512 x 512 x 120 voxels of 0.4 x 0.4 x 1.5 mm. Values should agree to 1e-9 with SciPy and
+to 1e-5 with MONAI, which computes in float32. MedPy is timed where it is installed. Nothing is asserted about time.
 """
 
 from __future__ import annotations
