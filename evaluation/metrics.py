@@ -16,6 +16,8 @@ from evaluation.surfaces import bounding_box, nearest_distances, surface_of
 
 Mode = Literal["default", "challenge"]
 MODES: tuple[Mode, ...] = ("default", "challenge")
+HIGHER_IS_BETTER = ("dice",)
+"""Metrics of which more is better; of all others less is."""
 CHALLENGE_EMPTY_MM = 350.0
 """ASSD that the challenge's organisers give to an empty prediction."""
 

@@ -26,6 +26,24 @@ def write_scores(out_dir: Path, scores: Scores) -> None:
         raise InputError(f"{error.filename or out_dir}: cannot be written ({error.strerror})") from error
 
 
+def read_rows(scores_dir: Path) -> list[Row]:
+    """The rows of `cases.csv` in a folder of scores, numbers as numbers, blank cells left out.
+
+    Raises InputError where the file is missing or not such a table.
+    """
+    path = Path(scores_dir) / "cases.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [_as_row(row) for row in csv.DictReader(stream)]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run vestibule evaluate first") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a table of scores as vestibule evaluate writes it ({error})") from error
+    if not rows:
+        raise InputError(f"{path}: holds no scores")
+    return rows
+
+
 def platform_metrics(scores: Scores) -> dict:
     """Scores in the shape of evalutils and grand-challenge.org: `case` by metric and index, and `aggregates`."""
     by_case: dict[str, dict] = {}
@@ -50,6 +68,13 @@ def platform_metrics(scores: Scores) -> dict:
         "extra": scores.extra,
         "notes": scores.notes,
     }
+
+
+def _as_row(cells: dict[str, str]) -> Row:
+    numbers = {name: float(text) for name, text in cells.items() if name not in COLUMNS[:2] and text}
+    if not {"dice", "assd_mm"} <= numbers.keys() or not all(math.isfinite(number) for number in numbers.values()):
+        raise ValueError(f"case {cells['case']!r} lacks a finite dice or assd_mm")
+    return {"case": cells["case"], "structure": cells["structure"], **numbers}
 
 
 def _describe(cells: list[float | None]) -> dict[str, float]:

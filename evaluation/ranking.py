@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
-HIGHER_IS_BETTER = ("dice",)
-"""Metrics of which more is better; of all others less is."""
+from evaluation.metrics import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The paper's Table 1 from the summaries of one or more arms: console, Markdown, LaTeX, JSON."""
+"""Tables for papers, on the console, in Markdown and in LaTeX; the paper's Table 1 among them, also as JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ STRUCTURE_NAMES = {"vs": "VS", "cochlea": "cochlea"}
 
 
 @dataclass(frozen=True)
-class Table1:
-    """Rows of text, one an arm and structure, in the form of Table 1 of Sallé et al., ORASIS 2021."""
+class TextTable:
+    """Rows of text under a header."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    names: int = 2
+    """How many of the first columns are names, which stand to the left; the others are numbers."""
 
     @property
     def markdown(self) -> str:
@@ -28,7 +30,11 @@ class Table1:
     @property
     def latex(self) -> str:
         """The table as a LaTeX `tabular` with rules of the package booktabs."""
-        lines = [f"\\begin{{tabular}}{{ll{'r' * (len(self.header) - 2)}}}", "\\toprule", _latex_row(self.header)]
+        lines = [
+            f"\\begin{{tabular}}{{{'l' * self.names}{'r' * (len(self.header) - self.names)}}}",
+            "\\toprule",
+            _latex_row(self.header),
+        ]
         lines += ["\\midrule", *(_latex_row(row) for row in self.rows), "\\bottomrule", "\\end{tabular}"]
         return "\n".join(lines) + "\n"
 
@@ -36,7 +42,7 @@ class Table1:
         """The table for a `rich` console."""
         table = Table(title=title)
         for index, name in enumerate(self.header):
-            table.add_column(name, justify="right" if index > 1 else "left")
+            table.add_column(name, justify="left" if index < self.names else "right")
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -46,8 +52,10 @@ class Table1:
         (console or Console()).print(self.to_rich(title))
 
 
-def table1(arms: dict[str, dict]) -> Table1:
+def table1(arms: dict[str, dict]) -> TextTable:
     """Dice and ASSD as mean ± sd (median), and the count of cases above 0.8, for each arm and structure.
+
+    This is the form of Table 1 of Sallé et al., ORASIS 2021.
 
     `arms` maps a name to what `scoring.summarise` gives. Raises ValueError where there is no arm, or where two arms
     were scored on different structures.
@@ -61,9 +69,9 @@ def table1(arms: dict[str, dict]) -> Table1:
     rows = []
     for name, summary in arms.items():
         for structure, scores in summary.items():
-            cells = _spread(scores["dice"]), str(scores["dice"]["over_0_8"]), _spread(scores["assd_mm"])
+            cells = spread(scores["dice"]), str(scores["dice"]["over_0_8"]), spread(scores["assd_mm"])
             rows.append((name, STRUCTURE_NAMES.get(structure, structure), *cells))
-    return Table1(("arm", "structure", "Dice", "cases > 0.8", "ASSD (mm)"), tuple(rows))
+    return TextTable(("arm", "structure", "Dice", "cases > 0.8", "ASSD (mm)"), tuple(rows))
 
 
 def write_table1_json(path: Path, arms: dict[str, dict]) -> None:
@@ -73,7 +81,8 @@ def write_table1_json(path: Path, arms: dict[str, dict]) -> None:
     Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def _spread(values: dict[str, float]) -> str:
+def spread(values: dict[str, float]) -> str:
+    """`mean ± sd (median)` with two digits."""
     return f"{values['mean']:.2f} ± {values['std']:.2f} ({values['median']:.2f})"
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": ("vestibule.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.cli:evaluate", "Score masks against references: Dice and ASSD."),
     "rank": ("evaluation.rank_cli:rank", "Rank teams as the challenge does; see where you would stand."),
+    "statistics": ("evaluation.statistics_cli:statistics", "Scores by site and tumour size; arms against each other."),
     "table1": ("evaluation.table_cli:table1_command", "Set the scores of several arms side by side."),
     "pictures": ("evaluation.pictures:pictures", "Draw results over the images they were made from."),
     "check": ("vestibule.check.cli:check", "Check masks or an image against the submission contract."),

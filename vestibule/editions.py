@@ -92,6 +92,8 @@ EDITIONS = {
     ),
 }
 
+_SITE = re.compile(r"^crossmoda\d*_([a-z]+)_")
+
 # Other collections call their sequences otherwise; these only tell T2 from T1 and from labels by name. The sequence
 # stands apart from what precedes it, or `patient1` would be a T1 image and `patient2` the T2 image of `patien`.
 _T2_STEM = re.compile(r"[_\-. ](hr)?T2(w|_?TSE|_?CISS|_?FIESTA)?$", re.IGNORECASE)
@@ -105,6 +107,12 @@ def get_edition(year: int) -> Edition:
         return EDITIONS[int(year)]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"edition must be one of {sorted(EDITIONS)}, got {year!r}") from None
+
+
+def case_site(case: str) -> str | None:
+    """The site in a case's name (`crossmoda2021_ldn_1` -> `ldn`), or None where the name tells none."""
+    match = _SITE.match(case)
+    return match.group(1) if match else None
 
 
 def image_stem(path: Path) -> str | None:
