@@ -13,6 +13,7 @@ MODULES = (
     "torch",
     "dynamic_network_architectures.architectures.unet",
     "nnunetv2.inference.predict_from_raw_data",
+    "nnunetv2.utilities.get_network_from_plans",
     "evalutils",
 )
 

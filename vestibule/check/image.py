@@ -121,13 +121,15 @@ def _check_folder_contract(check: ImageCheck, cases: list[GeneratedCase], full_s
     _check_same_bytes(check.report, again, output, output_again)
     _check_bad_case(check, cases)
     if full_size:
-        large = write_flat(
-            [full_size_case(check.edition, np.random.default_rng(0))], check.edition, check.scratch("large")
-        )
-        run, _ = check.run("a full-size case", large)
-        problems = [] if run.exit_code == 0 and run.seconds <= FULL_SIZE_SECONDS else [run.outcome]
-        remedy = f"a full-size case must fit into 4 GB and {FULL_SIZE_SECONDS} s: crop, batch, keep fewer copies"
-        check.report.judge("full-size case", problems, f"{run.seconds:.0f} s", remedy)
+        _check_full_size(check)
+
+
+def _check_full_size(check: ImageCheck) -> None:
+    case = full_size_case(check.edition, np.random.default_rng(0))
+    run, _ = check.run("a full-size case", write_flat([case], check.edition, check.scratch("large")))
+    problems = [] if run.exit_code == 0 and run.seconds <= FULL_SIZE_SECONDS else [run.outcome]
+    remedy = f"a full-size case must fit into 4 GB and {FULL_SIZE_SECONDS} s: crop, batch, keep fewer copies"
+    check.report.judge("full-size case", problems, f"{run.seconds:.0f} s", remedy)
 
 
 def _check_run(check: ImageCheck, contract: str, run: Run, input_dir: Path) -> bool:

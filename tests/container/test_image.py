@@ -1,0 +1,208 @@
+"""Our own image as the platform and the organisers drive it: real build, strict sandbox, awkward hosts, no network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vestibule.check.cases import generate_cases, write_flat, write_job
+from vestibule.check.image import check_image
+from vestibule.check.report import Report
+from vestibule.check.sandbox import Engine, Run
+from vestibule.editions import get_edition
+from vestibule.weights import open_bundle, write_bundle
+
+pytestmark = pytest.mark.container
+
+EDITION = get_edition(2022)
+MAX_BYTES = 1_600_000_000
+# What nnunetv2, evalutils, blosc2, httpx and torch ask for and no run of the container imports.
+LEFT_OUT = {
+    *("anyio", "batchgeneratorsv2", "certifi", "connected-components-3d", "cookiecutter", "einops", "filelock"),
+    *(
+        "colorama",
+        "importlib-resources",
+        "pydantic",
+        "tzdata",
+        "fsspec",
+        "future",
+        "graphviz",
+        "httpcore",
+        "httpx2",
+        "imagecodecs",
+        "jinja2",
+        "matplotlib",
+        "networkx",
+    ),
+    *("pip-tools", "six", "requests", "rich", "seaborn", "setuptools", "timm", "unittest2", "yacs"),
+}
+
+
+def cases(count: int = 1, size_yx: int = 96, slices: int = 16) -> list:
+    return generate_cases(EDITION, np.random.default_rng(1), size_yx, slices)[:count]
+
+
+def run_image(engine, image: str, input_dir: Path, tmp_path: Path, *flags: str) -> tuple[Run, Path]:
+    output = tmp_path / "output"
+    output.mkdir()
+    output.chmod(0o777)
+    return Engine(engine.program).run(image, input_dir, output, 120, True, *flags), output
+
+
+def in_image(engine, image: str, code: str) -> str:
+    flags = ("--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--entrypoint", "python3")
+    result = engine("run", *flags, image, "-c", code, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_every_point_of_the_contract_is_green(engine, image, capsys):
+    report = Report(image)
+    check_image(Engine(engine.program), image, EDITION, report, full_size=True)
+    assert report.failures == [], report.as_text()
+    assert report.status_of("same twice") == report.status_of("full-size case") == "passed"
+    with capsys.disabled():
+        print(f"\n{report.as_text()}")
+
+
+def test_the_image_holds_what_inference_imports_and_nothing_else(engine, image, repository):
+    code = """
+import json, sys
+import process, vestibule.pipeline, nibabel, safetensors.torch
+import importlib.metadata as metadata, re
+plain = lambda name: re.sub("[-_.]+", "-", name).lower()
+found = {plain(item.name): item.version for item in metadata.distributions()}
+asked = [line for name in found for line in metadata.requires(name) or [] if "extra ==" not in line]
+owners = metadata.packages_distributions()
+imported = {plain(owner) for name in sys.modules for owner in owners.get(name, [])}
+lacking = {plain(re.match("[A-Za-z0-9._-]+", line).group()) for line in asked} - set(found)
+print(json.dumps([found, sorted(imported), sorted(lacking)]))
+"""
+    found, imported, lacking = json.loads(in_image(engine, image, code))
+    lines = (repository / "requirements" / "inference.txt").read_text().splitlines()
+    torch = (repository / "requirements" / "torch.txt").read_text().strip().removeprefix("torch==")
+    assert found["torch"].partition("+")[0] == torch
+    assert {f"{name}=={version}" for name, version in found.items() if name != "torch"} == {
+        line.split()[0] for line in lines if "==" in line
+    }
+    assert imported == sorted(found)
+    assert set(lacking) <= LEFT_OUT
+
+
+def test_the_image_is_small(engine, image):
+    assert int(engine("image", "inspect", "--format", "{{.Size}}", image).stdout) <= MAX_BYTES
+
+
+def test_nothing_is_compiled_anew_at_a_cold_start(engine, image):
+    code = """
+import sys
+sys.argv[1:] = ["--help"]
+import process, vestibule.pipeline
+from importlib.util import cache_from_source
+from pathlib import Path
+files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+files = [name for name in files if name.endswith(".py") and "/opt/" in name]
+print([name for name in files if not Path(cache_from_source(name)).exists()])
+"""
+    assert in_image(engine, image, code).strip() == "[]"
+
+
+def test_the_container_writes_the_bytes_that_process_writes_outside(engine, image, bundle, repository, tmp_path):
+    flat = write_flat(cases(3), EDITION, tmp_path / "input")
+    run, output = run_image(engine, image, flat, tmp_path)
+    assert run.exit_code == 0, run.outcome
+    outside = tmp_path / "outside"
+    command = [sys.executable, repository / "process.py", "--input", flat, "--output", outside, "--weights", bundle]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    names = sorted(path.name for path in outside.iterdir())
+    assert names == [EDITION.prediction_name(case.name) for case in cases(3)]
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == {
+        name: (outside / name).read_bytes() for name in names
+    }
+
+
+def test_a_foreign_user_with_a_linked_input_and_mounted_weights(engine, image, bundle, tmp_path):
+    opened = open_bundle(bundle)
+    manifest = {key: value for key, value in opened.manifest.items() if key not in ("files", "schema_version")}
+    tensors = {name: opened.tensors(name) for name in ("segmenter", "translator")}
+    documents = {name: opened.document(name) for name in ("plans", "dataset")}
+    mounted = write_bundle(tmp_path / "model", manifest | {"name": "mounted"}, tensors, documents, {}).path
+    for path in (mounted, *mounted.iterdir()):
+        path.chmod(0o755)
+    linked = "localhost/vestibule:linked"
+    dockerfile = f"FROM {image}\nUSER root\nRUN ln -s /data /input\nUSER 1000:1000\n"
+    subprocess.run(
+        [engine.program, "build", "--network", "none", "--tag", linked, "-"],
+        input=dockerfile, text=True, check=True, capture_output=True, env=engine.environment,
+    )  # fmt: skip
+    flat = write_flat(cases(), EDITION, tmp_path / "input")
+    output = tmp_path / "output"
+    output.mkdir()
+    output.chmod(0o777)
+    flags = ["--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--memory", "4g"]
+    flags += ["--shm-size", "128m", "--user", "12345:6789", "--volume", f"{flat}:/data:ro"]
+    flags += ["--volume", f"{output}:/output", "--volume", f"{mounted}:/opt/ml/model:ro"]
+    result = engine("run", *flags, linked, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "weights mounted" in result.stderr
+    mask = output / EDITION.prediction_name(cases()[0].name)
+    assert mask.stat().st_uid == 12345
+
+
+def test_altered_weights_are_refused_by_name(engine, image, bundle, tmp_path):
+    altered = tmp_path / "model"
+    shutil.copytree(bundle, altered)
+    tensors = altered / "segmenter.safetensors"
+    content = bytearray(tensors.read_bytes())
+    content[-1] ^= 1
+    tensors.write_bytes(bytes(content))
+    for path in (altered, *altered.iterdir()):
+        path.chmod(0o755)
+    flat = write_flat(cases(), EDITION, tmp_path / "input")
+    run, output = run_image(engine, image, flat, tmp_path, "--volume", f"{altered}:/opt/ml/model:ro")
+    assert run.exit_code == 1
+    assert "/opt/ml/model/segmenter.safetensors: altered" in run.last_line
+    assert list(output.iterdir()) == []
+
+
+def test_without_a_gpu_it_says_so_and_stops_where_one_is_required(engine, image, tmp_path):
+    flat = write_flat(cases(), EDITION, tmp_path / "input")
+    run, _ = run_image(engine, image, flat, tmp_path, "--env", "VESTIBULE_REQUIRE_GPU=1")
+    assert run.exit_code == 1
+    assert "no CUDA device" in run.last_line
+
+
+def test_the_server_loads_once_and_answers_the_platform(engine, image, base, bundle, repository):
+    served = "localhost/vestibule:invoke"
+    command = ["./build.sh", "--cpu", "--base", base, "--weights", str(bundle), "--tag", served, "--api", "invoke"]
+    subprocess.run(command, cwd=repository, env=engine.environment, check=True, capture_output=True)
+    report = Report(served)
+    check_image(Engine(engine.program), served, EDITION, report)
+    assert report.failures == [], report.as_text()
+    assert report.status_of("platform: one image") == "passed"
+    assert report.status_of("folder: runs") == "not testable here"
+
+
+def test_the_scripts_test_and_export_the_image(engine, image, repository, tmp_path, capsys):
+    job = write_job(cases()[0], tmp_path / "job")
+    folders = ["--tag", image, "--input", str(job), "--expected", str(tmp_path / "expected")]
+
+    def script(*command: str) -> subprocess.CompletedProcess[str]:
+        paths = os.pathsep.join([str(Path(sys.executable).parent), engine.environment["PATH"]])
+        environment = {**engine.environment, "PATH": paths}
+        return subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
+
+    updated = script("./test.sh", *folders, "--update")
+    assert updated.returncode == 0, updated.stdout + updated.stderr
+    tested = script("./test.sh", *folders)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    exported = script("./export.sh", "--tag", image, "--output", str(tmp_path / "image.tar.gz"))
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "image.tar.gz.sha256").is_file()
+    with capsys.disabled():
+        print(f"\n{tested.stdout}{exported.stdout}")
