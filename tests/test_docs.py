@@ -1,0 +1,185 @@
+"""The documentation against the project: links lead somewhere, commands exist, and every configuration key is told."""
+
+import ast
+import contextlib
+import re
+import shlex
+
+import click
+import pytest
+import yaml
+
+from vestibule.cli import cli
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+KEY_ROW = re.compile(r"^\| `([a-z0-9_.]+)` \| (?:`([^`]*)`)?", re.MULTILINE)
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/|\b[A-Z]:\\")
+SCRIPTS = ("build.sh", "test.sh", "export.sh", "process.py")
+
+
+def pages(repository):
+    return [repository / "README.md", repository / "CHANGELOG.md", *sorted((repository / "docs").glob("*.md"))]
+
+
+def code_lines(text):
+    """Lines of all fenced code, continued lines joined."""
+    for _, code in FENCE.findall(text):
+        yield from code.replace("\\\n", " ").splitlines()
+
+
+def commands(repository, names):
+    """Every documented command line that calls one of `names`, as (page, words)."""
+    for page in pages(repository):
+        for line in code_lines(page.read_text(encoding="utf-8")):
+            words = line.split()
+            if words and words[0].removeprefix("./") in names:
+                yield page.name, shlex.split(line, comments=True)
+            elif len(words) > 1 and words[0] == "python" and words[1] in names:
+                yield page.name, shlex.split(line, comments=True)[1:]
+
+
+def parse(words):
+    """Parse a command line as click would, down to its last command, and run nothing."""
+    command, name = cli, "vestibule"
+    context = click.Context(cli, info_name=name)
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, words = words[0], words[1:]
+        child = command.get_command(context, name)
+        if child is None:
+            raise click.UsageError(f"no command {name!r}")
+        command, context = child, click.Context(child, parent=context, info_name=name)
+    with contextlib.suppress(click.exceptions.Exit):
+        command.make_context(name, list(words), parent=context.parent)
+
+
+def slug(heading):
+    """The anchor of a heading on the usual forges."""
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def anchors(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
+def test_every_relative_link_leads_to_a_file_and_its_heading(repository):
+    broken, seen = [], 0
+    for page in pages(repository):
+        for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            seen += 1
+            name, _, anchor = link.partition("#")
+            target = (page.parent / name).resolve() if name else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                broken.append(f"{page.name}: {link}")
+    assert seen > 10
+    assert not broken
+
+
+def test_every_documented_command_line_is_one_that_vestibule_takes(repository, capsys):
+    wrong, seen = [], set()
+    for page, words in commands(repository, {"vestibule"}):
+        seen.add(words[1] if len(words) > 1 else "")
+        try:
+            parse(words[1:])
+        except click.ClickException as error:
+            wrong.append(f"{page}: {shlex.join(words)}: {error.format_message()}")
+    assert {"predict", "evaluate", "train", "table1", "pictures", "weights", "check", "phantom"} <= seen
+    assert not wrong
+
+
+@pytest.mark.parametrize("line", ["train everything", "predict in out --wieghts w", "evaluate a b", "paint"])
+def test_a_wrong_command_line_would_be_found(line):
+    with pytest.raises(click.UsageError):
+        parse(line.split())
+
+
+def test_the_demo_calls_commands_as_they_are(repository):
+    script = (repository / "tools" / "demo.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^\s*run ([^({].*)$", script, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        parse(shlex.split(line))
+
+
+def test_every_documented_option_of_a_script_is_one_it_names(repository):
+    seen = set()
+    for page, (name, *words) in commands(repository, set(SCRIPTS)):
+        text = (repository / name).read_text(encoding="utf-8")
+        options = [word.partition("=")[0] for word in words if word.startswith("--")]
+        assert [option for option in options if option not in text] == [], f"{page}: {name} {words}"
+        seen.add(name.removeprefix("./"))
+    assert {"build.sh", "test.sh", "export.sh"} <= seen
+
+
+def test_readme_names_the_two_targets_and_documents_only_existing_ones(repository):
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):(?!=)", makefile, re.MULTILINE))
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    blocks = {line.strip() for line in code_lines(text)}
+    assert {"make demo", "make test"} <= blocks
+    named = {
+        name for page in pages(repository) for name in re.findall(r"`make (\w+)", page.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named <= targets
+
+
+def test_headings_that_messages_point_to_are_there(repository):
+    assert "'The right torch' in README.md" in (repository / "Makefile").read_text(encoding="utf-8")
+    assert "the-right-torch" in anchors(repository / "README.md")
+
+
+def test_no_page_holds_a_path_of_one_machine(repository):
+    found = [f"{page.name}: {match}" for page in pages(repository) for match in MACHINE_PATH.findall(page.read_text())]
+    assert not found
+
+
+def read_defaults(repository):
+    """Configuration dataclasses by name: field -> (annotation, default), from the source, since torch loads slowly."""
+    classes = {}
+    for name in (
+        "training/config.py",
+        "training/phantom/config.py",
+        "vestibule/preprocessing.py",
+        "vestibule/networks.py",
+    ):
+        for node in ast.parse((repository / name).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
+                fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+                classes[node.name] = {item.target.id: (ast.unparse(item.annotation), item.value) for item in fields}
+    return classes
+
+
+def leaves(classes, kind, values, path=""):
+    """Dotted key -> value that a configuration with `values` amounts to; phantoms left out."""
+    found = {}
+    for name, (annotation, default) in classes[kind].items():
+        nested = re.search(r"\w+Config", annotation)
+        if nested and nested.group() != "PhantomConfig":
+            found |= leaves(classes, nested.group(), values.get(name, {}), f"{path}{name}.")
+        elif not nested:
+            value = values[name] if name in values else constant(default)
+            found[f"{path}{name}"] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def constant(default):
+    if default is None or isinstance(default, ast.Name):
+        return ["baseline", "oneshot"] if default is not None and default.id == "ARMS" else None
+    return ast.literal_eval(default)
+
+
+def test_method_tells_every_configuration_key_with_its_value(repository):
+    classes = read_defaults(repository)
+    values = yaml.safe_load((repository / "configs" / "crossmoda2021.yaml").read_text(encoding="utf-8"))
+    expected = leaves(classes, "RunConfig", values)
+    section = (repository / "docs" / "method.md").read_text(encoding="utf-8").partition("## Every key")[2]
+    rows = KEY_ROW.findall(section)
+    told = {key: yaml.safe_load(value) for key, value in rows if not key.startswith("phantom.")}
+    assert told == expected
+    phantom = {key for key, _ in rows if key.startswith("phantom.")}
+    assert phantom == {f"phantom.{name}" for name in classes["PhantomConfig"]}
