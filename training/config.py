@@ -121,6 +121,10 @@ class Pix2PixConfig:
     pixel_weight: float = 100.0
     tumour_share: float = 0.0
     """Share of the batch that is drawn among slices with a tumour; 0 draws all slices alike."""
+    tumour_weight: float = 1.0
+    """Weight of tumour pixels in the pixel loss; 1, as in the paper, treats all alike."""
+    warm_start: bool = False
+    """Start from the CycleGAN's T2 -> T1 generator, which must be of the same configuration."""
     checkpoint_every: int = 1000
     sample_every: int = 1000
 
@@ -183,6 +187,8 @@ class RunConfig:
             raise ValueError(f"arms must be among {ARMS}, got {sorted(unknown)}")
         if self.intended_use not in ("phantom", "challenge"):
             raise ValueError(f"intended_use must be 'phantom' or 'challenge', got {self.intended_use!r}")
+        if self.pix2pix.warm_start and self.pix2pix.generator != self.cyclegan.generator:
+            raise ValueError("pix2pix.warm_start needs the generator of cyclegan, but the two differ")
         for stage in (self.cyclegan, self.pix2pix):
             crop = stage.sampling.crop_yx or self.prepare.size_yx
             if any(n % stage.generator.stride for n in (*self.prepare.size_yx, *crop)):

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
-from torch.nn.functional import l1_loss
+from safetensors.torch import load_file, save_file
 
 from training.checkpoint import TrainingState, freeze
 from training.config import Pix2PixConfig, RunConfig
@@ -18,8 +17,9 @@ from training.discriminators import PatchGAN, initialise, least_squares, linear_
 from training.logs import LossLog
 from training.pictures import save_sheet
 from training.progress import track
-from training.slices import SliceSampler, load_slices, read_cases
+from training.slices import SliceSampler, load_labels, load_slices, read_cases
 from training.stages import stage_dir
+from vestibule.editions import get_edition
 from vestibule.networks import build_generator
 
 LOSSES = ("adversarial", "pixel", "discriminator")
@@ -44,8 +44,13 @@ class Pix2Pix:
             for optimiser in (self.generator_optimiser, self.critic_optimiser)
         ]
 
-    def step(self, condition: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One update of each network on pairs (T2, T1) of (B, 1, Y, X). Returns the losses, detached."""
+    def step(
+        self, condition: torch.Tensor, real: torch.Tensor, tumour: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """One update of each network on pairs (T2, T1) of (B, 1, Y, X). Returns the losses, detached.
+
+        `tumour` (B, 1, Y, X) bool: pixels that count by `tumour_weight` in the pixel loss.
+        """
         fake = self.generator(condition)
         freeze(self.critic, False)
         self.critic_optimiser.zero_grad()
@@ -57,7 +62,7 @@ class Pix2Pix:
 
         freeze(self.critic, True)
         adversarial = least_squares(self.critic(torch.cat([condition, fake], dim=1)), real=True)
-        pixel = self.config.pixel_weight * l1_loss(fake, real)
+        pixel = self.config.pixel_weight * weighted_l1(fake, real, tumour, self.config.tumour_weight)
         self.generator_optimiser.zero_grad()
         self.fabric.backward(adversarial + pixel)
         self.generator_optimiser.step()
@@ -78,17 +83,30 @@ class Pix2Pix:
         }
 
 
+def weighted_l1(
+    fake: torch.Tensor, real: torch.Tensor, tumour: torch.Tensor | None, tumour_weight: float
+) -> torch.Tensor:
+    """Mean absolute difference, in which the pixels of `tumour` count `tumour_weight` times."""
+    difference = (fake - real).abs()
+    if tumour is None or tumour_weight == 1:
+        return difference.mean()
+    return (difference * torch.where(tumour, tumour_weight, 1.0)).mean()
+
+
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on (B', A); leaves the generator as safetensors, curves and sample sheets in `pix2pix/`."""
     folder, settings = stage_dir(run_dir, "pix2pix"), config.pix2pix
     torch.manual_seed(config.seed)
     fabric = make_fabric(config.precision)
     model = Pix2Pix(settings, fabric)
+    if settings.warm_start:
+        model.generator.load_state_dict(load_file(stage_dir(run_dir, "cyclegan") / "target_to_source.safetensors"))
     state = TrainingState(folder / "state.pt", model.parts(), np.random.default_rng([config.seed, 3]))
     state.resume()
     sources = {case.name: case for case in read_cases(run_dir, "source")}
     sampler = SliceSampler(read_cases(run_dir, "source", "transfer"), settings.sampling, settings.tumour_share)
     log = LossLog(folder, LOSSES, state.iteration)
+    values = torch.tensor(get_edition(config.edition).structures["vs"], dtype=torch.float32)
     sums: dict[str, torch.Tensor] = {}
     interval = max(1, min(50, settings.iterations // 20))
     remaining = range(state.iteration + 1, settings.iterations + 1)
@@ -96,7 +114,8 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
         picks = sampler.draw(state.generator)
         condition = load_slices(picks).to(fabric.device)
         real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks]).to(fabric.device)
-        losses = model.step(condition, real)
+        tumour = torch.isin(load_labels(picks), values).to(fabric.device)
+        losses = model.step(condition, real, tumour)
         sums = {name: sums.get(name, 0) + loss for name, loss in losses.items()}
         state.iteration = iteration
         if iteration % interval == 0:

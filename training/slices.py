@@ -114,7 +114,16 @@ class SliceSampler:
 
 def load_slices(picks: list[Pick]) -> torch.Tensor:
     """The chosen parts of slices, (B, 1, Y, X) float32 in [-1, 1]."""
-    parts = [pick.case.image[(pick.index, *pick.box)] for pick in picks]
+    return _batch([pick.case.image for pick in picks], picks)
+
+
+def load_labels(picks: list[Pick]) -> torch.Tensor:
+    """The labels of the chosen parts, (B, 1, Y, X) float32. Raises ValueError for a case without a label."""
+    return _batch([pick.case.labels for pick in picks], picks)
+
+
+def _batch(volumes: list[np.ndarray], picks: list[Pick]) -> torch.Tensor:
+    parts = [volume[(pick.index, *pick.box)] for volume, pick in zip(volumes, picks, strict=True)]
     turned = [part[:, ::-1] if pick.mirrored else part for part, pick in zip(parts, picks, strict=True)]
     return torch.from_numpy(np.stack(turned).astype(np.float32)[:, None])
 

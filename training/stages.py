@@ -56,7 +56,11 @@ STAGES = {
             "tumours into synthetic T2 (B')",
         ),
         Stage(
-            "pix2pix", ("prepare", "transfer"), ("pix2pix", "precision"), "training.pix2pix:train", "pix2pix, B' -> T1"
+            "pix2pix",
+            ("prepare", "cyclegan", "transfer"),
+            ("pix2pix", "precision"),
+            "training.pix2pix:train",
+            "pix2pix, B' -> T1",
         ),
         Stage("segmenter", ("prepare",), ("segmenter", "edition"), "training.segmenter:train", "nnU-Net on T1"),
         Stage(

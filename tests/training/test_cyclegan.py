@@ -14,7 +14,7 @@ from training.devices import make_fabric
 @pytest.fixture
 def model(config):
     torch.manual_seed(0)
-    return CycleGAN(replace(config.cyclegan, learning_rate=2e-3), make_fabric("32-true"))
+    return CycleGAN(replace(config.cyclegan, learning_rate=2e-3, iterations=1000), make_fabric("32-true"))
 
 
 def test_losses_are_those_of_the_paper(model):

@@ -3,14 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from training import pix2pix
 from training.checkpoint import TrainingState
 from training.devices import make_fabric
-from training.pix2pix import Pix2Pix, train
+from training.pix2pix import Pix2Pix, train, weighted_l1
 from training.slices import SliceSampler, load_slices, read_cases
 from training.stages import read_json, write_json
+from vestibule.networks import build_generator
 
 
 @pytest.fixture
@@ -47,6 +48,30 @@ def test_pairs_are_the_same_place_of_the_same_case(config, paired):
     condition = load_slices(picks)
     real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks])
     assert torch.equal(condition, -real)
+
+
+def test_tumour_pixels_count_by_their_weight():
+    fake, real = torch.zeros(1, 1, 2, 2), torch.tensor([[[[1.0, 0.5], [0.5, 0.0]]]])
+    tumour = torch.tensor([[[[True, False], [False, False]]]])
+    assert float(weighted_l1(fake, real, tumour, 1.0)) == pytest.approx(2 / 4)
+    assert float(weighted_l1(fake, real, tumour, 5.0)) == pytest.approx((5 * 1 + 0.5 + 0.5) / 4)
+    assert float(weighted_l1(fake, real, None, 5.0)) == pytest.approx(2 / 4)
+
+
+def test_warm_start_begins_with_the_cyclegans_generator(config, paired):
+    torch.manual_seed(3)
+    generator = build_generator(config.cyclegan.generator)
+    save_file(generator.state_dict(), paired / "cyclegan" / "target_to_source.safetensors")
+    still = replace(config.pix2pix, warm_start=True, learning_rate=0.0)
+    (path,) = train(replace(config, pix2pix=still), paired)
+    trained = load_file(path)
+    assert all(torch.equal(trained[name], value) for name, value in generator.state_dict().items())
+
+
+def test_warm_start_of_another_generator_is_refused(config):
+    other = replace(config.pix2pix, warm_start=True, generator=replace(config.pix2pix.generator, width=8))
+    with pytest.raises(ValueError, match="the two differ"):
+        replace(config, pix2pix=other)
 
 
 def test_generator_overfits_one_pair(config):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.config import SamplingConfig
-from training.slices import SliceSampler, load_slices, read_cases
+from training.slices import SliceSampler, load_labels, load_slices, read_cases
 from vestibule.errors import InputError
 
 
@@ -45,6 +45,15 @@ def test_crops_lie_inside_and_mirroring_turns_left_to_right(run_dir):
     pick = picks[mirrored]
     expected = np.asarray(pick.case.image[(pick.index, *pick.box)])[:, ::-1]
     np.testing.assert_array_equal(batch[mirrored, 0].numpy(), expected.astype(np.float32))
+
+
+def test_labels_are_read_where_their_slices_are(run_dir):
+    sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20, crop_yx=(24, 24)))
+    picks = sampler.draw(np.random.default_rng(0))
+    tumour = load_labels(picks) == 1
+    assert tumour.any()
+    # The fixture paints tumours at 0.8 and everything else below 0.5.
+    assert torch.equal(tumour, load_slices(picks) > 0.6)
 
 
 def test_same_seed_draws_the_same_slices(run_dir):

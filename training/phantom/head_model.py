@@ -47,7 +47,7 @@ def sample_head(rng: np.random.Generator) -> Head:
         scale_xyz=1 + np.clip(rng.normal(0, (0.03, 0.03, 0.035)), -0.08, 0.08),
         fat_mm=float(rng.uniform(2.5, 7.0)),
         skull_mm=float(rng.uniform(5.0, 7.5)),
-        cistern_mm=float(rng.uniform(1.5, 3.5)),
+        cistern_mm=float(rng.uniform(0.8, 2.5)),
         aeration=float(rng.uniform(0.25, 0.75)),
         apex_marrow=tuple(float(rng.uniform(3, 6)) if rng.random() < 0.33 else 0.0 for _ in range(2)),
         sinus_mm=tuple(rng.uniform(2.8, 5.2, 2)),

@@ -22,7 +22,7 @@ from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, write_volume
 
-ANATOMY_VERSION = 5
+ANATOMY_VERSION = 6
 """Raised when the same seed no longer gives the same patients: a population is never continued by another version."""
 DOMAINS = ("source", "target", "validation")
 REFERENCES = "references"

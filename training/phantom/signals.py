@@ -105,10 +105,14 @@ class TurboSpinEcho:
     """Share of its signal that flowing blood keeps. A choice: a flow void."""
 
     def signal(self, tissue: Tissue) -> float:
-        """PD (1 - exp(-(TR - train) / T1)) exp(-TE / T2)."""
+        """PD (1 - exp(-(TR - train) / T1)) exp(-TE / T2), where T2 has two components their sum."""
         recovery = self.tr_ms - self.echo_train * self.echo_spacing_ms
         steady = 1 - np.exp(-recovery / tissue.t1_ms)
-        return float(tissue.proton_density * steady * np.exp(-self.te_ms / tissue.t2_ms))
+        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        if tissue.slow_t2 is not None:
+            share, slow_ms = tissue.slow_t2
+            decay = share * np.exp(-self.te_ms / slow_ms) + (1 - share) * np.exp(-self.te_ms / tissue.t2_fast_ms)
+        return float(tissue.proton_density * steady * decay)
 
 
 Sequence = Mprage | SpoiledGradientEcho | BalancedSteadyState | TurboSpinEcho

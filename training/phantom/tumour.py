@@ -141,7 +141,7 @@ def sample_tumour(
     tumour_class = _sample_class(rng, volume_mm3)
     widening = 1 + min(0.35, 0.35 * volume_mm3 / 4000.0) * rng.uniform(0.5, 1.0)
     depth = canal_length_mm * (1 - rng.uniform(0.02, 1.0) ** 2 * 0.7)
-    texture_mm = (2.5, 7.0) if tumour_class == "solid" else (2.5, 16.0)
+    texture_mm = (2.5, 7.0) if tumour_class == "solid" else (4.0, 18.0)
     draft = Tumour(
         volume_mm3=volume_mm3,
         tumour_class=tumour_class,

@@ -15,6 +15,12 @@ from vestibule.errors import InputError
 from vestibule.volume import read_labels, read_volume
 
 
+@pytest.fixture
+def no_preview(monkeypatch):
+    """Leave the picture out where nothing is asked of it."""
+    monkeypatch.setattr("training.phantom.preview.write_preview", lambda *_: None)
+
+
 def files_in(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -115,7 +121,7 @@ def test_more_cases_leave_the_first_as_they_were(tiny_config):
     assert [case.seed for case in few[2:4]] == [case.seed for case in many[5:7]]
 
 
-def test_prevalence_is_kept(tmp_path):
+def test_prevalence_is_kept(tmp_path, no_preview):
     config = PhantomConfig(cases=2, validation=1, prevalence=0.0, shape_zyx=(8, 24, 24), spacing_zyx=(4.0, 4.0, 4.0))
     make_population(tmp_path / "healthy", config)
     rows = rows_of(tmp_path / "healthy")
@@ -123,7 +129,7 @@ def test_prevalence_is_kept(tmp_path):
     assert all(read_labels(p).voxels.max() in (0, 2) for p in (tmp_path / "healthy").rglob("*_Label.nii.gz"))
 
 
-def test_interrupted_population_is_completed_and_what_was_there_is_kept(tmp_path):
+def test_interrupted_population_is_completed_and_what_was_there_is_kept(tmp_path, no_preview):
     config = PhantomConfig(cases=1, validation=1, shape_zyx=(8, 24, 24), spacing_zyx=(4.0, 4.0, 4.0))
     folder = tmp_path / "out"
 
@@ -141,7 +147,7 @@ def test_interrupted_population_is_completed_and_what_was_there_is_kept(tmp_path
     assert len(rows_of(folder)) == 3
 
 
-def test_progress_counts_the_cases(tmp_path):
+def test_progress_counts_the_cases(tmp_path, no_preview):
     config = PhantomConfig(cases=1, validation=1, shape_zyx=(8, 16, 16), spacing_zyx=(6.0, 6.0, 6.0))
     seen = []
     make_population(tmp_path / "out", config, lambda done, total: seen.append((done, total)))

@@ -41,6 +41,13 @@ def test_turbo_spin_echo_of_cerebrospinal_fluid():
     assert SEQUENCES["tse"].signal(Tissue(4300, 2000, 1.0)) == pytest.approx(0.39238, abs=1e-5)
 
 
+def test_fat_stays_bright_through_a_refocusing_train():
+    # 0.90 (1 - exp(-2380/343)) (0.5 exp(-160/164) + 0.5 exp(-160/35)) = 0.90 * 0.99903 * (0.188470 + 0.005171) = 0.17411
+    signals = tissue_signals(SEQUENCES["tse"])
+    assert signals["fat"] == pytest.approx(0.17411, abs=2e-4)
+    assert signals["fat"] > signals["grey"] > signals["muscle"]
+
+
 def test_mprage_without_pulses_is_inversion_recovery():
     # Steady state: 1 - 2 exp(-TI/T1) / (1 + exp(-TR/T1)) = 1 - 2 * 0.332871 / 1.149569 = 0.420877
     sequence = Mprage(tr_ms=1900, te_ms=0, ti_ms=1100, flip_deg=1e-4)
