@@ -68,11 +68,11 @@ def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) ->
     if not references.keys() & predictions.keys():
         raise InputError(
             f"{predictions_dir}: none of its {len(predictions)} masks belongs to a case of {references_dir} "
-            f"(expected, for instance, {edition.prediction_name(min(references, key=_natural))})"
+            f"(expected, for instance, {edition.prediction_name(min(references, key=natural_order))})"
         )
-    names = sorted(references, key=_natural)
+    names = sorted(references, key=natural_order)
     pairs = [_pair(case, references[case][0], predictions.get(case, []), edition) for case in names]
-    pairs = [_refuse_link(pair, Path(references_dir)) for pair in pairs]
+    pairs = [refuse_link(pair, Path(references_dir)) for pair in pairs]
     extra = [path for case, paths in predictions.items() if case not in references for path in paths]
     return Joined(pairs, extra)
 
@@ -97,6 +97,14 @@ def read_pair(pair: Pair, mode: Mode = "default") -> AlignedPair:
     except MemoryError:
         return replace(blank, problem=f"{pair.prediction_path}: does not fit into memory")
     return replace(blank, prediction=voxels, notes=notes)
+
+
+def refuse_link(pair: Pair, references_dir: Path) -> Pair:
+    """`pair` without a prediction that is a link into the references, which would score 1."""
+    path = pair.prediction_path
+    if path and path.is_symlink() and path.resolve().is_relative_to(references_dir.resolve()):
+        return pair.without_prediction("a link into the references")
+    return pair
 
 
 def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:
@@ -152,7 +160,8 @@ def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tup
     )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names with the numbers in them by their size: 2 before 10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
@@ -188,11 +197,3 @@ def _pair(case: str, reference: Path, predictions: list[Path], edition: Edition)
     if len(predictions) > 1:
         return Pair(case, reference, None, f"two predictions: {predictions[0]} and {predictions[1].name}; keep one")
     return Pair(case, reference, predictions[0])
-
-
-def _refuse_link(pair: Pair, references_dir: Path) -> Pair:
-    # A submission that links to the references would score 1.
-    path = pair.prediction_path
-    if path and path.is_symlink() and path.resolve().is_relative_to(references_dir.resolve()):
-        return pair.without_prediction("a link into the references")
-    return pair

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from evaluation.processes import default_workers
 from evaluation.scores import Scores
 from evaluation.scoring import score_folder
 from evaluation.table import table1
-from vestibule.editions import EDITIONS, Edition, get_edition
+from vestibule.editions import EDITIONS, get_edition
 from vestibule.errors import InputError
 
 
@@ -40,7 +39,7 @@ def evaluate(
                        means, spacing from the affine's diagonal, 350 mm
                        for an empty prediction
     """
-    rules = _with_parts(get_edition(int(edition)), int(intrameatal))
+    rules = get_edition(int(edition)).with_intrameatal(int(intrameatal))
     with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
         task = bar.add_task("scoring", total=None)
         scores = score_folder(
@@ -65,12 +64,6 @@ def report(scores: Scores, out_dir: Path) -> None:
     if scores.problems:
         names = ", ".join(list(scores.problems)[:3]) + (", ..." if len(scores.problems) > 3 else "")
         raise InputError(f"{len(scores.problems)} of {name} without a usable prediction, scored as empty: {names}")
-
-
-def _with_parts(edition: Edition, intrameatal: int) -> Edition:
-    # Sources disagree on which part of the tumour is 1 and which is 2.
-    parts = {"vs_extrameatal": (3 - intrameatal,), "vs_intrameatal": (intrameatal,)}
-    return replace(edition, parts=parts) if edition.parts else edition
 
 
 def _at_most(folder: Path) -> int:

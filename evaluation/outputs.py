@@ -20,10 +20,9 @@ def write_scores(out_dir: Path, scores: Scores) -> None:
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         _write_whole(out_dir / "cases.csv", _as_csv(scores.rows))
-        document = json.dumps(platform_metrics(scores), indent=2, allow_nan=False)
-        _write_whole(out_dir / "metrics.json", document + "\n")
     except OSError as error:
         raise InputError(f"{error.filename or out_dir}: cannot be written ({error.strerror})") from error
+    write_document(out_dir / "metrics.json", platform_metrics(scores))
 
 
 def read_rows(scores_dir: Path) -> list[Row]:
@@ -44,18 +43,34 @@ def read_rows(scores_dir: Path) -> list[Row]:
     return rows
 
 
+def flat_scores(rows: list[Row]) -> list[dict]:
+    """One row a case, with a key for each structure and metric: {"case", "vs_dice", "vs_assd_mm", ...}."""
+    cases: dict[str, dict] = {}
+    for row in rows:
+        case = cases.setdefault(row["case"], {"case": row["case"]})
+        case.update({f"{row['structure']}_{key}": value for key, value in row.items() if key not in COLUMNS[:2]})
+    return list(cases.values())
+
+
+def write_document(path: Path, document: dict) -> None:
+    """Write JSON whole or not at all, with its folder. Raises InputError where the disk refuses, ValueError for NaN."""
+    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, text)
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: cannot be written ({error.strerror})") from error
+
+
 def platform_metrics(scores: Scores) -> dict:
     """Scores in the shape of evalutils and grand-challenge.org: `case` by metric and index, and `aggregates`."""
-    by_case: dict[str, dict] = {}
-    for row in scores.rows:
-        values = by_case.setdefault(row["case"], {})
-        values.update({f"{row['structure']}_{key}": value for key, value in row.items() if key not in COLUMNS[:2]})
-    columns = {"case": {str(index): case for index, case in enumerate(by_case)}}
-    aggregates = {}
-    for name in dict.fromkeys(key for values in by_case.values() for key in values):
-        cells = [values.get(name) for values in by_case.values()]
-        columns[name] = {str(index): cell for index, cell in enumerate(cells)}
-        aggregates[name] = _describe(cells)
+    cases = flat_scores(scores.rows)
+    columns = {name: {str(i): case.get(name) for i, case in enumerate(cases)} for name in _names(cases)}
+    aggregates = {
+        name: describe([value for value in column.values() if value is not None])
+        for name, column in columns.items()
+        if name != "case"
+    }
     return {
         "mode": scores.mode,
         "definition": DEFINITIONS[scores.mode],
@@ -70,6 +85,10 @@ def platform_metrics(scores: Scores) -> dict:
     }
 
 
+def _names(cases: list[dict]) -> list[str]:
+    return list(dict.fromkeys(name for case in cases for name in case))
+
+
 def _as_row(cells: dict[str, str]) -> Row:
     numbers = {name: float(text) for name, text in cells.items() if name not in COLUMNS[:2] and text}
     if not {"dice", "assd_mm"} <= numbers.keys() or not all(math.isfinite(number) for number in numbers.values()):
@@ -77,8 +96,9 @@ def _as_row(cells: dict[str, str]) -> Row:
     return {"case": cells["case"], "structure": cells["structure"], **numbers}
 
 
-def _describe(cells: list[float | None]) -> dict[str, float]:
-    values = np.array([cell for cell in cells if cell is not None], dtype=float)
+def describe(values: np.ndarray) -> dict[str, float]:
+    """Count, mean, deviation (n - 1), least, quartiles and largest of `values` (N,), under the platform's names."""
+    values = np.asarray(values, dtype=float)
     middle = moments(values)
     low, quarter, half, three_quarters, high = (float(q) for q in np.percentile(values, [0, 25, 50, 75, 100]))
     return {

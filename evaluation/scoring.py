@@ -46,7 +46,7 @@ def score_folder(
     edition = edition if isinstance(edition, Edition) else get_edition(edition)
     check_mode(mode)
     joined = join_cases(predictions_dir, references_dir, edition)
-    results = _score_all(joined.pairs, partial(_score_pair, edition=edition, mode=mode), workers, on_case)
+    results = score_pairs(joined.pairs, edition, mode, workers, on_case)
     rows = [row for pair in joined.pairs for row in results[pair.case].rows]
     problems = {pair.case: results[pair.case].problem for pair in joined.pairs if results[pair.case].problem}
     notes = {pair.case: results[pair.case].notes for pair in joined.pairs if results[pair.case].notes}
@@ -56,15 +56,17 @@ def score_folder(
     return scores
 
 
-def _score_all(
+def score_pairs(
     pairs: list[Pair],
-    score: Callable[[Pair], CaseScores],
-    workers: int | None,
-    on_case: Callable[[int, int], None],
+    edition: Edition,
+    mode: Mode,
+    workers: int | None = None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, CaseScores]:
+    """Scores of each pair by case, in no order; see `score_folder`. Raises InputError for a reference."""
+    score = partial(_score_pair, edition=edition, mode=mode)
     results = {}
-    found = each_in_a_process(score, pairs, workers) if workers else ((pair, score(pair)) for pair in pairs)
-    for pair, result in found:
+    for pair, result in each_in_a_process(score, pairs, workers) if workers else ((p, score(p)) for p in pairs):
         # A process that died left no scores; without the prediction the case can still be scored.
         results[pair.case] = result or score(pair.without_prediction("the process that read it died"))
         on_case(len(results), len(pairs))

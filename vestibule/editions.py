@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha")
@@ -56,6 +56,14 @@ class Edition:
     def prediction_name(self, case: str) -> str:
         """File name under which the organisers expect the mask of `case`."""
         return f"{case}_{self.prediction_suffix}.nii.gz" if self.prediction_suffix else f"{case}.nii.gz"
+
+    def with_intrameatal(self, label: int) -> Edition:
+        """This edition with label 1 or 2 as the tumour's intra-meatal part; itself where it tells no parts apart.
+
+        Sources disagree on which part is which.
+        """
+        parts = {"vs_extrameatal": (3 - label,), "vs_intrameatal": (label,)}
+        return replace(self, parts=parts) if self.parts else self
 
     def case_name(self, site: str, number: int) -> str:
         """Name of a generated case."""
