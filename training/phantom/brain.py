@@ -104,7 +104,7 @@ def _paint_cerebrum(canvas: Canvas, ears, cavity, place, tentorium) -> None:
 
 def _paint_cerebellum(canvas: Canvas, cavity, place, tentorium) -> None:
     u, y, z = place
-    hemisphere = ellipsoid(u, y, z, (28, 41, -6), (34, 31, 34))
+    hemisphere = ellipsoid(u, y, z, (28, 40.5, -6), (34, 32, 34))
     vermis = ellipsoid(u, y, z, (0, 43, -2), (13, 19, 27))
     distance = smooth_union(hemisphere, vermis, 5.0)
     distance = np.minimum(distance, ellipsoid(u, y, z, (20.0, 11.0, -5), (3.6, 3.0, 3.0)))
@@ -129,11 +129,11 @@ def _paint_brainstem(canvas: Canvas, cavity, place) -> None:
         return
     u, y, z = (v[window] for v in place)
     cavity = cavity[window]
-    pons = ellipsoid(u, y, z, (0, 4.5, 3), (15.5, 12.5, 14))
+    pons = ellipsoid(u, y, z, (0, 4.5, 3), (16.5, 12.5, 14))
     medulla = capsule(u, y, z, (0, 8, -12), (0, 14, -60), 8.5, 6.5)
     midbrain = ellipsoid(u, y, z, (0, 5, 24), (16, 12, 13))
     stem = smooth_union(smooth_union(pons, medulla, 4.0), midbrain, 4.0)
-    peduncle = capsule(u, y, z, (8, 11, 1), (26, 27, -3), 7.5, 8.5)
+    peduncle = capsule(u, y, z, (9, 10, 1), (27, 26, -3), 8.5, 9.5)
     stem = np.maximum(smooth_union(stem, peduncle, 3.0), cavity + 0.5)
     canvas.paint(canvas.cover(stem), "white", window)
     mixed = np.clip(0.45 + 0.15 * canvas.field("mottle")[window], 0, 1)

@@ -24,7 +24,7 @@ FINE_MM = 0.6
 """Sub-voxels of the inner ear are at most this wide, and at most half a voxel."""
 COARSE_MM = 1.6
 """Sub-voxels of the head are at most this wide."""
-NERVE_ROOT = np.array([14.0, 6.0, -2.0])
+NERVE_ROOT = np.array([15.5, 5.0, -2.0])
 """Where the facial and vestibulocochlear nerves leave the brainstem, in a side's frame, mm."""
 
 

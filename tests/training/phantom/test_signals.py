@@ -42,7 +42,7 @@ def test_turbo_spin_echo_of_cerebrospinal_fluid():
 
 
 def test_fat_stays_bright_through_a_refocusing_train():
-    # 0.90 (1 - exp(-2380/343)) (0.5 exp(-160/164) + 0.5 exp(-160/35)) = 0.90 * 0.99903 * (0.188470 + 0.005171) = 0.17411
+    # 0.90 (1 - exp(-2380/343)) (0.5 exp(-160/164) + 0.5 exp(-160/35)) = 0.90 * 0.99903 * 0.193641 = 0.17411
     signals = tissue_signals(SEQUENCES["tse"])
     assert signals["fat"] == pytest.approx(0.17411, abs=2e-4)
     assert signals["fat"] > signals["grey"] > signals["muscle"]
