@@ -6,7 +6,11 @@ FROM ${BASE_IMAGE} AS packages
 ARG OFFLINE=""
 # Where the base has no torch and wheels are downloaded: the index that has the wanted build of torch.
 ARG TORCH_INDEX=""
-RUN --mount=type=bind,source=requirements,target=/requirements sh /requirements/install.sh
+RUN --mount=type=bind,source=requirements,target=/requirements sh /requirements/install.sh inference
+
+FROM scratch AS weights
+ARG WEIGHTS=weights/phantom
+COPY --chmod=755 ${WEIGHTS}/ /
 
 FROM ${BASE_IMAGE}
 ENV PATH=/opt/venv/bin:$PATH \
@@ -23,8 +27,7 @@ COPY --from=packages /opt/venv /opt/venv
 
 # From the part that changes least to the part that changes most: a change of code rebuilds the last layers alone.
 WORKDIR /opt/vestibule
-ARG WEIGHTS=weights/phantom
-COPY --chmod=755 ${WEIGHTS}/ weights/
+COPY --from=weights / weights/
 COPY --chmod=755 process.py ./
 COPY --chmod=755 vestibule/ vestibule/
 RUN python3 -m compileall -q . && python3 -c "import process"

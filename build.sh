@@ -9,7 +9,7 @@ Usage: ./build.sh [OPTIONS]
 
 Builds the submission's image with docker or podman.
 
-  --tag NAME        name of the image (default: vestibule:latest)
+  --tag NAME        name of the image (default: vestibule:latest, or vestibule-evaluation:latest)
   --base IMAGE      base image with python3 3.11 or 3.12 (default: the Dockerfile's, PyTorch with CUDA)
   --cpu             a smaller image without CUDA: on python:3.11-slim-bookworm unless --base is given, with torch
                     and all else from wheels that pip fetches here, into requirements/wheels
@@ -17,6 +17,7 @@ Builds the submission's image with docker or podman.
   --weights DIR     bundle of weights to put into the image (default: weights/phantom)
   --no-weights      no weights in the image: they are mounted at /opt/ml/model, see ./export.sh --weights
   --api METHOD      how the platform calls it: exec (default), or invoke, a server that loads the weights once
+  --evaluation      the organisers' image instead, which scores masks: evaluation/Dockerfile, no weights
   --engine PROGRAM  docker or podman (default: $ENGINE, else the first that is there)
   -h, --help        this text
 HELP
@@ -32,7 +33,7 @@ wrong() {
 	exit 2
 }
 
-tag=vestibule:latest base="" cpu="" python=3.11 weights=weights/phantom api=exec
+tag="" base="" cpu="" evaluation="" python=3.11 weights=weights/phantom api=exec
 engine=${ENGINE:-$(command -v docker || command -v podman || true)}
 while (($#)); do
 	case $1 in
@@ -43,11 +44,13 @@ while (($#)); do
 		;;
 	--cpu) cpu=1 ;;
 	--no-weights) weights="" ;;
+	--evaluation) evaluation=-evaluation ;;
 	-h | --help) usage && exit ;;
 	*) wrong "unknown option $1" ;;
 	esac
 	shift
 done
+: "${tag:=vestibule$evaluation:latest}"
 [[ $api == exec || $api == invoke ]] || wrong "--api must be exec or invoke, got $api"
 [[ -n $engine ]] || fail "neither docker nor podman found; install one of them or name it with --engine"
 
@@ -56,9 +59,8 @@ trap '[[ -z $staged ]] || rm -rf "$staged"' EXIT
 
 # Puts the bundle's files where the Dockerfile can see them, and refuses what is no bundle.
 stage_weights() {
-	staged=build/weights
-	rm -rf "$staged"
-	mkdir -p "$staged"
+	mkdir -p build
+	staged=$(mktemp -d build/weights.XXXXXX)
 	[[ -n $weights ]] || return 0
 	[[ -d $weights ]] || fail "$weights: no such folder of weights; name one with --weights, or use --no-weights"
 	[[ -f $weights/manifest.json ]] || fail "$weights: not a bundle of weights, manifest.json is missing from it"
@@ -75,10 +77,11 @@ stage_weights() {
 fetch_wheels() {
 	local wheels=requirements/wheels archive stamp
 	local for_image=(--python-version "$python" --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64)
-	stamp="$python $(cat requirements/inference.txt requirements/torch.txt | sha256sum)"
+	stamp="$python $(cat requirements/*.txt | sha256sum)"
 	[[ $stamp != "$(cat "$wheels/fetched" 2>/dev/null)" ]] || return 0
 	rm -f "$wheels"/*.whl "$wheels"/*.tar.gz "$wheels/fetched"
 	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/inference.txt
+	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/evaluation.txt
 	for archive in "$wheels"/*.tar.gz; do
 		[[ ! -e $archive ]] || SOURCE_DATE_EPOCH=315532800 python3 -m pip wheel -q --no-deps -w "$wheels" "$archive"
 		rm -f "$archive"
@@ -90,13 +93,18 @@ fetch_wheels() {
 	echo "$stamp" >"$wheels/fetched"
 }
 
-stage_weights
+[[ -n $evaluation ]] || stage_weights
 if [[ -n $cpu ]]; then
 	fetch_wheels
 	: "${base:=python:3.11-slim-bookworm}"
 fi
 
-arguments=(--tag "$tag" --build-arg "WEIGHTS=$staged" --build-arg "API_METHOD=$api")
+arguments=(--tag "$tag")
+if [[ -n $evaluation ]]; then
+	arguments+=(--file evaluation/Dockerfile)
+else
+	arguments+=(--build-arg "WEIGHTS=$staged" --build-arg "API_METHOD=$api")
+fi
 [[ -z $base ]] || arguments+=(--build-arg "BASE_IMAGE=$base")
 [[ -z $cpu ]] || arguments+=(--network none --build-arg OFFLINE=1)
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vestibule/__init__.py)
@@ -104,4 +112,4 @@ revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 arguments+=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --platform linux/amd64)
 
 DOCKER_BUILDKIT=1 "$engine" build "${arguments[@]}" .
-echo "built $tag; next: ./test.sh --tag $tag"
+echo "built $tag"

@@ -2,8 +2,13 @@
 
 import importlib
 import os
+import sys
 
-MODULES = (
+EVALUATION = (
+    *("click", "nibabel", "numpy", "rich.console", "rich.progress", "rich.table"),
+    *("scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"),
+)
+INFERENCE = (
     "click",
     "nibabel",
     "numpy",
@@ -18,9 +23,13 @@ MODULES = (
 )
 
 if __name__ == "__main__":
+    if sys.argv[1] == "evaluation":
+        for module in EVALUATION:
+            importlib.import_module(module)
+        sys.exit()
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ.setdefault(name, os.devnull)
-    for module in MODULES:
+    for module in INFERENCE:
         importlib.import_module(module)
     version = importlib.import_module("torch").__version__
     if not (2, 11) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 14):

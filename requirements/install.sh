@@ -1,8 +1,10 @@
 #!/bin/sh
-# Installs what inference needs into the virtual environment /opt/venv; run by the Dockerfile.
+# Installs what a container imports into the virtual environment /opt/venv; run by the Dockerfiles.
+#     install.sh inference|evaluation
 # Where OFFLINE is set, all comes from requirements/wheels; else pip asks its index.
 set -eu
 here=$(dirname "$0")
+name=$1
 
 python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' ||
 	{ echo "the base image's python3 is $(python3 --version), expected 3.11 or 3.12" >&2; exit 1; }
@@ -17,13 +19,15 @@ install() {
 
 if [ -n "${OFFLINE:-}" ]; then
 	# Hashes are checked when wheels are fetched: a wheel built here from a source archive has one of its own.
-	sed 's/ --hash=.*//' "$here/inference.txt" >/tmp/pip/inference.txt
-	install --no-index --find-links="$here/wheels" --no-deps --requirement /tmp/pip/inference.txt
+	sed 's/ --hash=.*//' "$here/$name.txt" >/tmp/pip/locked.txt
+	install --no-index --find-links="$here/wheels" --no-deps --requirement /tmp/pip/locked.txt
 else
-	install --no-deps --require-hashes --requirement "$here/inference.txt"
+	install --no-deps --require-hashes --requirement "$here/$name.txt"
 fi
 
-if python3 -c 'import torch' 2>/dev/null; then
+if [ "$name" != inference ]; then
+	echo "no torch for $name"
+elif python3 -c 'import torch' 2>/dev/null; then
 	echo "torch comes with the base image"
 elif [ -n "${OFFLINE:-}" ]; then
 	install --no-index --find-links="$here/wheels" --no-deps --requirement "$here/torch.txt"
@@ -37,4 +41,4 @@ rm -rf /opt/venv/lib/python3*/site-packages/torch/test /opt/venv/lib/python3*/si
 find /opt/venv/lib -path '*/torch/bin/*' ! -name torch_shm_manager -delete
 
 # Bytecode for what a run imports and for nothing else: a cold start is quick and the image small.
-/opt/venv/bin/python "$here/imports.py"
+/opt/venv/bin/python "$here/imports.py" "$name"

@@ -1,8 +1,9 @@
-"""Write inference.txt from inference.in: every package with the sha256 of its files for the Pythons that an image has.
+"""Write inference.txt and evaluation.txt from the .in beside each: every package with the sha256 of its files.
 
     python requirements/lock.py
 
-Nothing is resolved: inference.in lists all that a run imports, because nnunetv2's metadata asks for far more.
+The hashes are those of Linux on amd64, for each Python that an image may have. Nothing is resolved: each .in lists
+all that a run imports, because nnunetv2's metadata asks for far more.
 """
 
 from __future__ import annotations
@@ -45,5 +46,6 @@ def locked_lines(found: list[dict[str, str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    lines = locked_lines([hashes_by_package(HERE / "inference.in", python) for python in PYTHONS])
-    (HERE / "inference.txt").write_text("# Written by lock.py from inference.in.\n" + "\n".join(lines) + "\n")
+    for name in ("inference", "evaluation"):
+        lines = locked_lines([hashes_by_package(HERE / f"{name}.in", python) for python in PYTHONS])
+        (HERE / f"{name}.txt").write_text(f"# Written by lock.py from {name}.in.\n" + "\n".join(lines) + "\n")

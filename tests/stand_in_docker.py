@@ -20,8 +20,10 @@ def mounted(place: str) -> Path:
 
 
 def build() -> int:
-    weights = next(text.partition("=")[2] for text in arguments if text.startswith("WEIGHTS="))
-    (folder / "built_with").write_text("\n".join(sorted(path.name for path in Path(weights).iterdir())))
+    for text in arguments:
+        if text.startswith("WEIGHTS="):
+            names = sorted(path.name for path in Path(text.partition("=")[2]).iterdir())
+            (folder / "built_with").write_text("\n".join(names))
     return 0
 
 

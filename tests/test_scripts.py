@@ -86,7 +86,16 @@ def test_build_puts_the_bundle_and_the_call_style_into_the_image(repository, sta
     assert (stand_in / "built_with").read_text() == "manifest.json"
     for argument in ("API_METHOD=invoke", "BASE_IMAGE=b:1", "--tag vestibule:latest", "--platform linux/amd64"):
         assert argument in calls(stand_in)
-    assert not (repository / "build" / "weights").exists()
+    staged = next(word for word in calls(stand_in).split() if word.startswith("WEIGHTS=")).removeprefix("WEIGHTS=")
+    assert not (repository / staged).exists()
+
+
+def test_build_of_the_evaluation_takes_its_own_file_and_no_weights(repository, stand_in):
+    result = run_script(repository, stand_in, "build.sh", "--evaluation", "--base", "b:1")
+    assert result.returncode == 0, result.stderr
+    assert "--file evaluation/Dockerfile" in calls(stand_in)
+    assert "--tag vestibule-evaluation:latest" in calls(stand_in)
+    assert "WEIGHTS" not in calls(stand_in)
 
 
 def test_build_without_weights_leaves_their_folder_empty(repository, stand_in):
@@ -216,12 +225,14 @@ def test_weights_are_packed_with_the_manifest_at_the_top_and_the_same_each_time(
         assert "./manifest.json" in archive.getnames()
 
 
-def test_the_lock_pins_what_the_tests_run_with(repository):
+@pytest.mark.parametrize("name", ["inference", "evaluation"])
+def test_the_locks_pin_what_the_tests_run_with(repository, name):
     pinned = set((repository / "constraints.txt").read_text().lower().replace("_", "-").split())
-    locked = [line.split()[0] for line in (repository / "requirements" / "inference.txt").read_text().splitlines()[1:]]
-    wanted = (repository / "requirements" / "inference.in").read_text().lower().replace("_", "-").split()
-    assert sorted(locked) == sorted(wanted)
-    assert set(locked) <= pinned
+    lines = (repository / "requirements" / f"{name}.txt").read_text().splitlines()[1:]
+    wanted = (repository / "requirements" / f"{name}.in").read_text().lower().replace("_", "-").split()
+    assert sorted(line.split()[0] for line in lines) == sorted(wanted)
+    assert all("--hash=sha256:" in line for line in lines)
+    assert {line.split()[0] for line in lines} <= pinned
     assert (repository / "requirements" / "torch.txt").read_text().strip() in pinned
 
 
@@ -244,7 +255,7 @@ def test_scripts_pass_shellcheck(repository):
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("name", ["Dockerfile"])
+@pytest.mark.parametrize("name", ["Dockerfile", "evaluation/Dockerfile", "tests/container/toy/Dockerfile"])
 def test_dockerfiles_pass_hadolint(repository, name):
     result = subprocess.run([linter("hadolint"), str(repository / name)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
