@@ -117,7 +117,8 @@ class Engine:
         (root / "bin").mkdir(parents=True)
         shutil.copy(shutil.which("busybox"), root / "bin" / "sh")
         packed = subprocess.run(["tar", "-C", str(root), "-c", "bin"], check=True, capture_output=True).stdout
-        subprocess.run([self.program, "import", "-", image], env=self.environment, input=packed, check=True)
+        command = [self.program, "import", "-", image]
+        subprocess.run(command, env=self.environment, input=packed, check=True, capture_output=True)
         result = self("run", "--rm", "--network", "none", image, "/bin/sh", "-c", "exit 7", check=False)
         _require(result.returncode == 7, f"a container that exits with 7 gave {result.returncode}: {result.stderr}")
 
