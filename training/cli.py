@@ -67,6 +67,7 @@ def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
 
 def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) -> None:
     from training.config import read_config
+    from training.prepare import check_reference
     from training.stages import run_stage, stages_of, write_json
 
     config = read_config(config_path)
@@ -80,6 +81,8 @@ def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) 
     names = stages_of(config)
     if only and only not in names:
         raise InputError(f"{config_path}: asks for no stage {only!r}; it has {', '.join(names)}")
+    if not only:
+        check_reference(config, run_dir)
     for name in [only] if only else names:
         run_stage(name, config, run_dir, click.echo)
 

@@ -71,6 +71,15 @@ def data_dir(config: RunConfig, run_dir: Path) -> Path:
         ) from error
 
 
+def check_reference(config: RunConfig, run_dir: Path) -> None:
+    """Raise InputError where the one-shot arm will find no reference slice: better now than after the CycleGAN."""
+    if config.phantom or "oneshot" not in config.arms or config.singan.case is not None:
+        return
+    labels = data_dir(config, run_dir) / "references" / get_edition(config.edition).target_folder
+    if not labels.is_dir():
+        raise InputError(f"{labels}: no labelled T2 to draw the reference slice from; set singan.case and singan.slice")
+
+
 def find_cases(data: Path, edition: Edition) -> list[RawCase]:
     """The labelled source and the target training cases below `data`, sources first, each in the order of its name.
 

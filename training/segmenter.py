@@ -102,7 +102,9 @@ def write_dataset(cases: list[PreparedCase], config: RunConfig, folder: Path) ->
 def plan(config: SegmenterConfig) -> None:
     """Fingerprint, plan and preprocess by nnU-Net's own code, with the configured channels and memory target."""
     workers = min(4, os.cpu_count() or 1)
-    DatasetFingerprintExtractor(1, workers).run(overwrite_existing=True)
+    extractor = DatasetFingerprintExtractor(1, workers)
+    extractor.show_progress_bar = False
+    extractor.run(overwrite_existing=True)
     planner = ExperimentPlanner(1, gpu_memory_target_in_gb=config.gpu_memory_gb)
     if config.features_base:
         planner.UNet_base_num_features = config.features_base
@@ -110,7 +112,9 @@ def plan(config: SegmenterConfig) -> None:
         planner.UNet_max_features_3d = config.max_features
         planner.UNet_max_features_2d = config.max_features
     planner.plan_experiment()
-    DefaultPreprocessor(verbose=False).run(1, config.configuration, PLANS, workers)
+    preprocessor = DefaultPreprocessor(verbose=False)
+    preprocessor.show_progress_bar = False
+    preprocessor.run(1, config.configuration, PLANS, workers)
 
 
 def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[Path]:

@@ -158,7 +158,7 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     needs = [name for name in stage.needs if name in stages_of(config)]
     inputs = {name: read_outputs(run_dir, name) for name in needs}
     if stage.name == "prepare" and not config.phantom:
-        inputs["data"] = read_json(run_dir / "data.json") or {}
+        inputs["data"] = _listing(read_json(run_dir / "data.json") or {})
     record = {
         "stage": stage.name,
         "seed": config.seed,
@@ -167,6 +167,13 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     }
     text = json.dumps(record, sort_keys=True, default=str)
     return {**record, "fingerprint": hashlib.sha256(text.encode()).hexdigest(), "code_version": code_version()}
+
+
+def _listing(record: dict) -> dict[str, list[int]]:
+    # Size and time of every file tell a changed download without reading all of it.
+    root = Path(record.get("data", ""))
+    files = sorted(path for path in root.rglob("*.nii*") if path.is_file()) if record else []
+    return {str(path.relative_to(root)): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
 def _outputs_intact(folder: Path, outputs: dict[str, str]) -> bool:
