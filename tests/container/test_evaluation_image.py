@@ -43,7 +43,7 @@ def test_two_teams_are_scored_and_ranked_in_the_sandbox(engine, evaluation_image
     output.mkdir()
     output.chmod(0o777)
     mount = ("--volume", f"{references}:/opt/ml/input/data/ground_truth:ro")
-    run = Engine(engine.program).run(evaluation_image, tmp_path / "in", output, 120, True, *mount)
+    run = Engine(engine.program).run(evaluation_image, tmp_path / "in", output, 600, True, *mount)
     assert run.exit_code == 0, run.outcome
     ranking = json.loads((output / "ranking.json").read_text())
     assert [team["team"] for team in ranking["ranking"]] == ["better", "worse"]

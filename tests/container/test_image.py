@@ -51,7 +51,7 @@ def run_image(engine, image: str, input_dir: Path, tmp_path: Path, *flags: str) 
     output = tmp_path / "output"
     output.mkdir()
     output.chmod(0o777)
-    return Engine(engine.program).run(image, input_dir, output, 120, True, *flags), output
+    return Engine(engine.program).run(image, input_dir, output, 600, True, *flags), output
 
 
 def in_image(engine, image: str, code: str) -> str:
