@@ -105,7 +105,8 @@ def labels_to_original(probabilities: np.ndarray, working: Geometry, original: V
             continue
         channel = Volume(probabilities[value].astype(np.float32), working)
         probability = resample(channel, geometry, outside=0.0, smooth=False).voxels
-        wins = probability > best
+        # As on the way here, a label is kept where it fills half.
+        wins = (probability >= best) & (probability > 0)
         labels[wins] = value
         np.maximum(best, probability, out=best)
     return Volume(labels, geometry)
