@@ -1,0 +1,54 @@
+"""The whole chain at its smallest: phantoms, every stage, a bundle that predicts."""
+
+from dataclasses import replace
+
+import pytest
+
+from training.config import SamplingConfig, SegmenterConfig
+from training.phantom.config import PhantomConfig
+from training.stages import run_stage, stages_of
+from vestibule.pipeline import load_model
+from vestibule.preprocessing import PreprocessingConfig
+from vestibule.volume import read_scan
+
+
+@pytest.fixture
+def chain_config(config):
+    sampling = SamplingConfig(batch_size=1, crop_yx=(32, 32))
+    return replace(
+        config,
+        edition=2021,
+        phantom=PhantomConfig(
+            cases=4, validation=1, shape_zyx=(12, 72, 72), spacing_zyx=(2.5, 2.0, 2.0), volume_mm3=(2000.0, 9800.0)
+        ),
+        prepare=PreprocessingConfig((2.0, 2.0), (64, 64)),
+        cyclegan=replace(config.cyclegan, iterations=2, sampling=sampling),
+        pix2pix=replace(config.pix2pix, iterations=2, sampling=sampling),
+        segmenter=SegmenterConfig(
+            configuration="2d",
+            folds=(),
+            epochs=1,
+            iterations_per_epoch=2,
+            features_base=4,
+            max_features=16,
+            gpu_memory_gb=0.02,
+            mirror_at_test=False,
+        ),
+    )
+
+
+@pytest.mark.slow
+def test_two_image_sets_become_a_bundle_that_predicts_and_a_second_run_does_nothing(chain_config, tmp_path):
+    names = stages_of(chain_config)
+    assert names == ["phantom", "prepare", "cyclegan", "singan", "transfer", "pix2pix", "segmenter", "export"]
+    assert [run_stage(name, chain_config, tmp_path) for name in names] == [True] * 8
+    assert [run_stage(name, chain_config, tmp_path) for name in names] == [False] * 8
+    (image,) = (tmp_path / "phantom" / "data" / "target_validation").glob("*.nii.gz")
+    volume = read_scan(image)
+    for arm in chain_config.arms:
+        model = load_model(tmp_path / "export" / "bundle", arm, "cpu")
+        mask = model.run(volume)
+        assert mask.geometry == volume.geometry
+        assert set(mask.voxels.ravel().tolist()) <= {0, 1, 2}
+        assert "not for patients" in model.notice
+    assert list((tmp_path / "transfer" / "figures").glob("*.png"))
