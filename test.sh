@@ -79,6 +79,8 @@ peak_memory() {
 	local pid path
 	pid=$("$engine" inspect --format '{{.State.Pid}}' "$container" 2>/dev/null) || return 0
 	path=$(sed -n 's/^[0-9]*:memory://p; s/^0:://p' "/proc/$pid/cgroup" 2>/dev/null | head -n 1) || return 0
+	# A process that just began or ended is counted with the whole machine.
+	[[ $path == *"$container"* ]] || return 0
 	cat "/sys/fs/cgroup/memory$path/memory.max_usage_in_bytes" "/sys/fs/cgroup$path/memory.peak" 2>/dev/null |
 		head -n 1 || true
 }

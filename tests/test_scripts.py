@@ -135,6 +135,7 @@ def test_an_expected_output_passes_in_the_sandbox(repository, stand_in, tmp_path
     assert result.returncode == 0, result.stdout + result.stderr
     assert "passed" in result.stdout
     assert "wall time" in result.stdout
+    assert "peak memory not measurable here" in result.stdout
     run = next(line for line in calls(stand_in).splitlines() if "--detach" in line)
     flags = ("--network none", "--cap-drop ALL", "no-new-privileges", "--pids-limit 256", "--shm-size 128m")
     for flag in (*flags, "--memory 4g", "--memory-swap 4g", "--read-only", "--tmpfs /tmp", ":/input:ro"):

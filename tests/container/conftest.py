@@ -53,9 +53,9 @@ def base(engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def bundle(tiny_bundle) -> Path:
-    """The bundle of weights that is put into the image."""
-    return tiny_bundle
+def bundle(repository) -> Path:
+    """The bundle of weights that is put into the image: the one that the repository has."""
+    return repository / "weights" / "phantom"
 
 
 @pytest.fixture(scope="session")

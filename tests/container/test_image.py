@@ -19,8 +19,9 @@ from vestibule.weights import open_bundle, write_bundle
 
 pytestmark = pytest.mark.container
 
-EDITION = get_edition(2022)
+EDITION = get_edition(2021)
 MAX_BYTES = 1_600_000_000
+FORMATS = (".safetensors", ".json")
 # What nnunetv2, evalutils, blosc2, httpx and torch ask for and no run of the container imports.
 LEFT_OUT = {
     *("anyio", "batchgeneratorsv2", "certifi", "connected-components-3d", "cookiecutter", "einops", "filelock"),
@@ -129,8 +130,11 @@ def test_the_container_writes_the_bytes_that_process_writes_outside(engine, imag
 def test_a_foreign_user_with_a_linked_input_and_mounted_weights(engine, image, bundle, tmp_path):
     opened = open_bundle(bundle)
     manifest = {key: value for key, value in opened.manifest.items() if key not in ("files", "schema_version")}
-    tensors = {name: opened.tensors(name) for name in ("segmenter", "translator")}
-    documents = {name: opened.document(name) for name in ("plans", "dataset")}
+    stems = {suffix: [name for name in opened.manifest["files"] if name.endswith(suffix)] for suffix in FORMATS}
+    tensors, documents = (
+        {name.removesuffix(suffix): read(name.removesuffix(suffix)) for name in stems[suffix]}
+        for suffix, read in zip(FORMATS, (opened.tensors, opened.document), strict=True)
+    )
     mounted = write_bundle(tmp_path / "model", manifest | {"name": "mounted"}, tensors, documents, {}).path
     for path in (mounted, *mounted.iterdir()):
         path.chmod(0o755)
@@ -157,7 +161,7 @@ def test_a_foreign_user_with_a_linked_input_and_mounted_weights(engine, image, b
 def test_altered_weights_are_refused_by_name(engine, image, bundle, tmp_path):
     altered = tmp_path / "model"
     shutil.copytree(bundle, altered)
-    tensors = altered / "segmenter.safetensors"
+    tensors = next(altered.glob("segmenter*.safetensors"))
     content = bytearray(tensors.read_bytes())
     content[-1] ^= 1
     tensors.write_bytes(bytes(content))
@@ -166,7 +170,7 @@ def test_altered_weights_are_refused_by_name(engine, image, bundle, tmp_path):
     flat = write_flat(cases(), EDITION, tmp_path / "input")
     run, output = run_image(engine, image, flat, tmp_path, "--volume", f"{altered}:/opt/ml/model:ro")
     assert run.exit_code == 1
-    assert "/opt/ml/model/segmenter.safetensors: altered" in run.last_line
+    assert f"/opt/ml/model/{tensors.name}: altered" in run.last_line
     assert list(output.iterdir()) == []
 
 
