@@ -54,12 +54,24 @@ class Segmenter:
             )
 
     def probabilities(self, t1_unit: np.ndarray, spacing_zyx: tuple[float, float, float]) -> np.ndarray:
-        """Class probabilities float32 (C, Z, Y, X) of `t1_unit` (Z, Y, X) with voxels of `spacing_zyx` mm."""
+        """Class probabilities float32 (C, Z, Y, X) of `t1_unit` (Z, Y, X) with voxels of `spacing_zyx` mm.
+
+        When a GPU runs out of memory, nnU-Net sums the patches on the CPU instead; one patch at a time goes through
+        the network in any case. Raises InputError where even that does not fit.
+        """
         properties = {"spacing": list(spacing_zyx)}
-        with contextlib.redirect_stdout(io.StringIO()):
-            _, probabilities = self._predictor.predict_single_npy_array(
-                t1_unit[None].astype(np.float32), properties, save_or_return_probabilities=True
-            )
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                _, probabilities = self._predictor.predict_single_npy_array(
+                    t1_unit[None].astype(np.float32), properties, save_or_return_probabilities=True
+                )
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            patch = " x ".join(map(str, self._predictor.configuration_manager.patch_size))
+            raise InputError(
+                f"the GPU has too little free memory for one patch of {patch} voxels, with the sums on the CPU; "
+                "free it, or run on the CPU"
+            ) from error
         return np.asarray(probabilities, dtype=np.float32)
 
 
