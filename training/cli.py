@@ -65,6 +65,32 @@ def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
     click.echo(f"bundle with scores in {out}")
 
 
+@train.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def evidence(run_dir: Path) -> None:
+    """Measure whether tumours survive: contrast at every station of a finished RUN, and what S_A finds.
+
+    Writes RUN/evidence/evidence.json and evidence.md.
+    """
+    from training.evidence import evidence as measure
+
+    _, table = measure(run_dir)
+    click.echo(table.read_text(encoding="utf-8"))
+
+
+@train.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--case", required=True, help="Name of a T1 case, or of a T2 case, unseen or not.")
+@click.option("--slices", type=click.IntRange(min=1), default=1, show_default=True, help="Sections, the largest first.")
+def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
+    """Draw a case of a finished RUN to OUT (PNG), as Figures 2 and 3 of the paper do."""
+    from training.figure import draw_case
+
+    draw_case(run_dir, case, out, slices)
+    click.echo(f"{case} in {out}")
+
+
 def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) -> None:
     from training.config import read_config
     from training.prepare import check_reference
