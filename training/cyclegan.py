@@ -39,10 +39,14 @@ class CycleGAN:
         self.critic_source, self.critic_target = (fabric.setup_module(network) for network in critics)
         rate = config.learning_rate
         self.generator_optimiser = fabric.setup_optimizers(
-            torch.optim.Adam([p for network in generators for p in network.parameters()], rate, betas=(0.5, 0.999))
+            torch.optim.Adam(
+                [p for network in generators for p in network.parameters()], rate, betas=(0.5, 0.999), fused=True
+            )
         )
         self.critic_optimiser = fabric.setup_optimizers(
-            torch.optim.Adam([p for network in critics for p in network.parameters()], rate, betas=(0.5, 0.999))
+            torch.optim.Adam(
+                [p for network in critics for p in network.parameters()], rate, betas=(0.5, 0.999), fused=True
+            )
         )
         self.pool_source, self.pool_target = ReplayPool(config.pool_size), ReplayPool(config.pool_size)
         factor = linear_decay(config.iterations, config.decay_from)
@@ -68,8 +72,17 @@ class CycleGAN:
     def _update_generators(self, source, target):
         freeze(self.critic_source, True)
         freeze(self.critic_target, True)
-        fake_target, fake_source = self.source_to_target(source), self.target_to_source(target)
-        weight = self.config.cycle_weight
+        weight, identity_weight = self.config.cycle_weight, self.config.identity_weight
+        if identity_weight:
+            # One pass over both: every image is normalised by itself, so that they do not mix.
+            fake_target, kept_target = self.source_to_target(torch.cat([source, target])).split(
+                [len(source), len(target)]
+            )
+            fake_source, kept_source = self.target_to_source(torch.cat([target, source])).split(
+                [len(target), len(source)]
+            )
+        else:
+            fake_target, fake_source = self.source_to_target(source), self.target_to_source(target)
         losses = {
             "adversarial_ab": least_squares(self.critic_target(fake_target), real=True),
             "adversarial_ba": least_squares(self.critic_source(fake_source), real=True),
@@ -77,9 +90,9 @@ class CycleGAN:
             "cycle_b": weight * l1_loss(self.source_to_target(fake_source), target),
             "identity": torch.zeros((), device=source.device),
         }
-        if self.config.identity_weight:
-            kept = l1_loss(self.target_to_source(source), source) + l1_loss(self.source_to_target(target), target)
-            losses["identity"] = weight * self.config.identity_weight * kept
+        if identity_weight:
+            kept = l1_loss(kept_source, source) + l1_loss(kept_target, target)
+            losses["identity"] = weight * identity_weight * kept
         self.generator_optimiser.zero_grad()
         self.fabric.backward(sum(losses.values()))
         self.generator_optimiser.step()
@@ -91,7 +104,8 @@ class CycleGAN:
         self.critic_optimiser.zero_grad()
         losses = []
         for critic, (real, fake) in ((self.critic_source, of_source), (self.critic_target, of_target)):
-            loss = 0.5 * (least_squares(critic(real), real=True) + least_squares(critic(fake), real=False))
+            of_real, of_fake = critic(torch.cat([real, fake])).split([len(real), len(fake)])
+            loss = 0.5 * (least_squares(of_real, real=True) + least_squares(of_fake, real=False))
             self.fabric.backward(loss)
             losses.append(loss.detach())
         self.critic_optimiser.step()

@@ -6,6 +6,8 @@ import torch
 from monai.networks.nets import PatchDiscriminator
 from torch import nn
 
+from vestibule.networks import InstanceNorm
+
 
 class PatchGAN(nn.Module):
     """A PatchGAN: (B, `inputs`, Y, X) -> logits (B, 1, Y', X'), one a patch; no sigmoid.
@@ -18,6 +20,10 @@ class PatchGAN(nn.Module):
         self.network = PatchDiscriminator(
             spatial_dims=2, channels=width, in_channels=inputs, num_layers_d=layers, norm="INSTANCE", bias=True
         )
+        for parent in list(self.network.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.InstanceNorm2d):
+                    setattr(parent, name, InstanceNorm(child.num_features))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.network(image)[-1]

@@ -35,7 +35,9 @@ class Pix2Pix:
         critic = initialise(PatchGAN(2, config.discriminator_width, config.discriminator_layers))
         self.generator, self.critic = fabric.setup_module(generator), fabric.setup_module(critic)
         self.generator_optimiser, self.critic_optimiser = (
-            fabric.setup_optimizers(torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999)))
+            fabric.setup_optimizers(
+                torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
+            )
             for network in (generator, critic)
         )
         factor = linear_decay(config.iterations, config.decay_from)
@@ -54,8 +56,8 @@ class Pix2Pix:
         fake = self.generator(condition)
         freeze(self.critic, False)
         self.critic_optimiser.zero_grad()
-        seen_real = self.critic(torch.cat([condition, real], dim=1))
-        seen_fake = self.critic(torch.cat([condition, fake.detach()], dim=1))
+        pairs = [torch.cat([condition, image], dim=1) for image in (real, fake.detach())]
+        seen_real, seen_fake = self.critic(torch.cat(pairs)).chunk(2)
         critic_loss = 0.5 * (least_squares(seen_real, real=True) + least_squares(seen_fake, real=False))
         self.fabric.backward(critic_loss)
         self.critic_optimiser.step()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 ARCHITECTURES = ("resnet", "unet")
 
@@ -47,6 +48,41 @@ def generator_to_dict(config: GeneratorConfig) -> dict:
     return asdict(config)
 
 
+class InstanceNorm(nn.Module):
+    """Instance normalisation without parameters, as `nn.InstanceNorm2d`: (B, C, Y, X) -> the same.
+
+    By way of a group norm of one channel a group, which is the same sum and three to five times as fast on a CPU.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return functional.group_norm(features, self.channels)
+
+
+class RowConv2d(nn.Conv2d):
+    """A convolution from or to a single channel, without stride or padding, that suits a CPU.
+
+    CPU kernels are slow where one side has a single channel; so the kernel's rows are made channels first, which gives
+    the same sums two to three times as fast.
+    """
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if image.device.type != "cpu":
+            return super().forward(image)
+        rows, height = self.kernel_size[0], image.shape[2] - self.kernel_size[0] + 1
+        if self.in_channels == 1:
+            shifted = torch.cat([image[:, :, row : row + height] for row in range(rows)], dim=1)
+            return functional.conv2d(shifted, self.weight.transpose(1, 2), self.bias)
+        by_row = functional.conv2d(image, self.weight[0].transpose(0, 1)[:, :, None])
+        result = self.bias.view(1, 1, 1, 1)
+        for row in range(rows):
+            result = result + by_row[:, row : row + 1, row : row + height]
+        return result
+
+
 class ResNetGenerator(nn.Module):
     """CycleGAN's generator: c7s1-w, two stride-2 stages, residual blocks, two upsampling stages, c7s1-1, tanh.
 
@@ -56,7 +92,7 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), *_norm_relu(width)]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), RowConv2d(1, width, 7), *_norm_relu(width)]
         for inputs in (width, 2 * width):
             layers += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), *_norm_relu(2 * inputs)]
         layers += [ResidualBlock(4 * width) for _ in range(blocks)]
@@ -65,7 +101,7 @@ class ResNetGenerator(nn.Module):
                 nn.ConvTranspose2d(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1),
                 *_norm_relu(inputs // 2),
             ]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), RowConv2d(width, 1, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -83,7 +119,7 @@ class ResidualBlock(nn.Module):
             *_norm_relu(channels),
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels),
+            InstanceNorm(channels),
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -107,7 +143,7 @@ class UNetGenerator(nn.Module):
             layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
             # The innermost features may be one pixel wide, where a norm over the pixels would erase them.
             if 0 < stage < stages - 1:
-                layers.append(nn.InstanceNorm2d(outputs))
+                layers.append(InstanceNorm(outputs))
             self.encoder.append(nn.Sequential(*layers))
         self.decoder = nn.ModuleList()
         for stage in reversed(range(stages)):
@@ -115,7 +151,7 @@ class UNetGenerator(nn.Module):
             outputs = widths[stage - 1] if stage else 1
             layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
             if stage:
-                layers.append(nn.InstanceNorm2d(outputs))
+                layers.append(InstanceNorm(outputs))
                 if dropout and stage >= stages - 3:
                     layers.append(nn.Dropout(dropout))
             self.decoder.append(nn.Sequential(*layers))
@@ -133,4 +169,4 @@ class UNetGenerator(nn.Module):
 
 
 def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)
+    return InstanceNorm(channels), nn.ReLU(inplace=True)

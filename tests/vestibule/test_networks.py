@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vestibule.networks import GeneratorConfig, build_generator, generator_to_dict
+from vestibule.networks import GeneratorConfig, InstanceNorm, RowConv2d, build_generator, generator_to_dict
 
 
 def count(config: GeneratorConfig) -> int:
@@ -41,6 +41,20 @@ def test_generator_overfits_one_slice(config):
         optimiser.step()
         errors.append(float(loss.detach()))
     assert errors[-1] < 0.2 * errors[0]
+
+
+@pytest.mark.parametrize("channels", [(1, 5), (5, 1)])
+def test_convolution_by_rows_is_the_ordinary_convolution(channels):
+    by_rows, plain = RowConv2d(*channels, 7).double(), torch.nn.Conv2d(*channels, 7).double()
+    plain.load_state_dict(by_rows.state_dict())
+    image = torch.randn(2, channels[0], 20, 17, dtype=torch.double)
+    assert torch.allclose(by_rows(image), plain(image), rtol=0, atol=1e-12)
+
+
+def test_instance_norm_is_that_of_torch():
+    features = 3 * torch.randn(2, 5, 8, 6, dtype=torch.double) + 1
+    expected = torch.nn.InstanceNorm2d(5)(features)
+    assert torch.allclose(InstanceNorm(5)(features), expected, rtol=0, atol=1e-12)
 
 
 def test_unet_reaches_across_the_whole_slice():
