@@ -87,6 +87,7 @@ class SinGANConfig:
 
 
 INTENSITY_RULES = ("none", "reference")
+BLENDINGS = ("soft", "poisson", "none")
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,15 @@ class TransferConfig:
     structures: tuple[str, ...] = ("vs",)
     edge_px: float = 1.0
     """Standard deviation of the soft edge of the replaced region."""
+    blending: str = "soft"
+    """How the structure goes in. `soft`: its intensities, with a soft edge. `poisson`: its gradients (Pérez et al.
+    2003). `none`: not at all, B' is phi0_AB(I). The last two are there for ablations."""
 
     def __post_init__(self) -> None:
         if self.intensity not in INTENSITY_RULES:
             raise ValueError(f"intensity must be one of {INTENSITY_RULES}, got {self.intensity!r}")
+        if self.blending not in BLENDINGS:
+            raise ValueError(f"blending must be one of {BLENDINGS}, got {self.blending!r}")
 
 
 @dataclass(frozen=True)

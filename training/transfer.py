@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from scipy.ndimage import distance_transform_edt
 
+from training.blending import poisson_blend
 from training.config import RunConfig, TransferConfig
 from training.pictures import save_sheet
 from training.progress import track
@@ -104,22 +105,27 @@ def transfer_case(
     """Copy and harmonise the structure `mask` (Z, Y, X) of `source` into `erased`, both float32 (Z, Y, X) in [-1, 1].
 
     `look` is what the copy's intensities are brought to (None: as they are). Voxels farther from the mask than the soft
-    edge stay bit-identical to `erased`. Raises ValueError where the shapes differ.
+    edge, and with `poisson` all outside it, stay bit-identical to `erased`. Raises ValueError where the shapes differ.
     """
     if not source.shape == mask.shape == erased.shape:
         raise ValueError(f"source, mask and erased must have one shape, got {source.shape, mask.shape, erased.shape}")
     naive = np.where(mask, source, erased)
-    if not mask.any():
+    if not mask.any() or config.blending == "none":
         return Transferred(erased, naive, erased.copy())
-    matched = np.where(mask, match_look(source, mask, look), erased) if look else naive
+    looked = match_look(source, mask, look) if look else source
     box = _box(mask, MARGIN_PX)
-    improved = matched[box]
+    improved = np.where(mask, looked, erased)[box]
+    if config.injection_scale is None and config.blending == "poisson":
+        improved = looked[box]  # gradients across the border are the copy's own
     if config.injection_scale is not None:
         batch = torch.from_numpy(np.ascontiguousarray(improved))[:, None].to(cascade.amplitudes.device)
         improved = cascade.inject(batch, config.injection_scale, noise)[:, 0].cpu().numpy()
-    weight = soft_edge(mask[box], config.edge_px)
     harmonised = erased.copy()
     inside = harmonised[box]
+    if config.blending == "poisson":
+        harmonised[box] = np.where(mask[box], poisson_blend(improved, mask[box], inside).clip(-1, 1), inside)
+        return Transferred(erased, naive, harmonised)
+    weight = soft_edge(mask[box], config.edge_px)
     harmonised[box] = np.where(weight > 0, inside + weight * (improved - inside), inside)
     return Transferred(erased, naive, harmonised)
 
