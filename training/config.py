@@ -19,6 +19,8 @@ from vestibule.preprocessing import PreprocessingConfig
 
 ARMS = ("baseline", "oneshot")
 """`baseline`: CycleGAN's T2 -> T1, then the segmenter. `oneshot`: the method of Sallé et al. 2021."""
+KNOWN_ARMS = (*ARMS, "supervised")
+"""`supervised`: a segmenter trained on labelled T2 itself, the upper bound where such labels exist."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class CycleGANConfig:
     identity_weight: float = 0.5
     """Relative to `cycle_weight`, as in the published code."""
     pool_size: int = 50
+    average: float = 0.0
+    """Decay of the running mean of the generators' weights, which is what the stage leaves behind; 0: the last weights,
+    as in the paper."""
     checkpoint_every: int = 1000
     sample_every: int = 1000
 
@@ -131,6 +136,9 @@ class Pix2PixConfig:
     """Weight of tumour pixels in the pixel loss; 1, as in the paper, treats all alike."""
     warm_start: bool = False
     """Start from the CycleGAN's T2 -> T1 generator, which must be of the same configuration."""
+    average: float = 0.0
+    """Decay of the running mean of the generator's weights, which is what the stage leaves behind; 0: the last weights,
+    as in the paper."""
     checkpoint_every: int = 1000
     sample_every: int = 1000
 
@@ -188,14 +196,16 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         get_edition(self.edition)
-        unknown = set(self.arms) - set(ARMS)
+        unknown = set(self.arms) - set(KNOWN_ARMS)
         if unknown:
-            raise ValueError(f"arms must be among {ARMS}, got {sorted(unknown)}")
+            raise ValueError(f"arms must be among {KNOWN_ARMS}, got {sorted(unknown)}")
         if self.intended_use not in ("phantom", "challenge"):
             raise ValueError(f"intended_use must be 'phantom' or 'challenge', got {self.intended_use!r}")
         if self.pix2pix.warm_start and self.pix2pix.generator != self.cyclegan.generator:
             raise ValueError("pix2pix.warm_start needs the generator of cyclegan, but the two differ")
         for stage in (self.cyclegan, self.pix2pix):
+            if not 0 <= stage.average < 1:
+                raise ValueError(f"average must be at least 0 and below 1, got {stage.average}")
             crop = stage.sampling.crop_yx or self.prepare.size_yx
             if any(n % stage.generator.stride for n in (*self.prepare.size_yx, *crop)):
                 raise ValueError(

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch.nn.functional import l1_loss
 
+from training.averaging import WeightAverage
 from training.checkpoint import TrainingState, freeze
 from training.config import CycleGANConfig, RunConfig
 from training.devices import make_fabric
@@ -37,6 +38,9 @@ class CycleGAN:
         self.fabric = fabric
         self.source_to_target, self.target_to_source = (fabric.setup_module(network) for network in generators)
         self.critic_source, self.critic_target = (fabric.setup_module(network) for network in critics)
+        self.averages = WeightAverage(
+            dict(zip(("source_to_target", "target_to_source"), generators, strict=True)), config.average
+        )
         rate = config.learning_rate
         self.generator_optimiser = fabric.setup_optimizers(
             torch.optim.Adam(
@@ -96,6 +100,7 @@ class CycleGAN:
         self.generator_optimiser.zero_grad()
         self.fabric.backward(sum(losses.values()))
         self.generator_optimiser.step()
+        self.averages.update()
         return fake_target.detach(), fake_source.detach(), {name: loss.detach() for name, loss in losses.items()}
 
     def _update_critics(self, of_source, of_target):
@@ -118,6 +123,7 @@ class CycleGAN:
             "target_to_source": self.target_to_source,
             "critic_source": self.critic_source,
             "critic_target": self.critic_target,
+            "averages": self.averages,
             "generator_optimiser": self.generator_optimiser,
             "critic_optimiser": self.critic_optimiser,
             "generator_scheduler": self.schedulers[0],
@@ -141,9 +147,10 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     fit(model, samplers, state, log, folder)
     log.close()
     paths = []
-    for name, network in (("source_to_target", model.source_to_target), ("target_to_source", model.target_to_source)):
+    for name in ("source_to_target", "target_to_source"):
         path = folder / f"{name}.safetensors"
-        save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, path)
+        state_dict = model.averages.network(name).state_dict()
+        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
         paths.append(path)
     return paths
 
@@ -173,13 +180,14 @@ def fit(model: CycleGAN, samplers: list[SliceSampler], state: TrainingState, log
 @torch.no_grad()
 def save_samples(model: CycleGAN, source: torch.Tensor, target: torch.Tensor, path: Path) -> None:
     """A sheet of the first slices: each domain, its translation and the way back."""
-    fake_target, fake_source = model.source_to_target(source), model.target_to_source(target)
+    to_target, to_source = (model.averages.network(name) for name in ("source_to_target", "target_to_source"))
+    fake_target, fake_source = to_target(source), to_source(target)
     columns = {
         "T1": source,
         "T1 -> T2": fake_target,
-        "-> T1": model.target_to_source(fake_target),
+        "-> T1": to_source(fake_target),
         "T2": target,
         "T2 -> T1": fake_source,
-        "-> T2": model.source_to_target(fake_source),
+        "-> T2": to_target(fake_source),
     }
     save_sheet(path, {title: images[:4, 0].float().cpu().numpy() for title, images in columns.items()})

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 
+from training.averaging import WeightAverage
 from training.checkpoint import TrainingState, freeze
 from training.config import Pix2PixConfig, RunConfig
 from training.devices import make_fabric
@@ -32,6 +33,7 @@ class Pix2Pix:
         self.config = config
         self.fabric = fabric
         generator = initialise(build_generator(config.generator))
+        self.average = WeightAverage({"generator": generator}, config.average)
         critic = initialise(PatchGAN(2, config.discriminator_width, config.discriminator_layers))
         self.generator, self.critic = fabric.setup_module(generator), fabric.setup_module(critic)
         self.generator_optimiser, self.critic_optimiser = (
@@ -68,6 +70,7 @@ class Pix2Pix:
         self.generator_optimiser.zero_grad()
         self.fabric.backward(adversarial + pixel)
         self.generator_optimiser.step()
+        self.average.update()
         for scheduler in self.schedulers:
             scheduler.step()
         losses = {"adversarial": adversarial, "pixel": pixel, "discriminator": critic_loss}
@@ -78,6 +81,7 @@ class Pix2Pix:
         return {
             "generator": self.generator,
             "critic": self.critic,
+            "average": self.average,
             "generator_optimiser": self.generator_optimiser,
             "critic_optimiser": self.critic_optimiser,
             "generator_scheduler": self.schedulers[0],
@@ -129,12 +133,13 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
             state.save()
     log.close()
     path = folder / "generator.safetensors"
-    save_file({key: value.contiguous().cpu() for key, value in model.generator.state_dict().items()}, path)
+    state_dict = model.average.network("generator").state_dict()
+    save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
     return [path]
 
 
 @torch.no_grad()
 def save_samples(model: Pix2Pix, condition: torch.Tensor, real: torch.Tensor, path: Path) -> None:
     """A sheet of the first pairs: T2 with reinforced tumour, its translation, and the true T1."""
-    columns = {"T2 (B')": condition, "-> T1": model.generator(condition), "T1": real}
+    columns = {"T2 (B')": condition, "-> T1": model.average.network("generator")(condition), "T1": real}
     save_sheet(path, {title: images[:4, 0].float().cpu().numpy() for title, images in columns.items()})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-ARCHITECTURES = ("resnet", "unet")
+ARCHITECTURES = ("resnet", "unet", "resunet")
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,12 @@ class GeneratorConfig:
     """One generator for single-channel slices."""
 
     architecture: str = "resnet"
-    """`resnet`: Johnson et al. 2016 as in CycleGAN (Zhu et al. 2017). `unet`: as in pix2pix (Isola et al. 2017)."""
+    """`resnet`: Johnson et al. 2016 as in CycleGAN (Zhu et al. 2017). `unet`: as in pix2pix (Isola et al. 2017).
+    `resunet`: residual blocks inside a shallow U-Net, whose skip connections keep fine anatomy in place."""
     width: int = 64
     """Channels of the first layer."""
     blocks: int = 9
-    """Residual blocks of a `resnet`; stride-2 stages of a `unet`."""
+    """Residual blocks of a `resnet` or `resunet`; stride-2 stages of a `unet`."""
     dropout: float = 0.0
     """Dropout in the three innermost decoder stages of a `unet` (0.5 in the paper)."""
 
@@ -33,13 +35,15 @@ class GeneratorConfig:
     @property
     def stride(self) -> int:
         """The sides of an input slice must be divisible by this."""
-        return 4 if self.architecture == "resnet" else 2**self.blocks
+        return {"resnet": 4, "resunet": 8}.get(self.architecture) or 2**self.blocks
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
     """The generator of `config`: (B, 1, Y, X) in [-1, 1] -> (B, 1, Y, X) in [-1, 1]."""
     if config.architecture == "resnet":
         return ResNetGenerator(config.width, config.blocks)
+    if config.architecture == "resunet":
+        return ResUNetGenerator(config.width, config.blocks)
     return UNetGenerator(config.width, config.blocks, config.dropout)
 
 
@@ -124,6 +128,39 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return features + self.layers(features)
+
+
+class ResUNetGenerator(nn.Module):
+    """A U-Net of three stride-2 stages (widths w, 2w, 4w, 4w) with residual blocks at an eighth of the resolution.
+
+    Upsampling is by the nearest neighbour and a convolution, which leaves no checkerboard (Odena et al. 2016). With
+    w = 16 and 2 blocks: 0.32 M parameters, for training by the minute on a CPU.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        widths = (width, 2 * width, 4 * width, 4 * width)
+        stages = [(1, widths[0], 1), *((a, b, 2) for a, b in pairwise(widths))]
+        self.encoder = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1), *_norm_relu(outputs))
+            for inputs, outputs, stride in stages
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(widths[3]) for _ in range(blocks)))
+        merges = ((widths[3] + widths[2], widths[2]), (widths[2] + widths[1], widths[1]), (widths[1] + width, width))
+        self.decoder = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), *_norm_relu(outputs)) for inputs, outputs in merges
+        )
+        self.last = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        skips = [self.encoder[0](image)]
+        for stage in self.encoder[1:]:
+            skips.append(stage(skips[-1]))
+        features = self.blocks(skips.pop())
+        for stage in self.decoder:
+            features = functional.interpolate(features, scale_factor=2)
+            features = stage(torch.cat([features, skips.pop()], dim=1))
+        return torch.tanh(self.last(features))
 
 
 class UNetGenerator(nn.Module):

@@ -58,7 +58,9 @@ def test_training_leaves_weights_curves_and_pictures(config, run_dir):
     assert (run_dir / "cyclegan" / "samples" / "0000004.png").stat().st_size > 1000
 
 
-def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch):
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch, average):
+    config = replace(config, cyclegan=replace(config.cyclegan, average=average))
     whole = [load_file(path) for path in train(config, run_dir)]
     (run_dir / "cyclegan" / "state.pt").unlink()
     original = TrainingState.save

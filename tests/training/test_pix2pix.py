@@ -84,7 +84,9 @@ def test_generator_overfits_one_pair(config):
     assert float(last["pixel"]) < 0.25 * float(first["pixel"])
 
 
-def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, paired, monkeypatch):
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, paired, monkeypatch, average):
+    config = replace(config, pix2pix=replace(config.pix2pix, average=average))
     (path,) = train(config, paired)
     whole = load_file(path)
     (paired / "pix2pix" / "state.pt").unlink()

@@ -17,6 +17,7 @@ def test_published_sizes_give_the_published_numbers_of_parameters():
     ("config", "size"),
     [
         (GeneratorConfig("resnet", 4, 1), (32, 20)),
+        (GeneratorConfig("resunet", 4, 1), (32, 24)),
         (GeneratorConfig("unet", 4, 3), (32, 24)),
         (GeneratorConfig("unet", 4, 5, 0.5), (32, 32)),
     ],
@@ -27,7 +28,9 @@ def test_generator_keeps_the_size_and_stays_in_range(config, size):
     assert output.abs().max() <= 1
 
 
-@pytest.mark.parametrize("config", [GeneratorConfig("resnet", 4, 1), GeneratorConfig("unet", 8, 3)])
+@pytest.mark.parametrize(
+    "config", [GeneratorConfig("resnet", 4, 1), GeneratorConfig("unet", 8, 3), GeneratorConfig("resunet", 6, 1)]
+)
 def test_generator_overfits_one_slice(config):
     torch.manual_seed(0)
     network = build_generator(config)
