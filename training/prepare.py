@@ -117,7 +117,7 @@ def _images(folder: Path) -> list[Path]:
 
 def _prepare_case(case: RawCase, config: RunConfig, folder: Path) -> dict:
     volume = read_scan(case.image)
-    working = to_working(volume, config.prepare)
+    working = to_working(volume, config.prepare, str(case.image))
     image_name = f"{case.domain}/{case.name}.npy"
     _save(folder / image_name, working.voxels.astype(np.float16))
     label_name, tumour_voxels = None, []

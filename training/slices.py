@@ -88,6 +88,8 @@ class SliceSampler:
         """`tumour_share` of the slices are drawn among those with a tumour, where there is one."""
         self._config = config
         self._tumour_share = tumour_share
+        # A case whose ears were not found is larger than the others, and a batch has one size.
+        self._size_yx = config.crop_yx or tuple(np.min([case.image.shape[1:] for case in cases], axis=0).tolist())
         self._all = _by_site(cases, lambda case: np.flatnonzero(np.array(case.foreground) >= config.min_foreground))
         self._tumours = _by_site(cases, lambda case: np.flatnonzero(case.tumour_voxels))
         if not self._all:
@@ -106,9 +108,8 @@ class SliceSampler:
         case, slices = cases[generator.integers(len(cases))]
         index = int(generator.choice(slices))
         size = case.image.shape[1:]
-        crop = self._config.crop_yx or size
-        start = [int(generator.integers(whole - part + 1)) for whole, part in zip(size, crop, strict=True)]
-        box = tuple(slice(first, first + part) for first, part in zip(start, crop, strict=True))
+        start = [int(generator.integers(whole - part + 1)) for whole, part in zip(size, self._size_yx, strict=True)]
+        box = tuple(slice(first, first + part) for first, part in zip(start, self._size_yx, strict=True))
         return Pick(case, index, box, self._config.flip and generator.random() < 0.5)
 
 

@@ -64,7 +64,7 @@ def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = No
         arm=arm,
         edition=int(manifest["edition"]),
         notice=manifest["notice"],
-        preprocessing=PreprocessingConfig(**_tuples(manifest["preprocessing"])),
+        preprocessing=PreprocessingConfig.from_bundle(manifest["preprocessing"]),
         translator=_load_translator(bundle, networks["translator"], chosen),
         segmenter=_load_segmenter(bundle, networks["segmenter"], chosen),
         device=chosen,
@@ -101,7 +101,3 @@ def _load_segmenter(bundle: Bundle, entry: dict, device: torch.device) -> Segmen
         mirror_axes=tuple(entry["mirror_axes"]),
         tile_step=entry["tile_step"],
     )
-
-
-def _tuples(values: dict) -> dict:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -7,12 +7,20 @@ resampled to the input's own grid and the likeliest class is taken there, so tha
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from vestibule.errors import InputError
+from vestibule.region import find_ears
 from vestibule.volume import Geometry, Volume, reorient, resample
+
+logger = logging.getLogger(__name__)
+
+CENTRES = ("head", "bright")
+LARGER = 2
+"""How many times as wide and long the region becomes where it cannot be found: a head fits into it wherever it lies."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +33,21 @@ class PreprocessingConfig:
     """Region of interest in working voxels."""
     percentiles: tuple[float, float] = (0.5, 99.8)
     """Intensities of the region that become -1 and +1; what lies outside is clipped."""
+    centre: str = "head"
+    """Where the region lies. `head`: around both inner ears, told from the head's outline. `bright`: around the mean
+    position of bright voxels."""
     roi_percentile: float = 75.0
-    """The region is centred on the mean position of voxels brighter than this percentile."""
+    """With `bright`, voxels brighter than this percentile count."""
+
+    @classmethod
+    def from_bundle(cls, values: dict) -> PreprocessingConfig:
+        """The configuration in a bundle's manifest; `bright` was the only rule where it names none."""
+        tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return cls(**{"centre": "bright", **tuples})
 
     def __post_init__(self) -> None:
+        if self.centre not in CENTRES:
+            raise ValueError(f"centre must be one of {CENTRES}, got {self.centre!r}")
         if any(n < 8 or n % 4 for n in self.size_yx):
             raise ValueError(f"size_yx must be at least 8 and divisible by 4 (two stride-2 stages), got {self.size_yx}")
         if any(step <= 0 for step in self.spacing_yx_mm):
@@ -38,28 +57,43 @@ class PreprocessingConfig:
             raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
 
 
-def to_working(volume: Volume, config: PreprocessingConfig) -> Volume:
+def to_working(volume: Volume, config: PreprocessingConfig, name: str = "image") -> Volume:
     """`volume` as float32 (Z, Y, X) in [-1, 1] on the working grid around its region of interest.
 
-    Raises InputError where the region holds a single intensity.
+    `name` is what a warning calls it. Raises InputError where the region holds a single intensity.
     """
     oriented = reorient(volume)
-    geometry = working_geometry(oriented, config)
+    geometry = working_geometry(oriented, config, name)
     cropped = resample(oriented, geometry)
     return cropped.with_voxels(scale_to_unit(cropped.voxels, config.percentiles))
 
 
-def working_geometry(oriented: Volume, config: PreprocessingConfig) -> Geometry:
-    """The working grid of an LPS-oriented volume: its own slices, and in plane the region of interest."""
+def working_geometry(oriented: Volume, config: PreprocessingConfig, name: str = "image") -> Geometry:
+    """The working grid of an LPS-oriented volume: its own slices, and in plane the region of interest.
+
+    Where the ears are not found, a region `LARGER` times as wide and long lies around the image's middle, and a warning
+    says so.
+    """
     geometry = oriented.geometry
-    centre_yx = bright_centre(oriented.voxels, config.roi_percentile)
-    size_y, size_x = config.size_yx
+    size_yx = config.size_yx
+    if config.centre == "bright":
+        centre_yx = bright_centre(oriented.voxels, config.roi_percentile)
+    else:
+        centre_yx = find_ears(oriented)
+        if centre_yx is None:
+            size_yx = tuple(LARGER * n for n in config.size_yx)
+            centre_yx = tuple((n - 1) / 2 for n in geometry.size_zyx[1:])
+            logger.warning(
+                "%s: no outline of a head seen, or its back is cut off; a region of %d x %d voxels around the image's "
+                "middle is taken instead of one of %d x %d around the ears",
+                *(name, *size_yx, *config.size_yx),
+            )
     step_y, step_x = config.spacing_yx_mm
-    first_x = centre_yx[1] - (size_x - 1) / 2 * step_x / geometry.spacing_zyx[2]
-    first_y = centre_yx[0] - (size_y - 1) / 2 * step_y / geometry.spacing_zyx[1]
+    first_x = centre_yx[1] - (size_yx[1] - 1) / 2 * step_x / geometry.spacing_zyx[2]
+    first_y = centre_yx[0] - (size_yx[0] - 1) / 2 * step_y / geometry.spacing_zyx[1]
     origin = geometry.to_patient(np.array([first_x, first_y, 0.0]))
     return Geometry(
-        size_zyx=(geometry.size_zyx[0], size_y, size_x),
+        size_zyx=(geometry.size_zyx[0], *size_yx),
         spacing_zyx=(geometry.spacing_zyx[0], step_y, step_x),
         origin_xyz=tuple(origin.tolist()),
         direction=geometry.direction,

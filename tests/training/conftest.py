@@ -78,7 +78,7 @@ def config() -> RunConfig:
         name="tiny",
         intended_use="phantom",
         precision="32-true",
-        prepare=PreprocessingConfig((1.0, 1.0), (32, 32)),
+        prepare=PreprocessingConfig((1.0, 1.0), (32, 32), centre="bright"),
         cyclegan=CycleGANConfig(generator=generator, pool_size=3, **common, **rhythm),
         singan=SinGANConfig(crop_px=24, coarsest_px=12, width=8, layers=3, iterations=6, min_tumour_px=5),
         transfer=TransferConfig(intensity="reference", injection_scale=1),

@@ -65,3 +65,11 @@ def test_same_seed_draws_the_same_slices(run_dir):
 def test_unprepared_run_says_what_to_run(tmp_path):
     with pytest.raises(InputError, match="stage 'prepare' is not done"):
         read_cases(tmp_path, "source")
+
+
+def test_case_larger_than_the_others_is_cut_to_their_size(run_dir):
+    path = run_dir / "prepare" / "source" / "case_1.npy"
+    np.save(path, np.pad(np.load(path), ((0, 0), (16, 16), (16, 16))))
+    picks = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20)).draw(np.random.default_rng(0))
+    assert "case_1" in {pick.case.name for pick in picks}
+    assert load_slices(picks).shape == (20, 1, 32, 32)

@@ -12,7 +12,7 @@ from vestibule.preprocessing import (
 )
 from vestibule.volume import Geometry, Volume, reorient
 
-CONFIG = PreprocessingConfig(spacing_yx_mm=(1.0, 1.0), size_yx=(32, 32))
+CONFIG = PreprocessingConfig(spacing_yx_mm=(1.0, 1.0), size_yx=(32, 32), centre="bright")
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -113,7 +113,16 @@ def test_everything_outside_the_region_is_background():
     assert (result == 2).sum() == 2 * 8 * 8
 
 
-@pytest.mark.parametrize("values", [{"size_yx": (30, 32)}, {"spacing_yx_mm": (0.0, 1.0)}, {"percentiles": (99.0, 1.0)}])
+def test_bundle_that_names_no_centre_keeps_the_rule_it_was_trained_with():
+    values = {"spacing_yx_mm": [2.0, 2.0], "size_yx": [32, 32], "roi_percentile": 75.0}
+    assert PreprocessingConfig.from_bundle(values) == PreprocessingConfig((2.0, 2.0), (32, 32), centre="bright")
+    assert PreprocessingConfig.from_bundle({**values, "centre": "head"}).centre == "head"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"size_yx": (30, 32)}, {"spacing_yx_mm": (0.0, 1.0)}, {"percentiles": (99.0, 1.0)}, {"centre": "middle"}],
+)
 def test_impossible_configuration_is_refused(values):
     with pytest.raises(ValueError, match="must"):
         PreprocessingConfig(**values)
