@@ -15,6 +15,8 @@ Runs the image in a sandbox as strict as the platform's, and compares voxels, ge
   --allow-voxels N   that many voxels of a mask may differ (default: 0); another processor can move a border
   --update           keep what the image writes as the expected output, and compare nothing
   --weights DIR      bundle to mount at /opt/ml/model
+  --outside          run process.py with this machine's Python ($PYTHON, else .venv's, else python3) instead of the
+                     image: no sandbox, and no engine is needed; with --update, renews the kept masks of new weights
   --engine PROGRAM   docker or podman (default: $ENGINE, else the first that is there)
   -h, --help         this text
 
@@ -33,7 +35,7 @@ wrong() {
 }
 
 tag=vestibule:latest input=tests/container/case/input expected=tests/container/case/expected update="" weights=""
-allow_voxels=0
+allow_voxels=0 outside=""
 engine=${ENGINE:-$(command -v docker || command -v podman || true)}
 while (($#)); do
 	case $1 in
@@ -44,16 +46,23 @@ while (($#)); do
 		shift
 		;;
 	--update) update=1 ;;
+	--outside) outside=1 ;;
 	-h | --help) usage && exit ;;
 	*) wrong "unknown option $1" ;;
 	esac
 	shift
 done
 [[ $allow_voxels =~ ^[0-9]+$ ]] || wrong "--allow-voxels must be a number, got $allow_voxels"
-[[ -n $engine ]] || fail "neither docker nor podman found; install one of them or name it with --engine"
 [[ -d $input ]] || fail "$input: no such folder; name one with --input"
 [[ -n $update || -d $expected ]] || fail "$expected: no such folder; make it with --update, or name another"
-"$engine" image inspect "$tag" >/dev/null 2>&1 || fail "$tag: no such image; build it with ./build.sh --tag $tag"
+if [[ -n $outside ]]; then
+	tag=process.py
+	python=${PYTHON:-.venv/bin/python}
+	command -v "$python" >/dev/null || python=python3
+else
+	[[ -n $engine ]] || fail "neither docker nor podman found; install one of them or name it with --engine"
+	"$engine" image inspect "$tag" >/dev/null 2>&1 || fail "$tag: no such image; build it with ./build.sh --tag $tag"
+fi
 
 sandbox=(--network none --cap-drop ALL --security-opt no-new-privileges --pids-limit 256 --shm-size 128m
 	--memory 4g --memory-swap 4g --read-only --tmpfs /tmp)
@@ -63,10 +72,12 @@ mounts=(--volume "$(realpath "$input"):/input:ro")
 output=$(mktemp -d)
 container=""
 cleanup() {
-	[[ -z $container ]] || "$engine" rm --force "$container" >/dev/null 2>&1 || true
-	# The image's user owns what it wrote, and may be the only one who can remove it.
-	"$engine" run --rm --network none --volume "$output:/output" --entrypoint find "$tag" /output -mindepth 1 -delete \
-		>/dev/null 2>&1 || true
+	if [[ -n $container ]]; then
+		"$engine" rm --force "$container" >/dev/null 2>&1 || true
+		# The image's user owns what it wrote, and may be the only one who can remove it.
+		"$engine" run --rm --network none --volume "$output:/output" --entrypoint find "$tag" \
+			/output -mindepth 1 -delete >/dev/null 2>&1 || true
+	fi
 	rm -rf "$output"
 }
 trap cleanup EXIT
@@ -112,8 +123,30 @@ run_image() {
 	}'
 }
 
-api=$("$engine" image inspect --format '{{index .Config.Labels "org.grand-challenge.api-method"}}' "$tag")
-run_image
+run_outside() {
+	local started
+	started=$(milliseconds)
+	"$python" process.py --input "$input" --output "$output" ${weights:+--weights "$weights"} ||
+		fail "$tag: exit code $?"
+	echo "$(($(milliseconds) - started)) ms, outside of any sandbox"
+}
+
+compare() {
+	if [[ -n $outside ]]; then
+		"$python" -m vestibule.check.compare --allow-voxels "$allow_voxels" "$expected" "$output"
+	else
+		"$engine" run --rm --pull never "${sandbox[@]}" --volume "$(realpath "$expected"):/expected:ro" \
+			--volume "$output:/output:ro" --entrypoint python3 "$tag" \
+			-m vestibule.check.compare --allow-voxels "$allow_voxels" /expected /output
+	fi
+}
+
+if [[ -n $outside ]]; then
+	run_outside
+else
+	api=$("$engine" image inspect --format '{{index .Config.Labels "org.grand-challenge.api-method"}}' "$tag")
+	run_image
+fi
 if [[ -n $update ]]; then
 	rm -rf "$expected"
 	cp -R "$output" "$expected"
@@ -121,8 +154,5 @@ if [[ -n $update ]]; then
 	echo "kept as expected: $expected"
 	exit
 fi
-"$engine" run --rm --pull never "${sandbox[@]}" --volume "$(realpath "$expected"):/expected:ro" \
-	--volume "$output:/output:ro" --entrypoint python3 "$tag" \
-	-m vestibule.check.compare --allow-voxels "$allow_voxels" /expected /output ||
-	fail "$tag: its output is not the expected one in $expected"
+compare || fail "$tag: its output is not the expected one in $expected"
 echo "passed: $tag writes what is in $expected"

@@ -180,6 +180,30 @@ def test_update_keeps_the_output_as_expected(repository, stand_in, tmp_path):
     assert run_test(repository, stand_in, tmp_path).returncode == 0
 
 
+def run_outside(repository, tmp_path, *more: str) -> subprocess.CompletedProcess[str]:
+    """test.sh without an engine, with a stand-in for process.py that writes one mask."""
+    python = tmp_path / "python"
+    mask = tmp_path / "mask"
+    write_output(mask)
+    play = f'[ "$1" != process.py ] || exec cp -R "{mask}/." "$5"\nexec {sys.executable} "$@"\n'
+    python.write_text(f"#!/bin/sh\n{play}")
+    python.chmod(0o755)
+    command = [repository / "test.sh", "--outside", "--input", tmp_path, "--expected", tmp_path / "expected", *more]
+    environment = os.environ | {"PYTHON": str(python), "ENGINE": "no-such-engine"}
+    return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False)
+
+
+def test_without_an_engine_the_kept_output_is_renewed_and_compared(repository, tmp_path):
+    updated = run_outside(repository, tmp_path, "--update")
+    assert updated.returncode == 0, updated.stderr
+    assert (tmp_path / "expected" / "images" / "vs" / "mask.mha").is_file()
+    assert run_outside(repository, tmp_path).returncode == 0
+    write_output(tmp_path / "expected", voxel=2)
+    other = run_outside(repository, tmp_path)
+    assert other.returncode == 1
+    assert "differs in 1 of 120 voxels" in other.stdout
+
+
 def saved_image(stand_in: Path, user: str = "1000:1000") -> None:
     config = {"architecture": "amd64", "os": "linux", "config": {"User": user, "Entrypoint": ["p"], "Labels": {}}}
     folder = stand_in / "saved"
@@ -239,7 +263,17 @@ def test_the_locks_pin_what_the_tests_run_with(repository, name):
 
 def test_scripts_stop_at_the_first_error(repository):
     for name in SCRIPTS:
-        assert "\nset -euo pipefail\n" in (repository / name).read_text()
+        text = (repository / name).read_text()
+        assert "\nset -euo pipefail\n" in text
+        assert "\ntrap " in text
+
+
+def test_an_image_gets_what_it_runs_from_and_nothing_else(repository):
+    lines = (repository / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    allowed = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert allowed == {"process.py", "vestibule", "evaluation", "requirements", "weights", "build/weights.*"}
+    assert {"**/.git*", "**/*.tar", "**/*.tar.gz"} <= set(lines)
 
 
 def linter(name: str) -> str:
