@@ -39,9 +39,6 @@ from vestibule.weights import find_bundle, open_bundle
 if TYPE_CHECKING:
     from vestibule.pipeline import Model
 
-if TYPE_CHECKING:
-    from vestibule.pipeline import Model
-
 
 class Submission(SegmentationAlgorithm):
     """Segments the cases it is given. Every failed case is kept in `outcome`; the others get their masks.
