@@ -25,12 +25,7 @@ def train() -> None:
     """Train the stages of the method. A stage that is done and unchanged is skipped; a killed one resumes."""
 
 
-def _options(command):
-    command = click.option(
-        "--data",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder that holds the challenge's training folders; not for configurations that make phantoms.",
-    )(command)
+def _run_options(command):
     command = click.option(
         "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
     )(command)
@@ -41,6 +36,16 @@ def _options(command):
         type=click.Path(path_type=Path, dir_okay=False),
         help="YAML configuration.",
     )(command)
+
+
+def _options(command):
+    return _run_options(
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder that holds the challenge's training folders; not for configurations that make phantoms.",
+        )(command)
+    )
 
 
 @train.command()
@@ -63,6 +68,21 @@ def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
 
     write(run_dir, scores, cases, out)
     click.echo(f"bundle with scores in {out}")
+
+
+@train.command()
+@_run_options
+def sweep(config_path: Path, run_dir: Path) -> None:
+    """Try every scale n* on a few tumours, choose one without labels of T2, and draw a sheet to look at.
+
+    Needs the stages before transfer. Writes RUN/sweep/sweep.json and sweep.png.
+    """
+    from training.config import read_config
+    from training.sweep import sweep as measure
+
+    record, sheet = measure(read_config(config_path), run_dir)
+    click.echo(record.read_text(encoding="utf-8"))
+    click.echo(f"sheet in {sheet}")
 
 
 @train.command()
