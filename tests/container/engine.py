@@ -2,7 +2,8 @@
 
     python tests/container/engine.py ./build.sh --help     runs a command with the engine up and takes it down after
 
-The command finds DOCKER_HOST, `docker` of that engine first on PATH, and the base image in VESTIBULE_TEST_BASE.
+It exits as the command does, or with 75 where no engine can run, with the reason on stderr. The command finds
+DOCKER_HOST, `docker` of that engine first on PATH, and the base image in VESTIBULE_TEST_BASE.
 Tests use an engine that is already there where VESTIBULE_TEST_BASE names a base image.
 """
 
@@ -25,7 +26,9 @@ PACKAGES = {"dockerd": "docker.io", "mmdebstrap": "mmdebstrap", "pigz": "pigz", 
 """Program -> the Debian package that has it."""
 APT_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 FREE_BYTES = 10 * 1024**3
-START_SECONDS = 30
+START_SECONDS = 120
+NO_ENGINE = 75
+"""Exit code, apart from every one that tests end with."""
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 
 
@@ -40,7 +43,7 @@ class Engine:
         """`folder` must be short (it holds a socket) and is not removed here."""
         self.folder = folder
         self.host = f"unix://{folder}/d.sock"
-        self.program = "/usr/bin/docker"
+        self.program = "docker"
         self._daemon: subprocess.Popen | None = None
 
     @property
@@ -50,7 +53,8 @@ class Engine:
             **os.environ,
             "DOCKER_HOST": self.host,
             "DOCKER_BUILDKIT": "1",
-            "PATH": f"{self.folder}/bin{os.pathsep}{os.environ['PATH']}",
+            # The scripts fetch wheels with this Python's pip; Debian's own python3 may have none.
+            "PATH": os.pathsep.join([f"{self.folder}/bin", str(Path(sys.executable).parent), os.environ["PATH"]]),
             BASE_VARIABLE: BASE_IMAGE,
         }
 
@@ -59,8 +63,9 @@ class Engine:
         _require(os.geteuid() == 0, "not root")
         _require(APT_SOURCES.is_file(), f"not a Debian machine with {APT_SOURCES}")
         free = shutil.disk_usage(self.folder).free
-        _require(free >= FREE_BYTES, f"{free / 1e9:.1f} GB of disk free, {FREE_BYTES / 1e9:.1f} needed")
+        _require(free >= FREE_BYTES, f"{free / 1e9:.1f} GB of disk free, {FREE_BYTES / 1e9:.1f} GB needed")
         _install_packages()
+        self.program = find_client()
         (self.folder / "bin").mkdir()
         (self.folder / "bin" / "docker").symlink_to(self.program)
         places = ["--data-root", "data", "--exec-root", "exec", "--pidfile", "d.pid"]
@@ -89,11 +94,16 @@ class Engine:
             subprocess.run(["umount", "--lazy", mount], check=False)
 
     def make_base(self) -> str:
-        """Make the base image: a plain Debian with python3 and nothing of torch. Returns its name."""
+        """Make the base image: a plain Debian with python3 and nothing of torch. Returns its name.
+
+        Raises EngineMissingError where Debian's packages cannot be had.
+        """
         archive = self.folder / "base.tar"
         command = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=python3,python3-venv,ca-certificates"]
         command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
-        subprocess.run([*command, "bookworm", str(archive), str(APT_SOURCES)], check=True, stdout=subprocess.DEVNULL)
+        command += ["--aptopt=Acquire::Retries 3", "bookworm", str(archive), str(APT_SOURCES)]
+        made = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        _require(made.returncode == 0, f"mmdebstrap made no base image: {''.join(made.stderr.splitlines()[-1:])}")
         self("import", str(archive), BASE_IMAGE)
         archive.unlink()
         return BASE_IMAGE
@@ -129,11 +139,27 @@ def own_engine() -> Iterator[Engine]:
     folder = Path(tempfile.mkdtemp(prefix="vst", dir="/tmp"))
     engine = Engine(folder)
     try:
-        engine.start()
+        try:
+            engine.start()
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise EngineMissingError(f"{error}: {getattr(error, 'stderr', '')}") from error
         yield engine
     finally:
         engine.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_client(places: tuple[str, ...] = ("/usr/bin", "/usr/sbin")) -> str:
+    """The `docker` that came with the daemon, which another one, first on PATH, may not understand.
+
+    Raises EngineMissingError where there is none at all.
+    """
+    daemon = shutil.which("dockerd")
+    beside = [str(Path(daemon).resolve().parent)] if daemon else []
+    found = next((path for place in (*places, *beside) if (path := shutil.which("docker", path=place))), None)
+    found = found or shutil.which("docker")
+    _require(found is not None, "no docker program beside dockerd")
+    return found
 
 
 def _require(met: bool, otherwise: str) -> None:
@@ -145,9 +171,10 @@ def _install_packages() -> None:
     missing = [package for program, package in PACKAGES.items() if shutil.which(program) is None]
     if not missing:
         return
+    command = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
     quiet = {"stdout": subprocess.DEVNULL, "env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
-    subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=False, **quiet)
+    subprocess.run([*command, "update"], check=False, **quiet)
+    subprocess.run([*command, "install", "-y", "--no-install-recommends", *missing], check=False, **quiet)
     still = [program for program in PACKAGES if shutil.which(program) is None]
     _require(not still, f"apt-get could not install {', '.join(still)}")
 
@@ -158,4 +185,5 @@ if __name__ == "__main__":
             engine.make_base()
             sys.exit(subprocess.run(sys.argv[1:] or ["bash"], env=engine.environment, check=False).returncode)
     except EngineMissingError as reason:
-        sys.exit(f"no container engine: {reason}")
+        print(f"no container engine: {reason}", file=sys.stderr)
+        sys.exit(NO_ENGINE)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.container
 
 def checked(engine, image: str, contract: str = "both") -> Report:
     report = Report(image)
-    check_image(Engine(engine.program), image, get_edition(2022), report, contract, time_limit_s=60)
+    check_image(Engine(engine.program), image, get_edition(2022), report, contract, time_limit_s=300)
     return report
 
 
@@ -26,7 +26,8 @@ def test_a_good_image_passes_every_point(engine, toy):
     assert report.failures == [], report.as_text()
     points = {finding.point for finding in report.findings}
     assert {"folder: runs", "folder: geometry", "folder: a bad case", "platform: one image", "same twice"} <= points
-    assert {"no network", "writes inside", "non-root user", "platform: results.json"} <= points
+    assert {"no network", "writes inside", "non-root user", "platform: results.json", "linked input"} <= points
+    assert report.status_of("linked input") == "passed"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,8 @@ def test_a_good_image_passes_every_point(engine, toy):
         ("outside", "folder", {"writes inside"}),
         ("outside", "platform", {"writes inside"}),
         ("silent", "folder", {"folder: a bad case"}),
+        ("link", "folder", {"linked input"}),
+        ("link", "platform", {"linked input"}),
     ],
 )
 def test_a_broken_image_fails_its_points_alone(engine, toy, broken, contract, points):
@@ -56,9 +59,28 @@ def test_a_root_image_fails_its_point_alone(engine, toy):
     assert [finding.point for finding in checked(engine, toy(run_as="root"), "folder").failures] == ["non-root user"]
 
 
+def test_an_image_with_an_input_of_its_own_cannot_be_tried_with_a_link(engine, toy):
+    own = "localhost/toy:own-input"
+    dockerfile = f"FROM {toy()}\nUSER root\nRUN mkdir /input\nUSER 1000:1000\n"
+    command = [engine.program, "build", "--network", "none", "--tag", own, "-"]
+    subprocess.run(command, input=dockerfile, text=True, check=True, capture_output=True, env=engine.environment)
+    report = checked(engine, own, "folder")
+    assert report.failures == [], report.as_text()
+    assert report.status_of("linked input") == "not testable here"
+
+
 def test_what_an_image_writes_outside_is_named(engine, toy):
     failure = checked(engine, toy("outside"), "folder").failures[0]
     assert "/opt/toy/state" in failure.detail
+
+
+@pytest.mark.parametrize(("limit_s", "status"), [(1e6, "passed"), (0.0, "failed")])
+def test_a_full_size_case_is_held_to_its_time(engine, toy, monkeypatch, limit_s, status):
+    monkeypatch.setattr("vestibule.check.image.FULL_SIZE_SECONDS", limit_s)
+    report = Report("toy")
+    check_image(Engine(engine.program), toy(), get_edition(2022), report, "folder", full_size=True)
+    assert report.status_of("full-size case") == status
+    assert len(report.failures) == (status == "failed")
 
 
 def test_an_output_that_changes_is_warned_of(engine, toy):

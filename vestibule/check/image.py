@@ -16,7 +16,7 @@ from vestibule.check.archive import MAX_IMAGE_BYTES, api_method, check_configura
 from vestibule.check.cases import GeneratedCase, full_size_case, generate_cases, write_flat, write_job
 from vestibule.check.predictions import check_predictions
 from vestibule.check.report import FAILED, Report
-from vestibule.check.sandbox import Engine, Run
+from vestibule.check.sandbox import LINKED_INPUT, Engine, Run
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.inputs import PLATFORM_IMAGES, PLATFORM_RESULTS
@@ -24,6 +24,7 @@ from vestibule.volume import read_header, read_volume
 
 FULL_SIZE_SECONDS = 120
 """What a full-size case may take, with the sandbox's 4 GB."""
+_LINKED = "linked input"
 _OF_MASKS = ("names", "counts", "readable", "geometry", "integer type", "labels")
 _SAYS_NETWORK = re.compile(
     r"name resolution|name or service not known|network is unreachable|getaddrinfo|urlopen error|"
@@ -50,6 +51,17 @@ class ImageCheck:
         self.announce(what)
         output = self._output()
         return self.engine.run(self.image, input_dir, output, self.time_limit_s, read_only), output
+
+    def run_linked(self, what: str, input_dir: Path, method: str) -> tuple[Run, Path]:
+        """Run the image once, called by `method`, with an /input that is a link.
+
+        Raises InputError where that cannot be made.
+        """
+        self.announce(what)
+        output = self._output()
+        call = self.engine.invoke if method == "invoke" else self.engine.run
+        with self.engine.with_linked_input(self.image) as linked:
+            return call(linked, input_dir, output, self.time_limit_s, input_place=LINKED_INPUT), output
 
     def invoke(self, what: str, input_dir: Path) -> tuple[Run, Path]:
         """Have the image segment one job as a server."""
@@ -120,6 +132,7 @@ def _check_folder_contract(check: ImageCheck, cases: list[GeneratedCase], full_s
     again, output_again = check.run("the same once more", flat)
     _check_same_bytes(check.report, again, output, output_again)
     _check_bad_case(check, cases)
+    _check_linked_input(check, write_flat(cases[:1], check.edition, check.scratch("linked")))
     if full_size:
         _check_full_size(check)
 
@@ -216,6 +229,21 @@ def _check_platform_contract(check: ImageCheck, cases: list[GeneratedCase], meth
         if not _check_run(check, "platform", run, job):
             return
         _check_job_output(check, case, output)
+    if check.report.status_of(_LINKED) is None:
+        _check_linked_input(check, write_job(cases[0], check.scratch("linked")), method)
+
+
+def _check_linked_input(check: ImageCheck, input_dir: Path, method: str = "exec") -> None:
+    try:
+        run, output = check.run_linked("an /input that is a link", input_dir, method)
+    except InputError as error:
+        check.report.untested(_LINKED, str(error), "make no /input in the image: it is mounted")
+        return
+    problems = [] if run.exit_code == 0 else [run.outcome]
+    if not any(path.is_file() for path in output.rglob("*")):
+        problems.append("nothing was written")
+    remedy = "open what lies in /input by its path, and do not ask whether /input itself is a folder or a link"
+    check.report.judge(_LINKED, problems, "an /input that is a link is read", remedy)
 
 
 def _check_job_output(check: ImageCheck, case: GeneratedCase, output: Path) -> None:

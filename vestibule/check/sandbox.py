@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ STRICT = (
     *("--pids-limit", "256", "--shm-size", "128m", "--memory", "4g", "--memory-swap", "4g", "--tmpfs", "/tmp"),
 )
 READ_ONLY = ("--read-only",)
+LINKED_INPUT = "/vestibule-input"
+"""Where the input lies while /input is a link."""
 _TAIL_BYTES = 64 << 10
 _numbers = itertools.count()
 
@@ -71,9 +75,12 @@ class Engine:
         command = [self.program, *arguments]
         result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if check and result.returncode:
-            words = result.stderr.strip().splitlines()
-            raise InputError(f"{self.program} {arguments[0]}: {words[-1] if words else 'failed'}")
+            raise self._error(arguments[0], result.stderr)
         return result
+
+    def _error(self, command: str, errors: str) -> InputError:
+        words = errors.strip().splitlines()
+        return InputError(f"{self.program} {command}: {words[-1] if words else 'failed'}")
 
     def configuration(self, image: str) -> dict | None:
         """The image's configuration with the keys of an archive's, and its size; None where there is no such image."""
@@ -99,13 +106,46 @@ class Engine:
             if not any(known.endswith(identity.removeprefix("sha256:")) for known in before):
                 self.call("rmi", "--force", image, check=False)
 
+    @contextmanager
+    def with_linked_input(self, image: str) -> Iterator[str]:
+        """The name of a copy of `image` whose /input is a link to LINKED_INPUT. Nothing of the image is run for it.
+
+        Raises InputError where that cannot be made, as where the image has a folder /input of its own.
+        """
+        name = _new_name()
+        linked = f"localhost/{name}:linked"
+        self.call("create", "--network", "none", "--name", name, image)
+        try:
+            # As an archive: from a file of this machine, the engines copy either the link or what it leads to.
+            command = [self.program, "cp", "-", f"{name}:/"]
+            copied = subprocess.run(command, input=_archived_link(), capture_output=True, check=False)
+            if copied.returncode:
+                raise self._error("cp", copied.stderr.decode(errors="replace"))
+            self.call("commit", name, linked)
+        finally:
+            self.call("rm", "--force", name, check=False)
+        try:
+            yield linked
+        finally:
+            self.call("rmi", "--force", linked, check=False)
+
     def run(
-        self, image: str, input_dir: Path, output_dir: Path, time_limit_s: float, read_only: bool = True, *more: str
+        self,
+        image: str,
+        input_dir: Path,
+        output_dir: Path,
+        time_limit_s: float,
+        read_only: bool = True,
+        *more: str,
+        input_place: str = "/input",
     ) -> Run:
-        """Run `image` once on `input_dir` in the sandbox; `more` are further flags. The container is removed."""
-        name = f"vestibule-check-{os.getpid()}-{next(_numbers)}"
+        """Run `image` once in the sandbox, with `input_dir` at `input_place`. The container is removed.
+
+        `more` are further flags.
+        """
+        name = _new_name()
         command = [self.program, "run", "--name", name, *STRICT, *(READ_ONLY if read_only else ()), *more]
-        command += [*_mounts(input_dir, output_dir), image]
+        command += [*_mounts(input_dir, output_dir, input_place), image]
         code, started = None, time.monotonic()
         with tempfile.TemporaryFile() as errors:
             try:
@@ -120,15 +160,17 @@ class Engine:
             self.call("rm", "--force", name, check=False)
             return Run(code, seconds, _tail(errors), tuple(line for line in changes if _is_outside(line)))
 
-    def invoke(self, image: str, input_dir: Path, output_dir: Path, time_limit_s: float) -> Run:
+    def invoke(
+        self, image: str, input_dir: Path, output_dir: Path, time_limit_s: float, input_place: str = "/input"
+    ) -> Run:
         """Start `image` in the sandbox as a server, have it segment one job as the platform does, and end it.
 
         The exit code is 0 where /invoke answered 201. Raises InputError where this user may not enter its network.
         """
         if os.geteuid() or shutil.which("nsenter") is None:
             raise InputError("only root with nsenter can call a server that has no network")
-        name, started = f"vestibule-check-{os.getpid()}-{next(_numbers)}", time.monotonic()
-        flags = [*STRICT, *READ_ONLY, *_mounts(input_dir, output_dir)]
+        name, started = _new_name(), time.monotonic()
+        flags = [*STRICT, *READ_ONLY, *_mounts(input_dir, output_dir, input_place)]
         self.call("run", "--detach", "--name", name, *flags, image)
         process_id = self.call("inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
         client = ["nsenter", "--target", process_id, "--net", sys.executable, "-m", "vestibule.serve"]
@@ -141,8 +183,21 @@ class Engine:
         return Run(code, time.monotonic() - started, errors)
 
 
-def _mounts(input_dir: Path, output_dir: Path) -> list[str]:
-    return ["--volume", f"{input_dir.resolve()}:/input:ro", "--volume", f"{output_dir.resolve()}:/output"]
+def _new_name() -> str:
+    return f"vestibule-check-{os.getpid()}-{next(_numbers)}"
+
+
+def _mounts(input_dir: Path, output_dir: Path, input_place: str = "/input") -> list[str]:
+    return ["--volume", f"{input_dir.resolve()}:{input_place}:ro", "--volume", f"{output_dir.resolve()}:/output"]
+
+
+def _archived_link() -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        link = tarfile.TarInfo("input")
+        link.type, link.linkname = tarfile.SYMTYPE, LINKED_INPUT
+        archive.addfile(link)
+    return stream.getvalue()
 
 
 def _tail(stream) -> str:

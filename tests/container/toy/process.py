@@ -57,6 +57,9 @@ def main() -> int:
         urllib.request.urlopen("http://weights.invalid/model.pt")
     if BROKEN == "outside":
         Path("/opt/toy/state").write_text("x")
+    if BROKEN == "link" and INPUT.is_symlink():
+        print("/input: expected a folder", file=sys.stderr)
+        return 1
     jobs = sorted(INPUT.glob("images/*/*.mha"))
     failed = []
     for path in jobs or sorted(INPUT.glob("*_hrT2.nii.gz")):
