@@ -16,6 +16,9 @@ STAGE_HELP = {
     "transfer": "Copy and harmonise tumours: domain B'.",
     "pix2pix": "Learn phi_B'A: T2 with reinforced tumours to T1.",
     "segmenter": "Train nnU-Net on T1.",
+    "blend": "Alter tumours in synthetic T2: the successor's augmentation.",
+    "self_training": "Train nnU-Net on synthetic T2, then on its own masks of T2.",
+    "supervised": "Train nnU-Net on labelled T2: the upper bound.",
     "export": "Pack the bundle that predicts.",
 }
 
@@ -113,6 +116,7 @@ def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
 
 def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) -> None:
     from training.config import read_config
+    from training.group import from_leader
     from training.prepare import check_reference
     from training.stages import run_stage, stages_of, write_json
 
@@ -123,7 +127,7 @@ def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) 
             raise InputError(f"{config_path}: makes its own phantoms; --data is for configurations without 'phantom'")
         if not data.is_dir():
             raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
-        write_json(run_dir / "data.json", {"data": str(data.resolve())})
+        from_leader(lambda: write_json(run_dir / "data.json", {"data": str(data.resolve())}))
     names = stages_of(config)
     if only and only not in names:
         raise InputError(f"{config_path}: asks for no stage {only!r}; it has {', '.join(names)}")

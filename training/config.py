@@ -19,8 +19,9 @@ from vestibule.preprocessing import PreprocessingConfig
 
 ARMS = ("baseline", "oneshot")
 """`baseline`: CycleGAN's T2 -> T1, then the segmenter. `oneshot`: the method of Sallé et al. 2021."""
-KNOWN_ARMS = (*ARMS, "supervised")
-"""`supervised`: a segmenter trained on labelled T2 itself, the upper bound where such labels exist."""
+KNOWN_ARMS = (*ARMS, "blending", "supervised")
+"""`blending`: the successor of 2022, a segmenter trained on synthetic T2 with altered tumours and on its own masks of
+real T2. `supervised`: one trained on labelled T2, the upper bound where such labels exist."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,26 @@ class CycleGANConfig:
     sample_every: int = 1000
 
 
+SCHEDULES: dict[str, dict[str, int]] = {
+    "paper": {},
+    "fast": {"crop_px": 96, "iterations": 600, "discriminator_steps": 1, "generator_steps": 1},
+}
+"""What stands for the keys of `singan` that a file leaves out; the defaults below are the published ones."""
+
+
 @dataclass(frozen=True)
 class SinGANConfig:
     """The one-shot model of a single target slice, Shaham et al. 2019."""
 
+    schedule: str = "paper"
+    """`paper`: the published iterations, hours on a CPU. `fast`: minutes, by a crop around the tumour, one step of each
+    network and fewer iterations. Keys that the file gives stand in either."""
     case: str | None = None
     """Case of the reference slice; without it one is drawn among labelled target slices with a tumour."""
     slice: int | None = None
     """Index of the reference slice (z of the prepared volume)."""
+    references: int = 1
+    """Slices, of as many cases, that a cascade is trained on each; the source cases go through them in turn."""
     crop_px: int | None = None
     """Side of the crop around the reference tumour; the whole slice where unset."""
     min_tumour_px: int = 40
@@ -89,6 +102,19 @@ class SinGANConfig:
     reconstruction_weight: float = 10.0
     noise_weight: float = 0.1
     """Noise amplitude of a scale, relative to the residual that the coarser scales leave."""
+
+    @staticmethod
+    def with_preset(values: dict) -> dict:
+        """`values` of a file, completed by those of their schedule."""
+        return {**SCHEDULES.get(values.get("schedule"), {}), **values}
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {tuple(SCHEDULES)}, got {self.schedule!r}")
+        if self.references < 1 or (self.references > 1 and self.case is not None):
+            raise ValueError(
+                f"references must be at least 1, and 1 where a case is named, got {self.references} and {self.case!r}"
+            )
 
 
 INTENSITY_RULES = ("none", "reference")
@@ -173,6 +199,32 @@ class SegmenterConfig:
 
 
 @dataclass(frozen=True)
+class BlendConfig:
+    """The arm `blending`: altered tumours in synthetic T2, then self-training. Sallé et al. 2023."""
+
+    small_factors: tuple[float, ...] = (0.6, 0.8, 1.2)
+    """What small tumours' intensities on [0, 1] are multiplied by, one copy of the case each."""
+    large_factors: tuple[float, ...] = (0.7, 1.2, 1.5)
+    """The same for large uneven tumours; others are not copied."""
+    large_sd: float = 0.09
+    """Standard deviation on [0, 1] above which a large tumour is uneven."""
+    cochlea_factors: tuple[float, ...] = ()
+    """The same for the cochleae, in copies of their own; the paper has 2, 3 and 4, for a model of the cochlea alone."""
+    injection_scale: int = 13
+    """n* of the tumour."""
+    cochlea_injection_scale: int = 13
+    rounds: int = 2
+    """Rounds of training on real T2 with the masks of the round before, too."""
+    last_on_target: bool = True
+    """Whether a last round sees real T2 alone."""
+
+    def __post_init__(self) -> None:
+        factors = (*self.small_factors, *self.large_factors, *self.cochlea_factors)
+        if self.rounds < 0 or any(factor <= 0 for factor in factors):
+            raise ValueError(f"rounds must not be negative and factors be above 0, got {self.rounds} and {factors}")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything a run depends on, but for where the data lies."""
 
@@ -193,6 +245,7 @@ class RunConfig:
     transfer: TransferConfig = field(default_factory=TransferConfig)
     pix2pix: Pix2PixConfig = field(default_factory=Pix2PixConfig)
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+    blend: BlendConfig = field(default_factory=BlendConfig)
 
     def __post_init__(self) -> None:
         get_edition(self.edition)
@@ -235,6 +288,7 @@ def build(kind: type, values: object, where: str) -> typing.Any:
     if not isinstance(values, dict):
         raise ValueError(f"{where or 'the file'} must be a mapping of keys to values, got {type(values).__name__}")
     hints = typing.get_type_hints(kind)
+    values = kind.with_preset(values) if hasattr(kind, "with_preset") else values
     for key in values:
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)

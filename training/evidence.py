@@ -177,7 +177,9 @@ def measure_unseen(
     true = np.isin(labels, edition.structures["vs"])
     stations, found = {"T2": working.voxels}, []
     for arm, model in models.items():
-        synthetic = stations[f"synthetic T1, {arm}"] = model.synthetic_t1(working)
+        synthetic = model.synthetic_t1(working)
+        if model.translator is not None:
+            stations[f"synthetic T1, {arm}"] = synthetic
         probabilities = model.segmenter.probabilities(synthetic, working.geometry.spacing_zyx)
         called = np.isin(probabilities.argmax(axis=0), edition.structures["vs"])
         volumes = (float(voxel_mm3 * mask.sum()) for mask in (true, true & called, called))

@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from training.config import RunConfig
+from training.rules import read_audit
 from training.stages import code_version, read_json, stage_dir, stages_of
 from vestibule.errors import InputError
 from vestibule.networks import GeneratorConfig, generator_to_dict
@@ -20,35 +21,45 @@ NOTICES = {
     "phantom": "phantom weights: trained on synthetic images, for phantoms only, not for patients",
     "challenge": "research weights: not a medical device, not for diagnosis or treatment",
 }
+T2_SEGMENTERS = {"blending": "self_training", "supervised": "supervised"}
+"""Arms whose segmenter works on T2 itself, and the stage that trains it."""
 
 
 def export(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Pack both arms into `export/bundle`: safetensors, plans, manifest and model card."""
+    """Pack the arms into `export/bundle`: safetensors, plans, manifest and model card."""
     folder = stage_dir(run_dir, "export") / "bundle"
-    segmenter_dir = stage_dir(run_dir, "segmenter")
-    folds = [f"fold_{fold}" for fold in (config.segmenter.folds or ("all",))]
-    tensors = {f"segmenter_{fold}": load_file(segmenter_dir / f"{fold}.safetensors") for fold in folds}
-    documents = {
-        "segmenter_plans": read_json(segmenter_dir / "plans.json"),
-        "segmenter_dataset": read_json(segmenter_dir / "dataset.json"),
-    }
-    segmenter = {
-        "plans": "segmenter_plans",
-        "dataset": "segmenter_dataset",
-        "configuration": config.segmenter.configuration,
-        "tensors": list(tensors),
-        "mirror_axes": [0, 1, 2] if config.segmenter.mirror_at_test else [],
-        "tile_step": config.segmenter.tile_step,
-    }
-    networks = {}
+    tensors, documents, networks = {}, {}, {}
     for arm in config.arms:
-        path, generator = _translator_of(arm, config, run_dir)
-        tensors[f"translator_{arm}"] = load_file(path)
-        translator = {"generator": generator_to_dict(generator), "tensors": f"translator_{arm}"}
-        networks[arm] = {"translator": translator, "segmenter": segmenter}
+        # Some arms segment T2 itself: their segmenter is another one, and nothing translates for it.
+        stage = T2_SEGMENTERS.get(arm, "segmenter")
+        segmenter = _pack_segmenter(stage, config, stage_dir(run_dir, stage), tensors, documents)
+        networks[arm] = {"translator": None, "segmenter": segmenter}
+        if arm not in T2_SEGMENTERS:
+            path, generator = _translator_of(arm, config, run_dir)
+            tensors[f"translator_{arm}"] = load_file(path)
+            networks[arm]["translator"] = {
+                "generator": generator_to_dict(generator),
+                "tensors": f"translator_{arm}",
+            }
     manifest = _manifest(config, run_dir, networks)
     write_bundle(folder, manifest, tensors, documents, {"MODEL_CARD.md": model_card(manifest)})
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _pack_segmenter(name: str, config: RunConfig, folder: Path, tensors: dict, documents: dict) -> dict:
+    folds = [f"fold_{fold}" for fold in (config.segmenter.folds or ("all",))]
+    own = {f"{name}_{fold}": load_file(folder / f"{fold}.safetensors") for fold in folds}
+    tensors.update(own)
+    for document in ("plans", "dataset"):
+        documents[f"{name}_{document}"] = read_json(folder / f"{document}.json")
+    return {
+        "plans": f"{name}_plans",
+        "dataset": f"{name}_dataset",
+        "configuration": config.segmenter.configuration,
+        "tensors": list(own),
+        "mirror_axes": [0, 1, 2] if config.segmenter.mirror_at_test else [],
+        "tile_step": config.segmenter.tile_step,
+    }
 
 
 def _translator_of(arm: str, config: RunConfig, run_dir: Path) -> tuple[Path, GeneratorConfig]:
@@ -63,7 +74,7 @@ def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
         done = read_json(stage_dir(run_dir, name) / "stage.json")
         if done:
             stages[name] = {key: done[key] for key in ("fingerprint", "seconds", "code_version")}
-    cascade = read_json(stage_dir(run_dir, "singan") / "cascade.json") if "oneshot" in config.arms else {}
+    cascade = (read_json(stage_dir(run_dir, "singan") / "cascade.json") or {}) if "singan" in stages else {}
     return {
         "name": config.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -79,8 +90,7 @@ def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
         "networks": networks,
         "scores": {},
         "provenance": {
-            "external_data": False,
-            "pretrained": False,
+            **read_audit(run_dir),
             "training_data": "phantoms made by this toolkit" if config.phantom else f"crossMoDA {config.edition}",
             "reference_slice": {key: cascade[key] for key in ("case", "slice", "chosen") if key in cascade},
             "config": asdict(config),
@@ -102,7 +112,7 @@ def model_card(manifest: dict) -> str:
         f"{manifest['edition']}. Arms: {', '.join(manifest['arms'])}; default: {manifest['default_arm']}.",
         "- Method: one-shot tumour synthesis for cross-modal segmentation (Sallé et al., ORASIS 2021): T2 is "
         "translated to T1, and nnU-Net segments the T1. The arm `baseline` translates by the CycleGAN alone.",
-        f"- Trained on: {provenance['training_data']}. No external data, no pre-trained weights.",
+        f"- Trained on: {provenance['training_data']}. {_rules_line(provenance)}",
         f"- Made by `{manifest['command']}`, seed {manifest['seed']}, code {manifest['code_version']}, "
         f"{manifest['created']}.",
         "",
@@ -120,6 +130,12 @@ def model_card(manifest: dict) -> str:
             "their masks mean nothing."
         ]
     return "\n".join(lines) + "\n"
+
+
+def _rules_line(provenance: dict) -> str:
+    if provenance["external_data"] or provenance.get("extra_annotation"):
+        return f"Outside the challenge's rules: {'; '.join(provenance['remarks'])}."
+    return "No external data, no pre-trained weights."
 
 
 def _score_lines(scores: dict) -> list[str]:

@@ -76,9 +76,10 @@ def _target_stations(run_dir: Path, name: str) -> tuple[dict, dict, np.ndarray]:
         synthetic = model.synthetic_t1(working)
         probabilities = model.segmenter.probabilities(synthetic, working.geometry.spacing_zyx)
         stations["T2"] = working.voxels
-        stations[f"synthetic T1, {arm}"] = synthetic
-        outlines[f"synthetic T1, {arm}"] = np.isin(probabilities.argmax(axis=0), edition.structures["vs"])
-    tumour = outlines[f"synthetic T1, {arms[-1]}"]
+        title = f"synthetic T1, {arm}" if model.translator is not None else f"T2, {arm}"
+        stations[title] = synthetic
+        outlines[title] = np.isin(probabilities.argmax(axis=0), edition.structures["vs"])
+    tumour = outlines[title]
     if label:
         tumour = np.isin(mask_to_working(read_labels(label), working.geometry), edition.structures["vs"])
         outlines["T2"] = tumour

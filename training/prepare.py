@@ -73,7 +73,7 @@ def data_dir(config: RunConfig, run_dir: Path) -> Path:
 
 def check_reference(config: RunConfig, run_dir: Path) -> None:
     """Raise InputError where the one-shot arm will find no reference slice: better now than after the CycleGAN."""
-    if config.phantom or "oneshot" not in config.arms or config.singan.case is not None:
+    if config.phantom or not {"oneshot", "blending"} & set(config.arms) or config.singan.case is not None:
         return
     labels = data_dir(config, run_dir) / "references" / get_edition(config.edition).target_folder
     if not labels.is_dir():

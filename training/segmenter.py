@@ -27,6 +27,7 @@ from training.progress import track
 from training.slices import PreparedCase, read_cases
 from training.stages import stage_dir, write_json
 from vestibule.editions import get_edition
+from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
 from vestibule.volume import Geometry, Volume, write_volume
 
@@ -69,12 +70,29 @@ class Trainer(nnUNetTrainer):
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train nnU-Net on the prepared T1 cases; leaves weights as safetensors, plans and dataset as JSON."""
-    folder, settings = stage_dir(run_dir, "segmenter"), config.segmenter
+    return train_on(read_cases(run_dir, "source"), "T1", config, stage_dir(run_dir, "segmenter"))
+
+
+def train_supervised(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Train the same on the prepared T2 cases: what the arms could reach at best.
+
+    Raises InputError where a T2 case has no reference.
+    """
+    cases = read_cases(run_dir, "target")
+    for case in cases:
+        if case.label_path is None:
+            raise InputError(f"{case.name}: has no reference; the arm 'supervised' needs labelled T2")
+    return train_on(cases, "T2", config, stage_dir(run_dir, "supervised"))
+
+
+def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> list[Path]:
+    """Train nnU-Net on labelled `cases` whose images are of `channel` (`T1`, `T2`), with all it needs in `folder`."""
+    settings = config.segmenter
     torch.manual_seed(config.seed)
     np.random.seed(config.seed)  # nnU-Net draws its patches from the global generator
     with _folders(folder / "nnunet"):
         if not (folder / "planned.json").is_file():
-            write_dataset(read_cases(run_dir, "source"), config, folder / "nnunet" / "raw" / DATASET)
+            write_dataset(cases, channel, config, folder / "nnunet" / "raw" / DATASET)
             threads = torch.get_num_threads()
             with contextlib.redirect_stdout(io.StringIO()):
                 plan(settings)
@@ -83,8 +101,8 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
         return [path for fold in (settings.folds or ("all",)) for path in _train_fold(fold, settings, folder)]
 
 
-def write_dataset(cases: list[PreparedCase], config: RunConfig, folder: Path) -> None:
-    """The prepared cases as an nnU-Net raw data set: T1 in [-1, 1] and the labels of the edition."""
+def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
+    """The prepared cases as an nnU-Net raw data set: images of `channel` in [-1, 1] and the labels of the edition."""
     for case in track(cases, "data set"):
         shape = case.image.shape
         geometry = Geometry(shape, case.spacing_zyx, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
@@ -95,7 +113,7 @@ def write_dataset(cases: list[PreparedCase], config: RunConfig, folder: Path) ->
     labels = {"background": 0, **{f"label_{value}": value for value in edition.labels if value}}
     write_json(
         folder / "dataset.json",
-        {"channel_names": {"0": "T1"}, "labels": labels, "numTraining": len(cases), "file_ending": ".nii.gz"},
+        {"channel_names": {"0": channel}, "labels": labels, "numTraining": len(cases), "file_ending": ".nii.gz"},
     )
 
 

@@ -20,6 +20,7 @@ from torch.nn.functional import interpolate, pad
 from training.checkpoint import freeze
 from training.config import RunConfig, SinGANConfig
 from training.logs import LossLog
+from training.parallel import side_by_side
 from training.pictures import save_sheet
 from training.progress import track
 from training.slices import PreparedCase, read_cases
@@ -158,10 +159,11 @@ def pyramid_sizes(full_yx: tuple[int, int], config: SinGANConfig) -> list[tuple[
     return [tuple(round(n * factor ** (steps - scale)) for n in full_yx) for scale in range(steps + 1)]
 
 
-def choose_reference(config: RunConfig, run_dir: Path) -> Reference:
-    """The reference slice: the configured one, or one drawn by the run's seed among labelled slices with a tumour.
+def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
+    """The reference slice: the configured one, or drawn by the run's seed among labelled slices with a tumour.
 
-    Raises InputError where the case is unknown, no slice qualifies, or the slice is constant.
+    Further ones, where the configuration asks for them, are slices of other cases. Raises InputError where the case is
+    unknown, too few slices qualify, or a slice is constant.
     """
     settings = config.singan
     cases = {case.name: case for case in read_cases(run_dir, "target")}
@@ -173,7 +175,7 @@ def choose_reference(config: RunConfig, run_dir: Path) -> Reference:
             raise InputError(
                 f"singan.slice must be from 0 to {len(case.image) - 1} for {case.name}, got {settings.slice}"
             )
-        return _reference(case, settings.slice, "given", config)
+        return [_reference(case, settings.slice, "given", config)]
     candidates = [
         (case, index)
         for case in cases.values()
@@ -184,9 +186,16 @@ def choose_reference(config: RunConfig, run_dir: Path) -> Reference:
         raise InputError(
             f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by singan.case and .slice"
         )
-    pick = np.random.default_rng([config.seed, 2]).integers(len(candidates))
-    case, index = candidates[pick]
-    return _reference(case, index, "drawn", config)
+    generator, references = np.random.default_rng([config.seed, 2]), []
+    while candidates and len(references) < settings.references:
+        case, index = candidates[generator.integers(len(candidates))]
+        references.append(_reference(case, index, "drawn", config))
+        candidates = [other for other in candidates if other[0].name != case.name]
+    if len(references) < settings.references:
+        raise InputError(
+            f"singan.references asks for {settings.references} cases; {len(references)} labelled ones show a tumour"
+        )
+    return references
 
 
 def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -> Reference:
@@ -214,10 +223,18 @@ def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Train all scales on the reference slice; leaves the cascade, the reference and sample sheets in `singan/`."""
-    folder, settings = stage_dir(run_dir, "singan"), config.singan
-    torch.manual_seed(config.seed)
-    reference = choose_reference(config, run_dir)
+    """Train a cascade on each reference slice, side by side; leaves the first in `singan/`, others in folders there."""
+    jobs = [
+        (config.singan, reference, _cascade_folder(run_dir, number), config.seed + 100_003 * number)
+        for number, reference in enumerate(choose_references(config, run_dir))
+    ]
+    return [path for paths in side_by_side(train_cascade, jobs) for path in paths]
+
+
+def train_cascade(settings: SinGANConfig, reference: Reference, folder: Path, seed: int) -> list[Path]:
+    """Train all scales on the reference slice; leaves the cascade, the reference and sample sheets in `folder`."""
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(seed)
     sizes = pyramid_sizes(reference.image.shape, settings)
     device = pick_device()
     model = SinGAN(sizes, settings.width, settings.layers).to(device)
@@ -250,6 +267,17 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
         },
     )
     return [folder / name for name in ("cascade.safetensors", "cascade.json", "reference.npz")]
+
+
+def load_cascades(run_dir: Path, device: torch.device) -> list[tuple[SinGAN, dict]]:
+    """What `load_cascade` gives for every reference slice of the run."""
+    folders = [stage_dir(run_dir, "singan"), *sorted(stage_dir(run_dir, "singan").glob("reference_*"))]
+    return [load_cascade(folder, device) for folder in folders]
+
+
+def _cascade_folder(run_dir: Path, number: int) -> Path:
+    folder = stage_dir(run_dir, "singan")
+    return folder / f"reference_{number}" if number else folder
 
 
 def load_cascade(folder: Path, device: torch.device) -> tuple[SinGAN, dict]:

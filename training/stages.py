@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from training.config import RunConfig
+from training.group import from_leader, leads
 from vestibule import __version__
 from vestibule.errors import InputError
 
@@ -39,6 +40,10 @@ class Stage:
     entry: str
     """`module:function`, called with (config, run_dir); returns the outputs' paths."""
     title: str
+    shared: bool = False
+    """Whether all processes that `torchrun` started train it together; otherwise the first does it alone."""
+    arms: tuple[str, ...] = ()
+    """Arms that it is for; a configuration without any of them leaves it out. Empty: for all."""
 
 
 STAGES = {
@@ -46,14 +51,24 @@ STAGES = {
     for stage in (
         Stage("phantom", (), ("phantom", "edition"), "training.prepare:make_phantom", "make the phantom population"),
         Stage("prepare", ("phantom",), ("prepare", "edition"), "training.prepare:prepare", "bring all to one grid"),
-        Stage("cyclegan", ("prepare",), ("cyclegan", "precision"), "training.cyclegan:train", "CycleGAN, T1 <-> T2"),
-        Stage("singan", ("prepare",), ("singan", "edition"), "training.singan:train", "SinGAN on one T2 slice"),
+        Stage(
+            "cyclegan", ("prepare",), ("cyclegan", "precision"), "training.cyclegan:train", "CycleGAN, T1 <-> T2", True
+        ),
+        Stage(
+            "singan",
+            ("prepare",),
+            ("singan", "edition"),
+            "training.singan:train",
+            "SinGAN on one T2 slice",
+            arms=("oneshot", "blending"),
+        ),
         Stage(
             "transfer",
             ("prepare", "cyclegan", "singan"),
             ("transfer", "edition"),
             "training.transfer:transfer",
             "tumours into synthetic T2 (B')",
+            arms=("oneshot",),
         ),
         Stage(
             "pix2pix",
@@ -61,11 +76,44 @@ STAGES = {
             ("pix2pix", "precision"),
             "training.pix2pix:train",
             "pix2pix, B' -> T1",
+            True,
+            ("oneshot",),
         ),
-        Stage("segmenter", ("prepare",), ("segmenter", "edition"), "training.segmenter:train", "nnU-Net on T1"),
+        Stage(
+            "segmenter",
+            ("prepare",),
+            ("segmenter", "edition"),
+            "training.segmenter:train",
+            "nnU-Net on T1",
+            arms=("baseline", "oneshot"),
+        ),
+        Stage(
+            "blend",
+            ("prepare", "cyclegan", "singan"),
+            ("blend", "edition"),
+            "training.blend:blend",
+            "synthetic T2 with altered tumours",
+            arms=("blending",),
+        ),
+        Stage(
+            "self_training",
+            ("prepare", "blend"),
+            ("segmenter", "blend", "edition"),
+            "training.self_training:train",
+            "nnU-Net on synthetic T2, then on its own masks of T2",
+            arms=("blending",),
+        ),
+        Stage(
+            "supervised",
+            ("prepare",),
+            ("segmenter", "edition"),
+            "training.segmenter:train_supervised",
+            "nnU-Net on labelled T2, the upper bound",
+            arms=("supervised",),
+        ),
         Stage(
             "export",
-            ("prepare", "cyclegan", "singan", "transfer", "pix2pix", "segmenter"),
+            ("prepare", "cyclegan", "singan", "transfer", "pix2pix", "segmenter", "self_training", "supervised"),
             ("name", "intended_use", "edition", "arms", "segmenter"),
             "training.export:export",
             "pack the bundle",
@@ -85,12 +133,27 @@ def run_stage(name: str, config: RunConfig, run_dir: Path, report: Callable[[str
     Raises InputError where a stage it needs is missing.
     """
     stage = STAGES[name]
-    folder = stage_dir(run_dir, name)
+    record = from_leader(lambda: _begin(stage, config, run_dir, report))
+    if record is None:
+        return False
+    begin = time.monotonic()
+    module, _, function = stage.entry.partition(":")
+    entry = getattr(importlib.import_module(module), function)
+    outputs = entry(config, run_dir) if stage.shared else from_leader(lambda: entry(config, run_dir))
+    from_leader(lambda: _finish(stage, record, outputs, round(time.monotonic() - begin, 1), run_dir))
+    if leads():
+        report(f"{name}: done in {time.monotonic() - begin:.0f} s")
+    return True
+
+
+def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None]) -> dict | None:
+    """Make the stage's folder ready; what `config.json` holds, or None where the stage is done."""
+    name, folder = stage.name, stage_dir(run_dir, stage.name)
     record = _describe(stage, config, run_dir)
     done = read_json(folder / "stage.json")
     if done and done["fingerprint"] == record["fingerprint"] and _outputs_intact(folder, done["outputs"]):
         report(f"{name}: done and unchanged, skipped")
-        return False
+        return None
     started = read_json(folder / "config.json")
     if not started or started["fingerprint"] != record["fingerprint"]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -98,23 +161,23 @@ def run_stage(name: str, config: RunConfig, run_dir: Path, report: Callable[[str
         write_json(folder / "config.json", record)
     (folder / "stage.json").unlink(missing_ok=True)
     report(f"{name}: {stage.title}")
-    begin = time.monotonic()
-    module, _, function = stage.entry.partition(":")
-    outputs = getattr(importlib.import_module(module), function)(config, run_dir)
-    seconds = round(time.monotonic() - begin, 1)
+    return record
+
+
+def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run_dir: Path) -> None:
+    folder = stage_dir(run_dir, stage.name)
     hashes = {str(path.relative_to(folder)): file_sha256(path) for path in sorted(outputs)}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(folder / "stage.json", {**record, "seconds": seconds, "finished": finished, "outputs": hashes})
-    report(f"{name}: done in {seconds:.0f} s")
-    return True
 
 
 def stages_of(config: RunConfig) -> list[str]:
     """The stages that `config` asks for, in order."""
-    names = list(STAGES) if config.phantom else [name for name in STAGES if name != "phantom"]
-    if "oneshot" not in config.arms:
-        names = [name for name in names if name not in ("singan", "transfer", "pix2pix")]
-    return names
+    return [
+        name
+        for name, stage in STAGES.items()
+        if (config.phantom or name != "phantom") and (not stage.arms or set(stage.arms) & set(config.arms))
+    ]
 
 
 def read_outputs(run_dir: Path, name: str) -> dict[str, str]:

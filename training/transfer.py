@@ -20,7 +20,7 @@ from training.blending import poisson_blend
 from training.config import RunConfig, TransferConfig
 from training.pictures import save_sheet
 from training.progress import track
-from training.singan import SinGAN, load_cascade
+from training.singan import SinGAN, load_cascades
 from training.slices import PreparedCase, read_cases
 from training.stages import stage_dir, write_json
 from vestibule.editions import get_edition
@@ -66,19 +66,19 @@ def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
     generator = build_generator(config.cyclegan.generator)
     generator.load_state_dict(load_file(stage_dir(run_dir, "cyclegan") / "source_to_target.safetensors"))
     generator.to(device).eval()
-    cascade, record = load_cascade(stage_dir(run_dir, "singan"), device)
     settings = config.transfer
-    if settings.injection_scale is not None and not 0 <= settings.injection_scale < cascade.scales:
-        raise InputError(
-            f"transfer.injection_scale must be from 0 to {cascade.scales - 1}, got {settings.injection_scale}"
-        )
-    look = reference_look(settings, record)
+    models = load_cascades(run_dir, device)
+    scales = min(cascade.scales for cascade, _ in models)
+    if settings.injection_scale is not None and not 0 <= settings.injection_scale < scales:
+        raise InputError(f"transfer.injection_scale must be from 0 to {scales - 1}, got {settings.injection_scale}")
+    looks = [reference_look(settings, record) for _, record in models]
     values = [v for name in settings.structures for v in get_edition(config.edition).structures[name]]
     entries, paths, drawn = [], [], 0
     for number, case in enumerate(track(read_cases(run_dir, "source"), "transfer")):
         source = np.asarray(case.image, dtype=np.float32)
         mask = np.isin(case.labels, values)
         noise = torch.Generator().manual_seed(config.seed * 100_003 + number)
+        (cascade, _), look = models[number % len(models)], looks[number % len(models)]
         result = transfer_case(source, mask, translate(generator, source), cascade, look, settings, noise)
         path = folder / "source" / f"{case.name}.npy"
         path.parent.mkdir(exist_ok=True)
@@ -182,8 +182,7 @@ def _box(mask: np.ndarray, margin_px: int) -> tuple[slice, slice, slice]:
 
 def _entry(case: PreparedCase, image: Path, run_dir: Path, folder: Path) -> dict:
     prepared = stage_dir(run_dir, "prepare") / "index.json"
-    (entry,) = (
-        entry for entry in json.loads(prepared.read_text(encoding="utf-8"))["cases"] if entry["case"] == case.name
-    )
+    entries = json.loads(prepared.read_text(encoding="utf-8"))["cases"]
+    (entry,) = (entry for entry in entries if (entry["case"], entry["domain"]) == (case.name, "source"))
     label = Path("..") / "prepare" / entry["label"]
     return {**entry, "image": str(image), "label": str(label)}

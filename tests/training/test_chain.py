@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.config import SamplingConfig, SegmenterConfig
+from training.config import ARMS, SamplingConfig, SegmenterConfig
 from training.phantom.config import PhantomConfig
 from training.stages import run_stage, stages_of
 from vestibule.pipeline import load_model
@@ -18,6 +18,7 @@ def chain_config(config):
     return replace(
         config,
         edition=2021,
+        arms=(*ARMS, "supervised"),
         phantom=PhantomConfig(
             cases=4, validation=1, shape_zyx=(12, 72, 72), spacing_zyx=(2.5, 2.0, 2.0), volume_mm3=(2000.0, 9800.0)
         ),
@@ -40,13 +41,15 @@ def chain_config(config):
 @pytest.mark.slow
 def test_two_image_sets_become_a_bundle_that_predicts_and_a_second_run_does_nothing(chain_config, tmp_path):
     names = stages_of(chain_config)
-    assert names == ["phantom", "prepare", "cyclegan", "singan", "transfer", "pix2pix", "segmenter", "export"]
-    assert [run_stage(name, chain_config, tmp_path) for name in names] == [True] * 8
-    assert [run_stage(name, chain_config, tmp_path) for name in names] == [False] * 8
+    assert names[:6] == ["phantom", "prepare", "cyclegan", "singan", "transfer", "pix2pix"]
+    assert names[6:] == ["segmenter", "supervised", "export"]
+    assert [run_stage(name, chain_config, tmp_path) for name in names] == [True] * 9
+    assert [run_stage(name, chain_config, tmp_path) for name in names] == [False] * 9
     (image,) = (tmp_path / "phantom" / "data" / "target_validation").glob("*.nii.gz")
     volume = read_scan(image)
     for arm in chain_config.arms:
         model = load_model(tmp_path / "export" / "bundle", arm, "cpu")
+        assert (model.translator is None) == (arm == "supervised")
         mask = model.run(volume)
         assert mask.geometry == volume.geometry
         assert set(mask.voxels.ravel().tolist()) <= {0, 1, 2}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from training.config import RunConfig, SamplingConfig, build, read_config
+from training.config import RunConfig, SamplingConfig, SinGANConfig, build, read_config
 from vestibule.errors import InputError
 
 MINIMAL = "name: x\nintended_use: phantom\n"
@@ -75,3 +75,11 @@ def _with_crop(crop: list[int]) -> dict:
         "cyclegan": {"sampling": {"crop_yx": crop}},
         "pix2pix": {"generator": resnet},
     }
+
+
+def test_schedule_fills_what_the_file_leaves_out_and_nothing_else():
+    fast = build(SinGANConfig, {"schedule": "fast", "iterations": 7}, "singan")
+    assert (fast.iterations, fast.discriminator_steps, fast.crop_px) == (7, 1, 96)
+    assert build(SinGANConfig, {"schedule": "paper"}, "singan") == SinGANConfig()
+    with pytest.raises(ValueError, match=r"one of \('paper', 'fast'\), got 'quick'"):
+        build(SinGANConfig, {"schedule": "quick"}, "singan")

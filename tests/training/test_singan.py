@@ -10,7 +10,7 @@ from torch import nn
 from training import singan
 from training.singan import (
     SinGAN,
-    choose_reference,
+    choose_references,
     critic_losses,
     crop_range,
     load_cascade,
@@ -88,20 +88,22 @@ def test_crop_stays_inside_and_holds_the_tumour():
 
 
 def test_reference_is_drawn_among_tumour_slices_and_by_the_seed(config, run_dir):
-    reference = choose_reference(config, run_dir)
+    reference = choose_references(config, run_dir)[0]
     assert reference.chosen == "drawn"
     assert reference.slice in (1, 2, 3, 4)
     assert reference.tumour.any()
     assert reference.image.shape == (24, 24)
-    again = choose_reference(config, run_dir)
+    again = choose_references(config, run_dir)[0]
     assert (again.case, again.slice) == (reference.case, reference.slice)
-    picks = {(r.case, r.slice) for r in (choose_reference(replace(config, seed=seed), run_dir) for seed in range(12))}
+    picks = {
+        (r.case, r.slice) for r in (choose_references(replace(config, seed=seed), run_dir)[0] for seed in range(12))
+    }
     assert len(picks) > 3
 
 
 def test_given_reference_is_taken_and_recorded(config, run_dir):
     given = replace(config, singan=replace(config.singan, case="case_1", slice=3))
-    reference = choose_reference(given, run_dir)
+    reference = choose_references(given, run_dir)[0]
     assert (reference.case, reference.slice, reference.chosen) == ("case_1", 3, "given")
 
 
@@ -116,14 +118,14 @@ def test_given_reference_is_taken_and_recorded(config, run_dir):
 )
 def test_unusable_reference_is_named(config, run_dir, changes, cause):
     with pytest.raises(InputError, match=cause):
-        choose_reference(replace(config, singan=replace(config.singan, **changes)), run_dir)
+        choose_references(replace(config, singan=replace(config.singan, **changes)), run_dir)
 
 
 def test_constant_reference_is_refused(config, run_dir):
     path = run_dir / "prepare" / "target" / "case_1.npy"
     np.save(path, np.full_like(np.load(path), -1))
     with pytest.raises(InputError, match="slice 3 is constant"):
-        choose_reference(replace(config, singan=replace(config.singan, case="case_1", slice=3)), run_dir)
+        choose_references(replace(config, singan=replace(config.singan, case="case_1", slice=3)), run_dir)
 
 
 def test_training_reconstructs_better_than_the_coarsest_scale_alone(config, run_dir):
@@ -156,3 +158,30 @@ def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config,
     monkeypatch.setattr(singan, "train_scale", original)
     resumed = load_file(train(config, run_dir)[0])
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_several_references_are_slices_of_as_many_cases(config, run_dir):
+    several = replace(config, singan=replace(config.singan, references=3))
+    references = choose_references(several, run_dir)
+    assert {reference.case for reference in references} == {"case_0", "case_1", "case_2"}
+    assert references[0].slice == choose_references(config, run_dir)[0].slice
+    with pytest.raises(InputError, match="asks for 4 cases; 3 labelled"):
+        choose_references(replace(config, singan=replace(config.singan, references=4)), run_dir)
+
+
+def test_named_reference_is_the_only_one(config):
+    with pytest.raises(ValueError, match="1 where a case is named"):
+        replace(config.singan, references=2, case="case_1", slice=3)
+
+
+def test_every_reference_gets_a_cascade_of_its_own(config, run_dir, monkeypatch):
+    alone = load_file(train(config, run_dir)[0])
+    monkeypatch.setattr(singan, "side_by_side", lambda function, jobs: [function(*job) for job in jobs])
+    for path in (run_dir / "singan" / "scales").glob("*.pt"):
+        path.unlink()
+    paths = train(replace(config, singan=replace(config.singan, references=2)), run_dir)
+    (first, one), (second, other) = singan.load_cascades(run_dir, torch.device("cpu"))
+    assert len({path.parent for path in paths}) == 2
+    assert one["case"] != other["case"]
+    assert all(torch.equal(alone[name], value) for name, value in first.state_dict().items())
+    assert not torch.equal(first.fixed_noise, second.fixed_noise)
