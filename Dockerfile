@@ -22,7 +22,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     nnUNet_raw=/dev/null \
     nnUNet_preprocessed=/dev/null \
     nnUNet_results=/dev/null \
-    nnUNet_def_n_proc=1
+    OPENBLAS_NUM_THREADS=1
 COPY --from=packages /opt/venv /opt/venv
 
 # From the part that changes least to the part that changes most: a change of code rebuilds the last layers alone.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from vestibule.check.compare import differences
 from vestibule.cli import main
 from vestibule.editions import EDITIONS
 from vestibule.inputs import Case
@@ -99,6 +100,15 @@ def test_platform_job_with_a_nifti_image_gives_mha_too(run, tmp_path, name):
     assert code == 0
     mask = read_volume(tmp_path / "output" / "images" / "masks" / "0a1b.mha")
     assert mask.geometry == read_volume(job / "images" / "t2-mri" / name).geometry
+
+
+def test_the_weights_of_the_repository_give_the_mask_that_is_kept(run, repository, tmp_path):
+    kept, output = repository / "tests" / "container" / "case", tmp_path / "output"
+    code, err = run("--input", kept / "input", "--output", output, "--weights", repository / "weights" / "phantom")
+    assert code == 0, err
+    # A few voxels of a border may be another's on another processor.
+    differing = differences(kept / "expected", output, allow_voxels=10)
+    assert differing == [], "after a change of the weights: ./test.sh --outside --update"
 
 
 def test_linked_read_only_input_and_paths_from_the_environment(run, tmp_path, monkeypatch):
