@@ -6,12 +6,15 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
 import numpy as np
 
 from training.config import RunConfig
 from training.phantom.population import make_population
 from training.progress import track
+from training.rules import UNKNOWN, audit
 from training.stages import stage_dir, write_json
+from training.survey import NAMED_AT_MOST, Facts, survey, swap_warning, table, write_findings
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
 from vestibule.preprocessing import mask_to_working, to_working
@@ -48,15 +51,31 @@ def make_phantom(config: RunConfig, run_dir: Path) -> list[Path]:
 def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
     """Write every training case to `prepare/` as float16 in [-1, 1] (Z, Y, X), labels as uint8, and an index.
 
-    Raises InputError for a folder without cases or a case without its label.
+    Data from outside are checked, every file, before the first is prepared; what they hold is printed and written to
+    `findings.csv`. Raises InputError for a folder without cases, and one that names every case that cannot be used.
     """
-    folder = stage_dir(run_dir, "prepare")
-    entries = []
-    for case in track(find_cases(data_dir(config, run_dir), get_edition(config.edition)), "prepare"):
-        entries.append(_prepare_case(case, config, folder))
-    write_json(folder / "index.json", {"cases": entries})
+    folder, edition = stage_dir(run_dir, "prepare"), get_edition(config.edition)
+    data = data_dir(config, run_dir)
+    cases = find_cases(data, edition)
+    outputs = [folder / "index.json"]
+    rules = UNKNOWN
+    if not config.phantom:
+        facts = survey(cases, edition)
+        write_findings(folder / "findings.csv", facts)
+        outputs.append(folder / "findings.csv")
+        rules = audit(cases, data, edition)
+        _tell(facts, rules, edition)
+    entries = [_prepare_case(case, config, folder) for case in track(cases, "prepare")]
+    write_json(folder / "index.json", {"cases": entries, "rules": rules})
     names = [name for entry in entries for name in (entry["image"], entry["label"]) if name]
-    return [folder / "index.json", *(folder / name for name in names)]
+    return outputs + [folder / name for name in names]
+
+
+def _tell(facts: list[Facts], rules: dict, edition: Edition) -> None:
+    click.echo(table(facts))
+    for warning in (swap_warning(facts, edition), *rules["remarks"]):
+        if warning:
+            click.echo(f"warning: {warning}", err=True)
 
 
 def data_dir(config: RunConfig, run_dir: Path) -> Path:
@@ -87,7 +106,7 @@ def find_cases(data: Path, edition: Edition) -> list[RawCase]:
     """
     source_dir, target_dir = data / edition.source_folder, data / edition.target_folder
     references = data / "references" / edition.target_folder
-    sources = []
+    sources, lacking = [], []
     for image in _images(source_dir):
         suffix = f"_{edition.source_suffix}.nii.gz"
         if not image.name.endswith(suffix):
@@ -95,8 +114,11 @@ def find_cases(data: Path, edition: Edition) -> list[RawCase]:
         name = image.name.removesuffix(suffix)
         label = source_dir / edition.label_name(name)
         if not label.is_file():
-            raise InputError(f"{image}: its label {label.name} is missing")
+            lacking.append(f"{image}: its label {label.name} is missing")
         sources.append(RawCase(name, "source", image, label))
+    if lacking:
+        more = f"; and {len(lacking) - NAMED_AT_MOST} more" if len(lacking) > NAMED_AT_MOST else ""
+        raise InputError("; ".join(lacking[:NAMED_AT_MOST]) + more)
     targets = []
     for image in _images(target_dir):
         name = target_case(image)
@@ -117,17 +139,12 @@ def _images(folder: Path) -> list[Path]:
 
 def _prepare_case(case: RawCase, config: RunConfig, folder: Path) -> dict:
     volume = read_scan(case.image)
-    working = to_working(volume, config.prepare, str(case.image))
+    mask = read_labels(case.label) if case.label else None
+    working = to_working(volume, config.prepare, str(case.image), keep=mask)
     image_name = f"{case.domain}/{case.name}.npy"
     _save(folder / image_name, working.voxels.astype(np.float16))
     label_name, tumour_voxels = None, []
-    if case.label:
-        mask = read_labels(case.label)
-        if not mask.geometry.describes(volume.geometry, tolerance_mm=1e-2):
-            raise InputError(
-                f"{case.label}: has size {mask.geometry.size_zyx} (z, y, x) or position other than its image "
-                f"{case.image.name} ({volume.geometry.size_zyx})"
-            )
+    if mask:
         labels = mask_to_working(mask, working.geometry)
         label_name = f"{case.domain}/{case.name}_label.npy"
         _save(folder / label_name, labels)

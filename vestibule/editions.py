@@ -33,6 +33,10 @@ class Edition:
     """Scored structures and the label values that make them up."""
     parts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Further scored structures that a structure is made of, in two parts that meet; empty where there are none."""
+    training_cases: tuple[int, int] = (105, 105)
+    """Labelled T1 and unlabelled T2 training cases that the challenge offers."""
+    case_pattern: str = r"crossmoda(2021_ldn)?_\d+"
+    """What the challenge's own cases are called."""
     case_format: str = "crossmoda{year}_{site}_{number}"
     """Case names of this edition's phantoms; real case names are taken as they come."""
 
@@ -65,6 +69,10 @@ class Edition:
         parts = {"vs_extrameatal": (3 - label,), "vs_intrameatal": (label,)}
         return replace(self, parts=parts) if self.parts else self
 
+    def offers(self, case: str) -> bool:
+        """Whether `case` is called as the challenge's own cases are."""
+        return re.fullmatch(self.case_pattern, case) is not None
+
     def case_name(self, site: str, number: int) -> str:
         """Name of a generated case."""
         return self.case_format.format(year=self.year, site=site, number=number)
@@ -86,6 +94,8 @@ EDITIONS = {
         validation_folder="validation",
         source_suffix="ceT1",
         target_suffix="hrT2",
+        training_cases=(210, 210),
+        case_pattern=r"crossmoda(2021_ldn|2022_etz)_\d+",
     ),
     2023: Edition(
         year=2023,
@@ -97,6 +107,8 @@ EDITIONS = {
         prediction_suffix="",
         structures={"vs": (1, 2), "cochlea": (3,)},
         parts={"vs_extrameatal": (1,), "vs_intrameatal": (2,)},
+        training_cases=(227, 295),
+        case_pattern=r"crossmoda2023_(ldn|etz|ukm)_\d+",
     ),
 }
 

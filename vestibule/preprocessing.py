@@ -57,47 +57,65 @@ class PreprocessingConfig:
             raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
 
 
-def to_working(volume: Volume, config: PreprocessingConfig, name: str = "image") -> Volume:
+def to_working(volume: Volume, config: PreprocessingConfig, name: str = "image", keep: Volume | None = None) -> Volume:
     """`volume` as float32 (Z, Y, X) in [-1, 1] on the working grid around its region of interest.
 
-    `name` is what a warning calls it. Raises InputError where the region holds a single intensity.
+    `name` is what a warning calls it; the labels of `keep` will lie in the region. Raises InputError where the region
+    holds a single intensity.
     """
     oriented = reorient(volume)
-    geometry = working_geometry(oriented, config, name)
+    geometry = working_geometry(oriented, config, name, keep)
     cropped = resample(oriented, geometry)
     return cropped.with_voxels(scale_to_unit(cropped.voxels, config.percentiles))
 
 
-def working_geometry(oriented: Volume, config: PreprocessingConfig, name: str = "image") -> Geometry:
+def working_geometry(
+    oriented: Volume, config: PreprocessingConfig, name: str = "image", keep: Volume | None = None
+) -> Geometry:
     """The working grid of an LPS-oriented volume: its own slices, and in plane the region of interest.
 
-    Where the ears are not found, a region `LARGER` times as wide and long lies around the image's middle, and a warning
-    says so.
+    Where the ears are not found, or the region would cut labels of `keep` off, a region `LARGER` times as wide and long
+    lies around the image's middle, and a warning says so.
     """
-    geometry = oriented.geometry
-    size_yx = config.size_yx
     if config.centre == "bright":
         centre_yx = bright_centre(oriented.voxels, config.roi_percentile)
     else:
         centre_yx = find_ears(oriented)
-        if centre_yx is None:
-            size_yx = tuple(LARGER * n for n in config.size_yx)
-            centre_yx = tuple((n - 1) / 2 for n in geometry.size_zyx[1:])
-            logger.warning(
-                "%s: no outline of a head seen, or its back is cut off; a region of %d x %d voxels around the image's "
-                "middle is taken instead of one of %d x %d around the ears",
-                *(name, *size_yx, *config.size_yx),
-            )
-    step_y, step_x = config.spacing_yx_mm
-    first_x = centre_yx[1] - (size_yx[1] - 1) / 2 * step_x / geometry.spacing_zyx[2]
-    first_y = centre_yx[0] - (size_yx[0] - 1) / 2 * step_y / geometry.spacing_zyx[1]
-    origin = geometry.to_patient(np.array([first_x, first_y, 0.0]))
+    cause = "no outline of a head seen, or its back is cut off"
+    if centre_yx is not None:
+        geometry = _region(oriented.geometry, centre_yx, config.size_yx, config.spacing_yx_mm)
+        if keep is None or _holds(geometry, keep):
+            return geometry
+        cause = "labels lie outside of the region around the ears"
+    size_yx = tuple(LARGER * n for n in config.size_yx)
+    logger.warning("%s: %s; a region of %d x %d voxels around the image's middle is taken", name, cause, *size_yx)
+    centre_yx = tuple((n - 1) / 2 for n in oriented.geometry.size_zyx[1:])
+    return _region(oriented.geometry, centre_yx, size_yx, config.spacing_yx_mm)
+
+
+def _region(
+    geometry: Geometry, centre_yx: tuple[float, float], size_yx: tuple[int, int], spacing_yx_mm: tuple[float, float]
+) -> Geometry:
+    first_y, first_x = (
+        centre - (size - 1) / 2 * wanted / spacing
+        for centre, size, wanted, spacing in zip(
+            centre_yx, size_yx, spacing_yx_mm, geometry.spacing_zyx[1:], strict=True
+        )
+    )
     return Geometry(
         size_zyx=(geometry.size_zyx[0], *size_yx),
-        spacing_zyx=(geometry.spacing_zyx[0], step_y, step_x),
-        origin_xyz=tuple(origin.tolist()),
+        spacing_zyx=(geometry.spacing_zyx[0], *spacing_yx_mm),
+        origin_xyz=tuple(geometry.to_patient(np.array([first_x, first_y, 0.0])).tolist()),
         direction=geometry.direction,
     )
+
+
+def _holds(geometry: Geometry, mask: Volume) -> bool:
+    """Whether the middle of every labelled voxel lies within the grid's rows and columns."""
+    index_zyx = np.argwhere(mask.voxels)
+    offset = mask.geometry.to_patient(index_zyx[:, ::-1]) - np.asarray(geometry.origin_xyz)
+    index_xy = (offset @ geometry.matrix / np.asarray(geometry.spacing_zyx[::-1]))[:, :2]
+    return bool(((index_xy > -0.5) & (index_xy < np.asarray(geometry.size_zyx[:0:-1]) - 0.5)).all())
 
 
 def bright_centre(voxels: np.ndarray, percentile: float) -> tuple[float, float]:

@@ -71,8 +71,13 @@ class Bundle:
     def broken_rules(self) -> list[str]:
         """The challenge's rules that these weights break: it allows neither further data nor pre-trained models."""
         provenance = self.manifest["provenance"]
-        broken = {"external_data": "trained on data from outside the challenge", "pretrained": "started pre-trained"}
-        return [words for key, words in broken.items() if provenance[key]]
+        broken = {
+            "external_data": "trained on data from outside the challenge",
+            "extra_annotation": "used annotation that is not the challenge's",
+            "pretrained": "started pre-trained",
+        }
+        # Bundles that were made before annotation was recorded name no such key.
+        return [words for key, words in broken.items() if provenance.get(key)]
 
     def arm(self, name: str | None = None) -> str:
         """`name`, or the default arm where it is None. Raises InputError for an arm that the bundle does not hold."""

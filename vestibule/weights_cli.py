@@ -53,7 +53,7 @@ def _facts(bundle: Bundle) -> Table:
     manifest = bundle.manifest
     arms = ", ".join(f"{arm} (default)" if arm == manifest["default_arm"] else arm for arm in manifest["arms"])
     # The nested entries are whole configurations, which the manifest itself is the place to read.
-    provenance = {key: value for key, value in manifest["provenance"].items() if not isinstance(value, dict)}
+    provenance = {key: value for key, value in manifest["provenance"].items() if not isinstance(value, dict | list)}
     rows = {
         "intended use": manifest["intended_use"],
         "notice": bundle.notice or "none",
@@ -81,7 +81,10 @@ def _size(bundle: Bundle) -> str:
 
 def _rules(bundle: Bundle) -> str:
     if bundle.broken_rules:
-        return f"broken: {', '.join(bundle.broken_rules)}"
+        remarks = bundle.manifest["provenance"].get("remarks") or []
+        return f"broken: {', '.join(bundle.broken_rules)}" + (f" ({'; '.join(remarks)})" if remarks else "")
+    if bundle.manifest["intended_use"] == "phantom":
+        return "no entry to a challenge: trained on phantoms alone"
     return "kept: no data from outside the challenge, not pre-trained"
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.prepare import check_reference, find_cases, prepare
+from training.rules import read_audit
 from training.slices import read_cases
 from training.stages import run_stage, write_json
 from vestibule.editions import get_edition
@@ -65,6 +66,33 @@ def test_missing_label_missing_folder_and_other_shape_are_named(data, config):
         find_cases(data, EDITION)
     with pytest.raises(InputError, match="no such folder"):
         find_cases(data.parent, EDITION)
+
+
+def test_findings_are_printed_and_kept_and_the_rules_are_audited(data, config, capsys):
+    run_dir = data.parent / "run"
+    outputs = prepare(config, run_dir)
+    told = capsys.readouterr().out
+    assert "source  etz        1         4          1.50          0.90  cochlea 0, vs 238" in told
+    assert "2 x 0 pieces labelled as cochlea instead of 2 (as crossmoda2021_ldn_1)" in told
+    assert run_dir / "prepare" / "findings.csv" in outputs
+    assert "crossmoda2022_etz_2,source,etz,4 40 40,1.5 0.9 0.9" in (run_dir / "prepare" / "findings.csv").read_text()
+    assert read_audit(run_dir) == {
+        "external_data": False,
+        "extra_annotation": False,
+        "pretrained": False,
+        "remarks": [],
+    }
+
+
+def test_label_outside_the_region_enlarges_it(data, config):
+    label = data / EDITION.source_folder / EDITION.label_name("crossmoda2022_etz_2")
+    corner = np.zeros(GEOMETRY.size_zyx, np.uint8)
+    corner[1, :2, :2] = 1
+    write_volume(label, Volume(corner, GEOMETRY))
+    prepare(config, data.parent / "run")
+    first, second = read_cases(data.parent / "run", "source")
+    assert (first.image.shape, second.image.shape) == ((4, 32, 32), (4, 64, 64))
+    assert second.labels[1].sum() > 0
 
 
 def test_changed_data_is_prepared_again(data, config):
