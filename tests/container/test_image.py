@@ -76,7 +76,7 @@ def test_every_point_of_the_contract_is_green(engine, image, capsys):
 
 @pytest.mark.parametrize(("what", "limit_s"), [("small", COLD_START_SECONDS), ("full-size", FULL_SIZE_SECONDS)])
 def test_a_case_stays_within_its_time_and_memory(engine, image, tmp_path, capsys, what, limit_s):
-    # Not the clock, which tells as much of a busy machine as of the image: a core's whole time bounds that of two.
+    # Not the clock, which tells as much of a busy machine as of the image: what two cores can do in the time.
     code = """
 import resource, subprocess, sys, time
 started = time.monotonic()
@@ -95,7 +95,7 @@ print(code, used.ru_utime + used.ru_stime, time.monotonic() - started, used.ru_m
         print(f"\n{what}: {cpu_s:.1f} s of CPU, {wall_s:.1f} s by the clock, peak {peak_kib / 1e6:.2f} GB")
     assert exit_code == 0, result.stderr
     assert [path.name for path in output.iterdir()] == [EDITION.prediction_name(chosen[0].name)]
-    assert cpu_s <= limit_s
+    assert cpu_s <= 2 * limit_s
 
 
 def test_the_image_holds_what_inference_imports_and_nothing_else(engine, image, repository):
