@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -17,11 +18,7 @@ from vestibule.errors import InputError
 
 def write_scores(out_dir: Path, scores: Scores) -> None:
     """Write `metrics.json` and `cases.csv`. Raises InputError where the disk refuses."""
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        _write_whole(out_dir / "cases.csv", _as_csv(scores.rows))
-    except OSError as error:
-        raise InputError(f"{error.filename or out_dir}: cannot be written ({error.strerror})") from error
+    write_text(out_dir / "cases.csv", _as_csv(scores.rows))
     write_document(out_dir / "metrics.json", platform_metrics(scores))
 
 
@@ -53,13 +50,22 @@ def flat_scores(rows: list[Row]) -> list[dict]:
 
 
 def write_document(path: Path, document: dict) -> None:
-    """Write JSON whole or not at all, with its folder. Raises InputError where the disk refuses, ValueError for NaN."""
-    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+    """Write JSON as `write_text` does. Raises ValueError for NaN or infinity."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with its folder. Raises InputError where the disk refuses."""
+    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, text)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
     except OSError as error:
         raise InputError(f"{error.filename or path}: cannot be written ({error.strerror})") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def platform_metrics(scores: Scores) -> dict:
@@ -123,9 +129,3 @@ def _as_csv(rows: list[Row]) -> str:
             raise ValueError(f"{row['case']}: a score is not finite: {row}")
         writer.writerow(row)
     return text.getvalue()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from evaluation.outputs import read_rows
+from evaluation.outputs import read_rows, write_document, write_text
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
 from vestibule.errors import InputError
 
@@ -44,11 +43,11 @@ def statistics(
     for table in tables:
         table.print(Console(width=130))
     if json_path:
-        _write(json_path, json.dumps({"groups": groups, "comparisons": pairs}, indent=2, allow_nan=False) + "\n")
+        write_document(json_path, {"groups": groups, "comparisons": pairs})
     if markdown_path:
-        _write(markdown_path, "\n".join(table.markdown for table in tables))
+        write_text(markdown_path, "\n".join(table.markdown for table in tables))
     if latex_path:
-        _write(latex_path, "\n".join(table.latex for table in tables))
+        write_text(latex_path, "\n".join(table.latex for table in tables))
 
 
 def read_arms(arms: tuple[str, ...]) -> dict[str, list[dict]]:
@@ -62,8 +61,3 @@ def read_arms(arms: tuple[str, ...]) -> dict[str, list[dict]]:
             raise click.UsageError(f"two arms are called {name!r}")
         rows[name] = read_rows(Path(folder))
     return rows
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

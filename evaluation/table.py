@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from evaluation.outputs import write_document
 
 STRUCTURE_NAMES = {"vs": "VS", "cochlea": "cochlea"}
 
@@ -76,9 +77,7 @@ def table1(arms: dict[str, dict]) -> TextTable:
 
 def write_table1_json(path: Path, arms: dict[str, dict]) -> None:
     """Write {"arms": arms} with every number in full. Raises ValueError for NaN or infinity."""
-    text = json.dumps({"arms": arms}, indent=2, allow_nan=False)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_document(Path(path), {"arms": arms})
 
 
 def spread(values: dict[str, float]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from evaluation.outputs import write_text
 from evaluation.scores import summarise
 from evaluation.statistics_cli import read_arms
 from evaluation.table import table1, write_table1_json
@@ -17,7 +18,10 @@ from vestibule.errors import InputError
 @click.argument("arms", nargs=-1, required=True, metavar="ARM=SCORES...")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Also write the table as Markdown.")
-def table1_command(arms: tuple[str, ...], json_path: Path | None, markdown_path: Path | None) -> None:
+@click.option("--latex", "latex_path", type=click.Path(path_type=Path), help="Also write the table as LaTeX.")
+def table1_command(
+    arms: tuple[str, ...], json_path: Path | None, markdown_path: Path | None, latex_path: Path | None
+) -> None:
     """Print mean ± sd (median) of Dice and ASSD and the count of cases above 0.8, an arm a row.
 
     SCORES is a folder that `vestibule evaluate` wrote.
@@ -31,4 +35,6 @@ def table1_command(arms: tuple[str, ...], json_path: Path | None, markdown_path:
     if json_path:
         write_table1_json(json_path, summaries)
     if markdown_path:
-        markdown_path.write_text(table.markdown, encoding="utf-8")
+        write_text(markdown_path, table.markdown)
+    if latex_path:
+        write_text(latex_path, table.latex)

@@ -130,11 +130,13 @@ def test_arms_must_be_named_folders(command: str, tmp_path: Path, monkeypatch, c
 
 def test_the_paper_table_of_two_arms_is_printed_and_written(tmp_path: Path, monkeypatch, capsys) -> None:
     arms = [f"one={save(tmp_path / 'a', rows_of(CASES))}", f"two={save(tmp_path / 'b', rows_of(CASES, VOLUMES))}"]
-    options = "--json", tmp_path / "t.json", "--markdown", tmp_path / "t.md"
+    options = "--json", tmp_path / "t.json", "--markdown", tmp_path / "new" / "t.md", "--latex", tmp_path / "t.tex"
     assert run(monkeypatch, "table1", *arms, *options) == 0
     assert "0.67 ± 0.25 (0.70)" in capsys.readouterr().out
     assert json.loads((tmp_path / "t.json").read_text())["arms"]["two"]["vs"]["dice"]["over_0_8"] == 1
-    assert "| two | cochlea | 0.50 ± 0.00 (0.50) | 0 | 2.00 ± 0.00 (2.00) |" in (tmp_path / "t.md").read_text()
+    assert "| two | cochlea | 0.50 ± 0.00 (0.50) | 0 | 2.00 ± 0.00 (2.00) |" in (tmp_path / "new" / "t.md").read_text()
+    latex = (tmp_path / "t.tex").read_text()
+    assert "two & cochlea & 0.50 $\\pm$ 0.00 (0.50) & 0 & 2.00 $\\pm$ 0.00 (2.00) \\\\" in latex
 
 
 def test_arms_with_other_cases_end_in_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
