@@ -58,8 +58,8 @@ def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) ->
     A case without a prediction, or with two, keeps its place with the problem named. Raises InputError where a folder
     is missing, the references are none or ambiguous, or no prediction belongs to any of them.
     """
-    references = _masks_by_case(Path(references_dir), edition)
-    predictions = _masks_by_case(Path(predictions_dir), edition)
+    references = masks_by_case(Path(references_dir), edition)
+    predictions = masks_by_case(Path(predictions_dir), edition)
     if not references:
         raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
     for case, paths in references.items():
@@ -180,7 +180,8 @@ def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(round(float(value), 3) for value in values)
 
 
-def _masks_by_case(folder: Path, edition: Edition) -> dict[str, list[Path]]:
+def masks_by_case(folder: Path, edition: Edition) -> dict[str, list[Path]]:
+    """Masks of a flat folder by the case that their names tell. Raises InputError where there is no such folder."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     found: dict[str, list[Path]] = {}

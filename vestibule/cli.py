@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("training.cli:train", "Train the stages of the method: run, or one stage at a time."),
     "predict": ("vestibule.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.cli:evaluate", "Score masks against references: Dice and ASSD."),
+    "screen": ("evaluation.screen_cli:screen", "Name masks that are likely to have failed, without references."),
     "rank": ("evaluation.rank_cli:rank", "Rank teams as the challenge does; see where you would stand."),
     "statistics": ("evaluation.statistics_cli:statistics", "Scores by site and tumour size; arms against each other."),
     "table1": ("evaluation.table_cli:table1_command", "Set the scores of several arms side by side."),
