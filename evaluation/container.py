@@ -112,7 +112,7 @@ def _score(masks: Path, references: Path, output_dir: Path, edition: Edition, mo
     at_most = sum(1 for _ in references.iterdir()) if references.is_dir() else 1
     scores = score_folder(masks, references, output_dir, edition, mode, default_workers(at_most))
     try:
-        report(scores, output_dir)
+        report(scores)
     except InputError as error:
         click.echo(f"note: {error}", err=True)
     return scores

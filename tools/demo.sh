@@ -14,7 +14,7 @@ for arm in baseline oneshot; do
 done
 arms=()
 for arm in baseline oneshot; do
-  run evaluate "$RUN/predictions/$arm" "$references" "$RUN/scores/$arm" --edition 2021
+  run evaluate "$RUN/predictions/$arm" "$references" "$RUN/scores/$arm" --edition 2021 --images "$images"
   run pictures "$images" "$RUN/predictions/$arm" "$references" "$RUN/pictures/$arm" --edition 2021
   arms+=("$arm=$RUN/scores/$arm")
 done

@@ -1,0 +1,1 @@
+"""One page that holds a whole evaluation and opens offline; and plain PNG sheets of the same."""
