@@ -1,0 +1,164 @@
+"""What goes into B', and what each is worth: variants of the transfer, each with its own pix2pix, on unseen phantoms.
+
+    python benchmarks/ablation.py --config configs/phantom.yaml --out runs/ablation                     3 seeds
+    python benchmarks/ablation.py --config configs/phantom.yaml --out runs/tiny --size tiny --page /tmp/page.md
+
+Phantoms, CycleGAN, SinGAN and segmenter of a seed are shared: only `transfer` and `pix2pix` differ. The variants are
+lines of `VARIANTS`; `--only` names some of them. A killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from experiment import SIZES, averaged, link, make_population, provenance, score_arm, sized, train, write_section
+
+from evaluation.scores import Row, summarise
+from evaluation.statistics import compare
+from evaluation.table import TextTable, spread
+from training.config import RunConfig, read_config
+from training.evidence import evidence
+from training.stages import read_json
+from vestibule.editions import get_edition
+from vestibule.errors import InputError
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
+SHARED = ("prepare", "cyclegan", "singan", "segmenter")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to fill B'."""
+
+    intensity: str = "none"
+    injects: bool = False
+    """Through the one-shot model, at the configuration's n*."""
+    blending: str = "soft"
+    references: int = 1
+    """Reference slices, each with a cascade of its own."""
+    matches: str | None = None
+    """Variant that it is compared with; by default `none`."""
+
+
+VARIANTS = {
+    "none": Variant(blending="none"),
+    "naive": Variant(),
+    "poisson": Variant(blending="poisson"),
+    "reference": Variant(intensity="reference"),
+    "reference, poisson": Variant(intensity="reference", blending="poisson", matches="reference"),
+    "naive, SinGAN": Variant(injects=True, matches="naive"),
+    "poisson, SinGAN": Variant(injects=True, blending="poisson", matches="poisson"),
+    "reference, SinGAN": Variant(intensity="reference", injects=True, matches="reference"),
+    "reference, SinGAN of 3 slices": Variant("reference", True, references=3, matches="reference"),
+}
+
+
+def main() -> None:
+    """Train, score, print and write the section of the results page."""
+    arguments = parse()
+    try:
+        config = replace(sized(read_config(arguments.config), arguments.size), arms=("baseline", "oneshot"))
+    except InputError as error:
+        raise SystemExit(f"ablation: error: {error}") from error
+    names = arguments.only or list(VARIANTS)
+    population = arguments.out / "population"
+    make_population(config, population, print)
+    scores: dict[str, list[list[Row]]] = {name: [] for name in names}
+    contrasts: dict[str, list[float]] = {name: [] for name in names}
+    run_dirs = []
+    for seed in range(config.seed, config.seed + arguments.seeds):
+        for name in names:
+            run_dir = arguments.out / f"seed_{seed}" / name.replace(", ", "_").replace(" ", "_")
+            run_variant(VARIANTS[name], replace(config, seed=seed), run_dir, population)
+            scores[name].append(score_arm(run_dir, "oneshot", get_edition(config.edition)))
+            contrasts[name].append(contrast_in_b_prime(run_dir))
+            run_dirs.append(run_dir)
+    (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
+    title = f"## What goes into B', {arguments.size} size"
+    text = "\n".join([title, "", *report(scores, contrasts, config), "", *provenance(run_dirs)])
+    print(text)
+    write_section(arguments.page, f"ablation {arguments.size}", text)
+
+
+def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: Path) -> None:
+    """Train a variant, with the stages that all share made once beside it and linked into its own run."""
+    common = run_dir.parent / f"shared_{variant.references}"
+    if variant.references > 1:
+        first = run_dir.parent / "shared_1"
+        train(config, first, population, print, SHARED)
+        link(first, common, ("prepare", "cyclegan", "segmenter"))
+        config = replace(config, singan=replace(config.singan, references=variant.references))
+    train(config, common, population, print, SHARED)
+    link(common, run_dir, SHARED)
+    own = replace(
+        config.transfer,
+        intensity=variant.intensity,
+        blending=variant.blending,
+        injection_scale=config.transfer.injection_scale if variant.injects else None,
+    )
+    train(replace(config, transfer=own), run_dir, population, print)
+
+
+def contrast_in_b_prime(run_dir: Path) -> float:
+    """Mean contrast-to-noise ratio of the tumours in B', of the run's evidence."""
+    record = read_json(evidence(run_dir)[0])
+    (found,) = (
+        item["cnr_mean"]
+        for item in record["contrast"]
+        if (item["structure"], item["station"], item["size"]) == ("vs", "T2, harmonised", "all")
+    )
+    return found
+
+
+def report(scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]], config: RunConfig) -> list[str]:
+    """The section: a line a variant, with its difference to what it builds on."""
+    means = {name: averaged(runs) for name, runs in scores.items()}
+    rows = []
+    for name, runs in scores.items():
+        summary = summarise([row for rows in runs for row in rows])["vs"]
+        base = VARIANTS[name].matches or "none"
+        difference = _difference(means[base], means[name]) if base in means and base != name else ""
+        each = " ".join(f"{summarise(rows)['vs']['dice']['mean']:.2f}" for rows in runs)
+        rows.append(
+            (
+                *(name, f"{mean(contrasts[name]):+.2f}", spread(summary["dice"]), str(summary["dice"]["over_0_8"])),
+                *(spread(summary["assd_mm"]), each, difference),
+            )
+        )
+    header = ("into B'", "contrast in B'", "VS Dice", "> 0.8", "VS ASSD (mm)", "Dice by seed", "difference (95 %)")
+    cases = len({row["case"] for row in next(iter(means.values()))})
+    seeds = len(next(iter(scores.values())))
+    return [
+        f"{cases} unseen T2 phantoms, {seeds} seed(s). n* = {config.transfer.injection_scale}. The difference in VS "
+        "Dice is that of the means over seeds, paired by case, to the same copy without SinGAN, or else to no copy at all.",
+        "",
+        TextTable(header, tuple(rows), names=1).markdown,
+    ]
+
+
+def _difference(first: list[Row], second: list[Row]) -> str:
+    found = next(item for item in compare(first, second) if (item["structure"], item["metric"]) == ("vs", "dice"))
+    low, high = found["interval_95"]
+    return f"{found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="a configuration that makes phantoms")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the population and of the runs")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--only", action="append", choices=list(VARIANTS), help="may be given several times")
+    parser.add_argument(
+        "--page", type=Path, default=PAGE, help="page whose section is written (default: docs/results.md)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The updates of CycleGAN, pix2pix and SinGAN as published, in plain PyTorch float32: what ours are timed against.
+
+Written anew from the papers and their appendices, module for module and call for call as the published code has them:
+one forward a term, nn.InstanceNorm2d, nn.ReflectionPad2d, Adam as it comes, no fusing, no batching across terms.
+"""
+
+from __future__ import annotations
+
+import random
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def resnet(width: int, blocks: int) -> nn.Module:
+    """CycleGAN's generator: (B, 1, Y, X) -> the same. Zhu et al. 2017, appendix 7.2."""
+    layers = [nn.ReflectionPad2d(3), nn.Conv2d(1, width, 7), nn.InstanceNorm2d(width), nn.ReLU(True)]
+    for inputs in (width, 2 * width):
+        layers += [nn.Conv2d(inputs, 2 * inputs, 3, 2, 1), nn.InstanceNorm2d(2 * inputs), nn.ReLU(True)]
+    layers += [Residual(4 * width) for _ in range(blocks)]
+    for inputs in (4 * width, 2 * width):
+        layers.append(nn.ConvTranspose2d(inputs, inputs // 2, 3, 2, 1, output_padding=1))
+        layers += [nn.InstanceNorm2d(inputs // 2), nn.ReLU(True)]
+    return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, 1, 7), nn.Tanh())
+
+
+class Residual(nn.Module):
+    """A residual block with reflection padding."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        half = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        other = [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        self.layers = nn.Sequential(*half, nn.ReLU(True), *other)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + self.layers(features)
+
+
+class UNet(nn.Module):
+    """pix2pix's generator with batch norm: (B, 1, Y, X) -> the same. Isola et al. 2017, section 6.1.1."""
+
+    def __init__(self, width: int, stages: int) -> None:
+        super().__init__()
+        widths = [width * min(2**stage, 8) for stage in range(stages)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for stage, outputs in enumerate(widths):
+            layers = [nn.LeakyReLU(0.2)] if stage else []
+            layers.append(nn.Conv2d(widths[stage - 1] if stage else 1, outputs, 4, 2, 1))
+            if 0 < stage < stages - 1:
+                layers.append(nn.BatchNorm2d(outputs))
+            self.down.append(nn.Sequential(*layers))
+        for stage in reversed(range(stages)):
+            inputs, outputs = widths[stage] * (1 if stage == stages - 1 else 2), widths[stage - 1] if stage else 1
+            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)]
+            layers += [nn.BatchNorm2d(outputs)] if stage else [nn.Tanh()]
+            layers += [nn.Dropout(0.5)] if stages - 4 <= stage < stages - 1 and stage else []
+            self.up.append(nn.Sequential(*layers))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        skips = []
+        for stage in self.down:
+            image = stage(image)
+            skips.append(image)
+        image = self.up[0](skips.pop())
+        for stage in self.up[1:]:
+            image = stage(torch.cat([skips.pop(), image], 1))
+        return image
+
+
+def patch_critic(inputs: int, width: int, layers: int, norm: type[nn.Module]) -> nn.Module:
+    """The PatchGAN of both: (B, `inputs`, Y, X) -> logits."""
+    found = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+    current = width
+    for layer in range(1, layers + 1):
+        following = width * min(2**layer, 8)
+        found.append(nn.Conv2d(current, following, 4, 2 if layer < layers else 1, 1))
+        found += [norm(following), nn.LeakyReLU(0.2, True)]
+        current = following
+    return nn.Sequential(*found, nn.Conv2d(current, 1, 4, 1, 1))
+
+
+class Pool:
+    """Fifty earlier fakes. Shrivastava et al. 2017."""
+
+    def __init__(self) -> None:
+        self.images: list[torch.Tensor] = []
+
+    def query(self, fakes: torch.Tensor) -> torch.Tensor:
+        shown = []
+        for fake in fakes:
+            if len(self.images) < 50:
+                self.images.append(fake)
+            elif random.random() > 0.5:
+                place = random.randrange(50)
+                fake, self.images[place] = self.images[place].clone(), fake
+            shown.append(fake)
+        return torch.stack(shown)
+
+
+def _adam(*networks: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam([p for network in networks for p in network.parameters()], 2e-4, betas=(0.5, 0.999))
+
+
+def _trainable(on: bool, *networks: nn.Module) -> None:
+    for network in networks:
+        network.requires_grad_(on)
+
+
+def _judge(logits: torch.Tensor, real: bool) -> torch.Tensor:
+    return functional.mse_loss(logits, torch.full_like(logits, float(real)))
+
+
+class PublishedCycleGAN:
+    """Zhu et al. 2017: least squares, cycle 10, identity 0.5."""
+
+    def __init__(self, width: int, blocks: int, critic_width: int, critic_layers: int = 3) -> None:
+        self.forth, self.back = resnet(width, blocks), resnet(width, blocks)
+        self.critic_a, self.critic_b = (
+            patch_critic(1, critic_width, critic_layers, nn.InstanceNorm2d) for _ in range(2)
+        )
+        self.generators, self.critics = _adam(self.forth, self.back), _adam(self.critic_a, self.critic_b)
+        self.pool_a, self.pool_b = Pool(), Pool()
+
+    def step(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        """One update of everything on slices (B, 1, Y, X)."""
+        _trainable(False, self.critic_a, self.critic_b)
+        fake_b, fake_a = self.forth(a), self.back(b)
+        cycled_a, cycled_b = self.back(fake_b), self.forth(fake_a)
+        self.generators.zero_grad()
+        loss = 5 * (functional.l1_loss(self.forth(b), b) + functional.l1_loss(self.back(a), a))
+        loss = loss + _judge(self.critic_b(fake_b), True) + _judge(self.critic_a(fake_a), True)
+        loss = loss + 10 * (functional.l1_loss(cycled_a, a) + functional.l1_loss(cycled_b, b))
+        loss.backward()
+        self.generators.step()
+        _trainable(True, self.critic_a, self.critic_b)
+        self.critics.zero_grad()
+        for critic, real, pool, fake in (
+            (self.critic_b, b, self.pool_b, fake_b),
+            (self.critic_a, a, self.pool_a, fake_a),
+        ):
+            shown = pool.query(fake.detach())
+            (0.5 * (_judge(critic(real), True) + _judge(critic(shown), False))).backward()
+        self.critics.step()
+
+
+class PublishedPix2Pix:
+    """Isola et al. 2017: conditional PatchGAN, L1 x 100."""
+
+    def __init__(self, generator: nn.Module, critic_width: int, critic_layers: int = 3) -> None:
+        self.generator = generator
+        self.critic = patch_critic(2, critic_width, critic_layers, nn.BatchNorm2d)
+        self.generator_step, self.critic_step = _adam(generator), _adam(self.critic)
+
+    def step(self, condition: torch.Tensor, real: torch.Tensor) -> None:
+        """One update of both on pairs of (B, 1, Y, X)."""
+        fake = self.generator(condition)
+        _trainable(True, self.critic)
+        self.critic_step.zero_grad()
+        of_fake = self.critic(torch.cat([condition, fake], 1).detach())
+        of_real = self.critic(torch.cat([condition, real], 1))
+        (0.5 * (_judge(of_fake, False) + _judge(of_real, True))).backward()
+        self.critic_step.step()
+        _trainable(False, self.critic)
+        self.generator_step.zero_grad()
+        loss = _judge(self.critic(torch.cat([condition, fake], 1)), True) + 100 * functional.l1_loss(fake, real)
+        loss.backward()
+        self.generator_step.step()
+
+
+class SinGANScale(nn.Module):
+    """One network of SinGAN: five 3 x 3 convolutions with batch norm. Shaham et al. 2019, suppl."""
+
+    def __init__(self, width: int, generates: bool) -> None:
+        super().__init__()
+        self.generates = generates
+        body = []
+        for layer in range(4):
+            body += [nn.Conv2d(width if layer else 1, width, 3), nn.BatchNorm2d(width), nn.LeakyReLU(0.2, True)]
+        self.body, self.tail = nn.Sequential(*body), nn.Conv2d(width, 1, 3)
+
+    def forward(self, image: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
+        result = self.tail(self.body(image))
+        if not self.generates:
+            return result
+        margin = (previous.shape[2] - result.shape[2]) // 2
+        return torch.tanh(result) + previous[:, :, margin:-margin, margin:-margin]
+
+
+class PublishedSinGAN:
+    """One scale's epoch: three steps of the critic with gradient penalty, three of the generator."""
+
+    def __init__(self, real: torch.Tensor, width: int) -> None:
+        self.real, self.pad = real, nn.ZeroPad2d(5)
+        self.generator, self.critic = SinGANScale(width, True), SinGANScale(width, False)
+        self.generator_step = torch.optim.Adam(self.generator.parameters(), 5e-4, betas=(0.5, 0.999))
+        self.critic_step = torch.optim.Adam(self.critic.parameters(), 5e-4, betas=(0.5, 0.999))
+        self.fixed = self.pad(torch.zeros_like(real))
+
+    def epoch(self, previous: torch.Tensor) -> None:
+        """One iteration at this scale; `previous` (1, 1, Y, X) is what the coarser ones hand on."""
+        before = self.pad(previous)
+        for _ in range(3):
+            self.critic.zero_grad()
+            (-self.critic(self.real).mean()).backward()
+            noise = self.pad(torch.randn_like(self.real)) * 0.1 + before
+            fake = self.generator(noise.detach(), before)
+            self.critic(fake.detach()).mean().backward()
+            self._penalty(fake.detach()).backward()
+            self.critic_step.step()
+        for _ in range(3):
+            self.generator.zero_grad()
+            fake = self.generator(noise.detach(), before)
+            (-self.critic(fake).mean()).backward()
+            rebuilt = self.generator(self.fixed + before, before)
+            (10 * functional.mse_loss(rebuilt, self.real)).backward()
+            self.generator_step.step()
+
+    def _penalty(self, fake: torch.Tensor) -> torch.Tensor:
+        share = torch.rand(1, 1)
+        mixed = (share * self.real + (1 - share) * fake).requires_grad_(True)
+        logits = self.critic(mixed)
+        (gradient,) = torch.autograd.grad(logits, mixed, torch.ones_like(logits), create_graph=True)
+        return 0.1 * ((gradient.norm(2, dim=1) - 1) ** 2).mean()

@@ -1,0 +1,103 @@
+"""What the experiments compute and write; that they go through is shown by running them."""
+
+import importlib
+from dataclasses import replace
+
+import pytest
+
+from training.config import read_config
+from vestibule.errors import InputError
+
+
+@pytest.fixture
+def benchmark(repository, monkeypatch):
+    """A module of benchmarks/ by its name, as `python benchmarks/...` finds it."""
+    monkeypatch.syspath_prepend(repository / "benchmarks")
+    return importlib.import_module
+
+
+def rows(*dice, volume_mm3=1000.0):
+    return [
+        {
+            **{"case": f"case_{number}", "structure": structure, "dice": value, "assd_mm": 1 - value},
+            "reference_volume_mm3": volume_mm3,
+        }
+        for number, value in enumerate(dice)
+        for structure in ("vs", "cochlea")
+    ]
+
+
+def test_rows_are_averaged_over_seeds_case_by_case(benchmark):
+    averaged = benchmark("experiment").averaged
+    found = averaged([rows(0.2, 0.6), rows(0.4, 0.8)])
+    assert [row["dice"] for row in found if row["structure"] == "vs"] == pytest.approx([0.3, 0.7])
+    with pytest.raises(ValueError, match="same cases"):
+        averaged([rows(0.2), rows(0.2, 0.3)])
+
+
+def test_section_of_a_page_is_replaced_and_the_rest_of_it_stays(benchmark, tmp_path):
+    write_section = benchmark("experiment").write_section
+    page = tmp_path / "results.md"
+    page.write_text("# Results\n\nBefore.\n")
+    write_section(page, "table1 small", "first")
+    page.write_text(page.read_text() + "\nAfter.\n")
+    write_section(page, "table1 small", "second")
+    assert (
+        page.read_text() == "# Results\n\nBefore.\n\n<!-- table1 small -->\nsecond\n<!-- /table1 small -->\n\nAfter.\n"
+    )
+
+
+def test_every_size_is_a_valid_configuration_and_small_is_as_large_as_asked(benchmark, repository):
+    experiment = benchmark("experiment")
+    base = read_config(repository / "configs" / "phantom.yaml")
+    sizes = {size: experiment.sized(base, size) for size in experiment.SIZES}
+    assert (sizes["small"].phantom.cases, sizes["small"].phantom.validation) == (40, 20)
+    assert sizes["small"].cyclegan == base.cyclegan
+    assert (sizes["full"].phantom.cases, sizes["full"].cyclegan.generator.blocks) == (105, 9)
+    with pytest.raises(InputError, match="makes phantoms"):
+        experiment.sized(replace(base, phantom=None), "small")
+
+
+def test_table1_tells_arms_seeds_and_differences_as_they_are(benchmark, repository):
+    config = benchmark("experiment").sized(read_config(repository / "configs" / "phantom.yaml"), "small")
+    scores = {
+        "baseline": [rows(0.1, 0.2, 0.3), rows(0.1, 0.2, 0.3)],
+        "oneshot": [rows(0.2, 0.3, 0.4), rows(0.4, 0.5, 0.6)],
+        "supervised": [rows(0.9, 0.9, 0.9), rows(0.9, 0.9, 0.9)],
+    }
+    text = "\n".join(benchmark("table1").report(scores, config))
+    assert "3 unseen T2; 2 seed(s)" in text
+    assert "| oneshot | VS | 0.40 ± 0.14 (0.40) | 0 |" in text
+    assert "| oneshot - baseline | VS | Dice | 3 | +0.200 (+0.200 to +0.200) | 3 / 0 |" in text
+    assert "seed 1: baseline 0.200, oneshot 0.500, supervised 0.900" in text
+
+
+def test_ablation_compares_each_variant_with_what_it_builds_on(benchmark, repository):
+    config = read_config(repository / "configs" / "phantom.yaml")
+    scores = {
+        "none": [rows(0.0, 0.1)],
+        "reference": [rows(0.3, 0.4)],
+        "reference, SinGAN": [rows(0.35, 0.45)],
+    }
+    contrasts = {"none": [1.0], "reference": [-2.0], "reference, SinGAN": [-1.5]}
+    text = "\n".join(benchmark("ablation").report(scores, contrasts, config))
+    assert "| reference | -2.00 | 0.35 ± 0.07 (0.35) | 0 |" in text
+    assert "+0.300 (+0.300 to +0.300) |" in text
+    assert "+0.050 (+0.050 to +0.050) |" in text
+
+
+def test_every_variant_builds_on_one_that_is_run(benchmark):
+    variants = benchmark("ablation").VARIANTS
+    assert all(variant.matches in (None, *variants) for variant in variants.values())
+
+
+@pytest.mark.parametrize(
+    ("make", "parameters"),
+    [
+        (lambda published: published.resnet(64, 9), 11_365_633),
+        (lambda published: published.patch_critic(1, 64, 3, published.nn.InstanceNorm2d), 2_762_689),
+    ],
+)
+def test_what_is_timed_against_has_the_published_size(benchmark, make, parameters):
+    network = make(benchmark("published"))
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
