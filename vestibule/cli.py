@@ -15,6 +15,7 @@ from vestibule.errors import InputError
 # Command -> (where it lives, its line in --help). A container without the training package simply lacks its commands.
 COMMANDS = {
     "phantom": ("training.phantom.cli:phantom", "Make a synthetic two-domain data set in the challenge's layout."),
+    "implant": ("training.implant.cli:implant", "Put a simulated schwannoma into a real head."),
     "train": ("training.cli:train", "Train the stages of the method: run, or one stage at a time."),
     "predict": ("vestibule.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.cli:evaluate", "Score masks against references: Dice and ASSD."),

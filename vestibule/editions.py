@@ -150,6 +150,16 @@ def target_case(path: Path) -> str | None:
     return stem[: match.start()] if match and match.start() > 0 else None
 
 
+def case_of_image(path: Path) -> tuple[str, str | None]:
+    """Case name and contrast (`T1`, `T2`; None where the name tells none) of an image file of any collection."""
+    stem = image_stem(path) or path.name
+    for contrast, pattern in (("T2", _T2_STEM), ("T1", _T1_STEM)):
+        match = pattern.search(stem)
+        if match and match.start() > 0:
+            return stem[: match.start()], contrast
+    return stem, None
+
+
 def is_named_as_other(path: Path) -> bool:
     """Whether the name says that this is a T1 image or a label, and so nothing to predict."""
     stem = image_stem(path) or ""
