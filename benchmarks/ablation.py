@@ -134,7 +134,7 @@ def report(scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]]
     seeds = len(next(iter(scores.values())))
     return [
         f"{cases} unseen T2 phantoms, {seeds} seed(s). n* = {config.transfer.injection_scale}. The difference in VS "
-        "Dice is that of the means over seeds, paired by case, to the same copy without SinGAN, or else to no copy at all.",
+        "Dice is that of the means over seeds, paired by case, to the same copy without SinGAN, or else to no copy.",
         "",
         TextTable(header, tuple(rows), names=1).markdown,
     ]

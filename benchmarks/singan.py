@@ -1,0 +1,114 @@
+"""SinGAN: iterations against the published update, and what quality costs in time for both of our schedules.
+
+    python benchmarks/singan.py                                    seconds an iteration at 25, 56 and 126 px, and ratios
+    python benchmarks/singan.py --curve runs/x --schedule fast     quality over time on the run's reference slice
+    python benchmarks/singan.py --curve runs/x --schedule paper    the same; hours
+
+A curve's line is a whole training with that many iterations a scale: its seconds, the error of the reconstruction, the
+distance of random samples' patches to the slice's in each band of a Laplacian pyramid (sliced Wasserstein, finest band
+first), and how far the slice injected at each scale comes out changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from published import PublishedSinGAN
+from timing import machine, seconds_of
+
+from training.config import SinGANConfig, build
+from training.logs import LossLog
+from training.patches import pyramid_distance
+from training.singan import LOSSES, Reference, SinGAN, load_cascade, train_cascade, train_scale
+from vestibule.pipeline import pick_device
+
+ITERATIONS = 4
+"""Of one timing: the networks of a scale are made anew for it."""
+SHARES = (0.05, 0.2, 0.5, 1.0)
+SAMPLES = 8
+BANDS = 3
+
+
+def main() -> None:
+    """Print the ratios, or the curve."""
+    arguments = parse()
+    print(machine())
+    if arguments.curve:
+        curve(arguments.curve, build(SinGANConfig, {"schedule": arguments.schedule}, "singan"))
+        return
+    for side in arguments.sides:
+        ratio_at(side, arguments.width, arguments.repeats)
+
+
+def ratio_at(side: int, width: int, repeats: int) -> None:
+    """Time iterations (three steps of each network) at a scale of `side` px, ours and the published ones."""
+    torch.manual_seed(0)
+    device = pick_device()
+    real = torch.rand(1, 1, side, side, device=device) * 2 - 1
+    published = PublishedSinGAN(real, width)
+    published.generator.to(device), published.critic.to(device)
+    config = SinGANConfig(width=width, iterations=ITERATIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        log = LossLog(Path(folder), LOSSES)
+        ways = {
+            "published": lambda: [published.epoch(torch.zeros_like(real)) for _ in range(ITERATIONS)],
+            "ours": lambda: train_scale(SinGAN([(side, side)], width, config.layers).to(device), 0, real, config, log),
+        }
+        found = seconds_of(ways, repeats)
+        log.close()
+    line = ", ".join(f"{name} {seconds / ITERATIONS:.3f} s" for name, seconds in found.items())
+    print(f"{side:4d} px, width {width}: {line}, ratio {found['published'] / found['ours']:.2f}", flush=True)
+
+
+def curve(run_dir: Path, config: SinGANConfig) -> None:
+    """Train with a growing share of the schedule's iterations and print what each training reaches."""
+    with np.load(run_dir / "singan" / "reference.npz") as content:
+        image, tumour = content["image"], content["tumour"]
+    reference = Reference("reference", 0, "given", image, tumour)
+    full = torch.from_numpy(image)[None, None].to(pick_device())
+    print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px, width {config.width}")
+    print("iterations  seconds  RMSE    patches by band         injected at 0, 1, ...")
+    for share in SHARES:
+        settings = replace(config, iterations=max(1, round(config.iterations * share)))
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.perf_counter()
+            train_cascade(settings, reference, Path(folder) / "cascade", 0)
+            seconds = time.perf_counter() - begin
+            model, record = load_cascade(Path(folder) / "cascade", pick_device())
+        patches = " ".join(f"{value:.3f}" for value in distances(model, image))
+        injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(model.scales))
+        error = record["reconstruction_rmse"]
+        print(f"{settings.iterations:10d}  {seconds:7.1f}  {error:.4f}  {patches:22s}  {injected}", flush=True)
+
+
+@torch.no_grad()
+def distances(model: SinGAN, image: np.ndarray) -> list[float]:
+    """Mean distance of random samples to `image` in each band."""
+    samples = model.sample(SAMPLES, model.scales - 1, torch.Generator().manual_seed(0))[:, 0].cpu().numpy()
+    found = [pyramid_distance(sample, image, BANDS, np.random.default_rng(0)) for sample in samples]
+    return np.mean(found, axis=0).tolist()
+
+
+def _rmse(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).square().mean().sqrt()) / 2
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", type=int, nargs="+", default=[25, 56, 126])
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--curve", type=Path, help="a run with a finished singan stage, whose reference slice is taken")
+    parser.add_argument("--schedule", choices=("fast", "paper"), default="fast")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
