@@ -140,15 +140,17 @@ async function show(name) {
   }
 }
 
-// The middle of the structures in the slice that holds most of them, as parts of the volume's sides.
+// The middle of the reference, or of a prediction without one, in the slice that holds most of it, as parts of the
+// volume's sides.
 function fullestPlace({ size, labels }) {
   const [nx, ny, nz] = size;
+  const sought = labels.some((label) => label & 15) ? 15 : 255;
   const counts = new Array(nz).fill(0);
-  labels.forEach((label, index) => { if (label) counts[Math.floor(index / (nx * ny))] += 1; });
+  labels.forEach((label, index) => { if (label & sought) counts[Math.floor(index / (nx * ny))] += 1; });
   const z = counts.indexOf(Math.max(...counts));
   let x = 0, y = 0, count = 0;
   for (let index = z * nx * ny; index < (z + 1) * nx * ny; index += 1) {
-    if (!labels[index]) continue;
+    if (!(labels[index] & sought)) continue;
     x += index % nx;
     y += Math.floor(index / nx) % ny;
     count += 1;
