@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from training.group import leads
+
 
 class TrainingState:
     """What a loop needs to go on: networks, optimisers, schedulers, random generators and the iteration.
@@ -23,7 +25,9 @@ class TrainingState:
         self._parts = parts
 
     def save(self) -> None:
-        """Write the state whole or not at all."""
+        """Write the state whole or not at all; of several processes that train together, one writes."""
+        if not leads():
+            return
         content = {name: part.state_dict() for name, part in self._parts.items()}
         content["iteration"] = self.iteration
         content["torch_rng"] = torch.get_rng_state()

@@ -5,6 +5,7 @@ It is right outside the tumour and erases the tumour in part; its T2 -> T1 half 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from training.checkpoint import TrainingState, freeze
 from training.config import CycleGANConfig, RunConfig
 from training.devices import make_fabric
 from training.discriminators import PatchGAN, ReplayPool, initialise, least_squares, linear_decay
+from training.group import average_gradients, leads, own_share, together, world_size
 from training.logs import LossLog
 from training.pictures import save_sheet
 from training.progress import track
@@ -62,12 +64,13 @@ class CycleGAN:
     def step(self, source: torch.Tensor, target: torch.Tensor, choices: torch.Tensor) -> dict[str, torch.Tensor]:
         """One update of the generators, then one of the discriminators, on slices (B, 1, Y, X).
 
-        `choices` (2, B, 2) decides what the replay pools show. Returns the losses, detached.
+        `choices` (2, B, 2) decides what the replay pools show, B counted over all processes. Returns the losses,
+        detached.
         """
         fake_target, fake_source, losses = self._update_generators(source, target)
         losses["discriminator_a"], losses["discriminator_b"] = self._update_critics(
-            (source, self.pool_source.exchange(fake_source, choices[0])),
-            (target, self.pool_target.exchange(fake_target, choices[1])),
+            (source, together(partial(self.pool_source.exchange, choices=choices[0]), fake_source)),
+            (target, together(partial(self.pool_target.exchange, choices=choices[1]), fake_target)),
         )
         for scheduler in self.schedulers:
             scheduler.step()
@@ -99,6 +102,7 @@ class CycleGAN:
             losses["identity"] = weight * identity_weight * kept
         self.generator_optimiser.zero_grad()
         self.fabric.backward(sum(losses.values()))
+        average_gradients(self.generator_optimiser)
         self.generator_optimiser.step()
         self.averages.update()
         return fake_target.detach(), fake_source.detach(), {name: loss.detach() for name, loss in losses.items()}
@@ -113,6 +117,7 @@ class CycleGAN:
             loss = 0.5 * (least_squares(of_real, real=True) + least_squares(of_fake, real=False))
             self.fabric.backward(loss)
             losses.append(loss.detach())
+        average_gradients(self.critic_optimiser)
         self.critic_optimiser.step()
         return losses
 
@@ -150,7 +155,8 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     for name in ("source_to_target", "target_to_source"):
         path = folder / f"{name}.safetensors"
         state_dict = model.averages.network(name).state_dict()
-        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
+        if leads():
+            save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
         paths.append(path)
     return paths
 
@@ -163,15 +169,16 @@ def fit(model: CycleGAN, samplers: list[SliceSampler], state: TrainingState, log
     for iteration in track(
         range(state.iteration + 1, settings.iterations + 1), "cyclegan", settings.iterations, state.iteration
     ):
-        source, target = (load_slices(sampler.draw(state.generator)).to(device) for sampler in samplers)
-        choices = torch.from_numpy(state.generator.random((2, len(source), 2)))
+        picks = (own_share(partial(sampler.draw, state.generator)) for sampler in samplers)
+        source, target = (load_slices(part).to(device) for part in picks)
+        choices = torch.from_numpy(state.generator.random((2, len(source) * world_size(), 2)))
         losses = model.step(source, target, choices)
         sums = {name: sums.get(name, 0) + loss for name, loss in losses.items()}
         state.iteration = iteration
         if iteration % interval == 0:
             log.write(iteration, {name: float(value) / interval for name, value in sums.items()})
             sums = {}
-        if iteration % settings.sample_every == 0 or iteration == settings.iterations:
+        if leads() and (iteration % settings.sample_every == 0 or iteration == settings.iterations):
             save_samples(model, source, target, folder / "samples" / f"{iteration:07d}.png")
         if iteration % settings.checkpoint_every == 0 or iteration == settings.iterations:
             state.save()

@@ -5,17 +5,23 @@ from __future__ import annotations
 import torch
 from lightning_fabric import Fabric
 
+from training.group import join, local_rank
 from vestibule.pipeline import pick_device
 
 
 def make_fabric(precision: str) -> Fabric:
-    """A Fabric for one device, a GPU where there is one, in `precision` (`auto`: bf16 where the device has it)."""
+    """A Fabric for one device, a GPU where there is one, in `precision` (`auto`: bf16 where the device has it).
+
+    Under `torchrun` every process has a device of its own, and finds the others here.
+    """
+    join()
     device = pick_device()
     # Moments of parameters that get no gradient decay to subnormal numbers, which a CPU computes many times slower.
     torch.set_flush_denormal(True)
     if precision == "auto":
         precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
-    return Fabric(accelerator=device.type, devices=1, precision=precision)
+    devices = [local_rank()] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices, precision=precision)
 
 
 def has_bfloat16(device: torch.device) -> bool:

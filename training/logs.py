@@ -8,12 +8,20 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from training.group import leads
+
 
 class LossLog:
-    """Writes one row of scalars an interval, to `losses.csv` and to TensorBoard files in `tensorboard/`."""
+    """Writes one row of scalars an interval, to `losses.csv` and to TensorBoard files in `tensorboard/`.
+
+    Of several processes that train together, the first one writes.
+    """
 
     def __init__(self, folder: Path, columns: tuple[str, ...], first_iteration: int = 0) -> None:
         """Rows of an earlier try after `first_iteration` are dropped: they will be written again."""
+        self._writes = leads()
+        if not self._writes:
+            return
         self._path = folder / "losses.csv"
         self._columns = columns
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_iteration)
@@ -27,6 +35,8 @@ class LossLog:
 
     def write(self, iteration: int, values: dict[str, float]) -> None:
         """Append the values of one interval; `iteration` counts from 1."""
+        if not self._writes:
+            return
         row = [iteration, round(time.monotonic() - self._begin, 2), *(f"{values[name]:.6g}" for name in self._columns)]
         with self._path.open("a", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerow(row)
@@ -35,4 +45,6 @@ class LossLog:
 
     def close(self) -> None:
         """Flush what is buffered."""
+        if not self._writes:
+            return
         self._writer.close()

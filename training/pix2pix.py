@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.checkpoint import TrainingState, freeze
 from training.config import Pix2PixConfig, RunConfig
 from training.devices import make_fabric
 from training.discriminators import PatchGAN, initialise, least_squares, linear_decay
+from training.group import average_gradients, leads, own_share
 from training.logs import LossLog
 from training.pictures import save_sheet
 from training.progress import track
@@ -62,6 +64,7 @@ class Pix2Pix:
         seen_real, seen_fake = self.critic(torch.cat(pairs)).chunk(2)
         critic_loss = 0.5 * (least_squares(seen_real, real=True) + least_squares(seen_fake, real=False))
         self.fabric.backward(critic_loss)
+        average_gradients(self.critic_optimiser)
         self.critic_optimiser.step()
 
         freeze(self.critic, True)
@@ -69,6 +72,7 @@ class Pix2Pix:
         pixel = self.config.pixel_weight * weighted_l1(fake, real, tumour, self.config.tumour_weight)
         self.generator_optimiser.zero_grad()
         self.fabric.backward(adversarial + pixel)
+        average_gradients(self.generator_optimiser)
         self.generator_optimiser.step()
         self.average.update()
         for scheduler in self.schedulers:
@@ -117,7 +121,7 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     interval = max(1, min(50, settings.iterations // 20))
     remaining = range(state.iteration + 1, settings.iterations + 1)
     for iteration in track(remaining, "pix2pix", settings.iterations, state.iteration):
-        picks = sampler.draw(state.generator)
+        picks = own_share(partial(sampler.draw, state.generator))
         condition = load_slices(picks).to(fabric.device)
         real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks]).to(fabric.device)
         tumour = torch.isin(load_labels(picks), values).to(fabric.device)
@@ -127,14 +131,15 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
         if iteration % interval == 0:
             log.write(iteration, {name: float(value) / interval for name, value in sums.items()})
             sums = {}
-        if iteration % settings.sample_every == 0 or iteration == settings.iterations:
+        if leads() and (iteration % settings.sample_every == 0 or iteration == settings.iterations):
             save_samples(model, condition, real, folder / "samples" / f"{iteration:07d}.png")
         if iteration % settings.checkpoint_every == 0 or iteration == settings.iterations:
             state.save()
     log.close()
     path = folder / "generator.safetensors"
     state_dict = model.average.network("generator").state_dict()
-    save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
+    if leads():
+        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
     return [path]
 
 

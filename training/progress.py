@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -21,7 +22,7 @@ def track(items: Sequence[T] | Iterable[T], title: str, total: int | None = None
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(file=sys.stderr),
-        disable=not sys.stderr.isatty(),
+        disable=not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0",
     ) as bar:
         count = total if total is not None else len(items)  # type: ignore[arg-type]
         task = bar.add_task(title, total=count, completed=start)
