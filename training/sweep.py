@@ -1,20 +1,21 @@
 """Which scale n* to inject at, without labels of B: patch statistics inside the tumour, as long as its shape is kept.
 
 For every scale, tumours of a few T1 cases go through the transfer. Two numbers are taken inside their masks: `patches`,
-the sliced Wasserstein distance of the tumours' patches to those of the reference slice's tumour, and `shape`, how well
-the mask can be read off the result. Chosen is the scale of the smallest distance among those that keep
-`SHAPE_KEPT` of the shape that the copy without injection has. The one reference slice must show an outlined tumour.
+the sliced Wasserstein distance of the tumours' patches to those of the reference slice's tumour, and `shape`, the share
+of the voxels along the inside of the mask's outline that are as bright as that tumour: where the surroundings flow in,
+the mask no longer belongs to what it covers. Chosen is the scale of the smallest distance among those that keep
+`SHAPE_KEPT` of the best share. The one reference slice must show an outlined tumour.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import binary_erosion
 
 from training.config import RunConfig
-from training.evidence import ring
 from training.patches import patches_of, sliced_wasserstein
 from training.pictures import save_sheet
 from training.progress import track
@@ -29,6 +30,7 @@ from vestibule.pipeline import pick_device
 
 CASES = 6
 SHAPE_KEPT = 0.9
+BORDER_PX = 2
 
 
 def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
@@ -68,34 +70,47 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
     return [folder / "sweep.json", folder / "sweep.png"]
 
 
-def reference_patches(path: Path, record: dict) -> np.ndarray:
-    """Patches of the reference slice around its tumour's pixels. Raises InputError where there is none."""
+@dataclass(frozen=True)
+class Look:
+    """What the reference slice's tumour looks like."""
+
+    patches: np.ndarray
+    """(N, PATCH_PX²), around its pixels."""
+    low: float
+    """Below its 1st percentile by its standard deviation."""
+    high: float
+    """Above its 99th by as much."""
+
+
+def reference_patches(path: Path, record: dict) -> Look:
+    """The look of the tumour in a kept reference slice. Raises InputError where it shows none."""
     with np.load(path) as reference:
-        patches = patches_of(reference["image"], reference["tumour"])
+        image, tumour = reference["image"], reference["tumour"]
+    patches = patches_of(image, tumour)
     if not len(patches):
         raise InputError(
             f"{record['case']}, slice {record['slice']}: shows no outlined tumour to compare with; label it, or choose "
             "n* by eye from transfer/figures"
         )
-    return patches
+    low, high = np.percentile(image[tumour], [1, 99])
+    spread = float(image[tumour].std())
+    return Look(patches, float(low) - spread, float(high) + spread)
 
 
-def measure(result: np.ndarray, mask: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    """Patch distance to `wanted` and readability of the shape of the structure `mask` in `result`, both (Z, Y, X)."""
+def measure(result: np.ndarray, mask: np.ndarray, look: Look) -> tuple[float, float]:
+    """Patch distance to `look` and the shape's share of the structure `mask` in `result`, both (Z, Y, X)."""
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
     patches = np.concatenate([patches_of(result[index], mask[index]) for index in slices])
-    distance = sliced_wasserstein(patches, wanted, np.random.default_rng(0)) if len(patches) else float("nan")
-    return distance, shape_kept(result, mask)
+    distance = sliced_wasserstein(patches, look.patches, np.random.default_rng(0)) if len(patches) else float("nan")
+    return distance, shape_kept(result, mask, look.low, look.high)
 
 
-def shape_kept(result: np.ndarray, mask: np.ndarray) -> float:
-    """Dice of `mask` with what, of it and its ring, is on its side of the middle between both means."""
-    around = ring(mask)
-    inside, outside = float(result[mask].mean()), float(result[around].mean()) if around.any() else 0.0
-    middle = (inside + outside) / 2
-    like = (result > middle) if inside > outside else (result < middle)
-    like &= mask | around
-    return 2 * float((like & mask).sum()) / float(like.sum() + mask.sum())
+def shape_kept(result: np.ndarray, mask: np.ndarray, low: float, high: float) -> float:
+    """Share of the mask's border in `result` (Z, Y, X) that lies from `low` to `high`: `BORDER_PX` voxels in plane."""
+    plane = np.zeros((3, 3, 3), dtype=bool)
+    plane[1] = True
+    border = mask & ~binary_erosion(mask, plane, iterations=BORDER_PX)
+    return float(((result[border] >= low) & (result[border] <= high)).mean())
 
 
 def summary_of(scale: int | None, found: list[tuple]) -> dict:
@@ -105,10 +120,10 @@ def summary_of(scale: int | None, found: list[tuple]) -> dict:
 
 
 def choose(rows: list[dict]) -> int | None:
-    """The scale of the smallest patch distance among those that keep the shape of the copy without injection."""
-    (copy,) = (row for row in rows if row["scale"] is None)
-    able = [row for row in rows if row["scale"] is not None and row["shape"] >= SHAPE_KEPT * copy["shape"]]
-    return min(able, key=lambda row: row["patches"])["scale"] if able else None
+    """The scale of the smallest patch distance among those that keep the shape; None is no injection."""
+    best = max(row["shape"] for row in rows)
+    able = [row for row in rows if row["shape"] >= SHAPE_KEPT * best]
+    return min(able, key=lambda row: row["patches"])["scale"]
 
 
 def largest_first(cases: list[PreparedCase]) -> list[PreparedCase]:
