@@ -1,0 +1,39 @@
+"""SinGAN gives its training slice back, from its own noise and from every scale that an image can be injected at."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from training.config import SinGANConfig
+from training.singan import Reference, load_cascade, train_cascade
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A cascade of two scales on a smooth slice of 20 x 20 px, and the slice (1, 1, Y, X)."""
+    image = gaussian_filter(np.random.default_rng(0).normal(size=(20, 20)), 1.5)
+    image = (image / np.abs(image).max()).astype(np.float32)
+    folder = tmp_path_factory.mktemp("singan") / "cascade"
+    settings = SinGANConfig(
+        **{"coarsest_px": 14, "scale_factor": 0.7, "width": 16, "layers": 3, "iterations": 250},
+        **{"discriminator_steps": 1, "generator_steps": 2, "reconstruction_weight": 100.0},
+    )
+    train_cascade(settings, Reference("case", 0, "given", image, np.zeros(image.shape, dtype=bool)), folder, 0)
+    model, record = load_cascade(folder, torch.device("cpu"))
+    return model, record, torch.from_numpy(image)[None, None]
+
+
+@pytest.mark.slow
+def test_training_slice_is_reconstructed(trained):
+    _, record, image = trained
+    assert record["reconstruction_rmse"] < 0.02
+    assert float(image.std()) > 0.3  # far from flat, so that this says something
+
+
+@pytest.mark.slow
+def test_training_slice_comes_back_nearly_unchanged_from_every_scale_but_the_one_of_noise(trained):
+    model, _, image = trained
+    for scale in range(1, model.scales):
+        changed = model.inject(image, scale) - image
+        assert float(changed.square().mean().sqrt()) / 2 < 0.04
