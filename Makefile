@@ -28,7 +28,7 @@ test: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
 
 container: venv
-	$(BIN)/python -m pytest -m container
+	$(BIN)/python -m pytest -m container -rs --durations 10 $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check --fix .

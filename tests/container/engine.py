@@ -180,6 +180,8 @@ def _install_packages() -> None:
 
 
 if __name__ == "__main__":
+    # So that the engine is taken down where this is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with own_engine() as engine:
             engine.make_base()
