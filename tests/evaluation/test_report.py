@@ -34,7 +34,8 @@ def folders(save, labels, geometry: Geometry, tmp_path: Path) -> list[str]:
 
 
 def run(monkeypatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["vestibule", "evaluate", *arguments, "--workers", "1"])
+    """The command in this process, which is quicker than to start others; its exit code."""
+    monkeypatch.setattr("sys.argv", ["vestibule", "evaluate", *arguments])
     monkeypatch.setattr("evaluation.cli.default_workers", lambda items: None)
     try:
         main()

@@ -201,7 +201,7 @@ def test_a_prediction_that_kills_its_reader_costs_its_own_case(save, labels, tmp
 
 
 def run(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr("sys.argv", ["vestibule", "evaluate", *map(str, arguments)])
+    monkeypatch.setattr("sys.argv", ["vestibule", "evaluate", *map(str, arguments), "--no-report"])
     try:
         main()
     except SystemExit as stop:
