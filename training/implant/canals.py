@@ -62,7 +62,7 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
 
     A place counts by how bright a bar of 3 x 9 mm is, and the same bar 9 mm nearer to the midline (the cistern), above
     twice the brighter of its flanks before and behind: bone is dark, brain is not. Usual places count more. Of ten
-    sides of real heads with slices of 3 to 4 mm it found eight; wide fluid above the petrous bone misleads it.
+    sides of five real scans with slices of 3 to 4 mm it found seven; wide fluid above the petrous bone misleads it.
     """
     oriented = reorient(t2)
     grid = working_geometry(oriented, PreprocessingConfig((1.0, 1.0), (96, 96)))
