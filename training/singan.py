@@ -224,9 +224,10 @@ def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train a cascade on each reference slice, side by side; leaves the first in `singan/`, others in folders there."""
+    folder = stage_dir(run_dir, "singan")
     jobs = [
-        (config.singan, reference, _cascade_folder(run_dir, number), config.seed + 100_003 * number)
-        for number, reference in enumerate(choose_references(config, run_dir))
+        (config.singan, reference, folder / f"reference_{n}" if n else folder, config.seed + 100_003 * n)
+        for n, reference in enumerate(choose_references(config, run_dir))
     ]
     return [path for paths in side_by_side(train_cascade, jobs) for path in paths]
 
@@ -273,11 +274,6 @@ def load_cascades(run_dir: Path, device: torch.device) -> list[tuple[SinGAN, dic
     """What `load_cascade` gives for every reference slice of the run."""
     folders = [stage_dir(run_dir, "singan"), *sorted(stage_dir(run_dir, "singan").glob("reference_*"))]
     return [load_cascade(folder, device) for folder in folders]
-
-
-def _cascade_folder(run_dir: Path, number: int) -> Path:
-    folder = stage_dir(run_dir, "singan")
-    return folder / f"reference_{number}" if number else folder
 
 
 def load_cascade(folder: Path, device: torch.device) -> tuple[SinGAN, dict]:
