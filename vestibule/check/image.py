@@ -154,6 +154,9 @@ def _check_run(check: ImageCheck, contract: str, run: Run, input_dir: Path) -> b
             report.passed("no network", "runs without one")
             report.passed("writes inside", "only /output and /tmp are written to")
         return True
+    if run.exit_code is None:
+        report.failed(f"{contract}: runs", run.outcome, "make it faster, or give it longer with --time-limit")
+        return False
     if _SAYS_NETWORK.search(run.errors):
         remedy = "put everything that is downloaded into the image; the platform has no network"
         report.failed("no network", run.outcome, remedy)
