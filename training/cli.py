@@ -89,7 +89,7 @@ def sweep(config_path: Path, run_dir: Path) -> None:
 
 
 @train.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 def evidence(run_dir: Path) -> None:
     """Measure whether tumours survive: contrast at every station of a finished RUN, and what S_A finds.
 
@@ -102,7 +102,7 @@ def evidence(run_dir: Path) -> None:
 
 
 @train.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--case", required=True, help="Name of a T1 case, or of a T2 case, unseen or not.")
 @click.option("--slices", type=click.IntRange(min=1), default=1, show_default=True, help="Sections, the largest first.")
