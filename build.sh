@@ -95,7 +95,13 @@ fetch_wheels() {
 
 [[ -n $evaluation ]] || stage_weights
 if [[ -n $cpu ]]; then
+	# Builds that run side by side fetch once.
+	if command -v flock >/dev/null; then
+		exec 9>requirements/wheels/.lock
+		flock 9
+	fi
 	fetch_wheels
+	exec 9>&-
 	: "${base:=python:3.11-slim-bookworm}"
 fi
 
