@@ -96,12 +96,9 @@ def assd(
 def detect(prediction_zyx: np.ndarray, reference_zyx: np.ndarray) -> Detection:
     """Count the connected parts of two masks (Z, Y, X) that meet. Raises ValueError for unequal shapes."""
     prediction, reference = _as_masks(prediction_zyx, reference_zyx)
-    neighbours = np.ones((3, 3, 3), dtype=bool)
-    parts, total = ndimage.label(reference, neighbours)
-    found = np.unique(parts[prediction & reference]).size
-    predicted, predicted_total = ndimage.label(prediction, neighbours)
-    met = np.unique(predicted[prediction & reference]).size
-    return Detection(int(total), int(found), int(predicted_total - met))
+    total, found = _parts(reference, prediction)
+    predicted_total, met = _parts(prediction, reference)
+    return Detection(total, found, predicted_total - met)
 
 
 def boundary_voxels(one_zyx: np.ndarray, other_zyx: np.ndarray) -> np.ndarray:
@@ -161,6 +158,17 @@ def _distances(
         nearest_distances(surfaces[0], surfaces[1], offset, spacing),
         nearest_distances(surfaces[1], surfaces[0], -offset, spacing),
     )
+
+
+def _parts(mask: np.ndarray, other: np.ndarray) -> tuple[int, int]:
+    """How many connected parts `mask` has, and how many of them meet `other`: labelled in the box that holds them."""
+    box = bounding_box(mask)
+    if box is None:
+        return 0, 0
+    parts, total = ndimage.label(mask[box], np.ones((3, 3, 3), dtype=bool))
+    met = np.zeros(total + 1, dtype=bool)
+    met[parts[other[box]]] = True
+    return int(total), int(np.count_nonzero(met[1:]))
 
 
 def _as_masks(prediction: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

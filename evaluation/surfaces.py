@@ -7,17 +7,27 @@ takes long ask a k-d tree where they are few, and the separable transform where 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.spatial import cKDTree
 
-from evaluation.transform import FAR, cost, squared_distances, steps_in_rows
+from evaluation.transform import cost, squared_distances, steps_in_rows
 
 Box = tuple[slice, slice, slice]
 
-_CHUNK = 2**18
-"""Points that look around together."""
-_ROWS = 128
+_CHUNK = 2**15
+"""Points that look around together: few enough to stay in the cache."""
+_ROWS = 768
 """Rows that a point looks at before it leaves the search."""
+_SAMPLE = 256
+"""Points that are asked first how far many others would have to look."""
+_LOOKS_PER_VOXEL = 12
+"""Looks in the time that the transform takes for a voxel."""
+_LOOKS_PER_QUERY = 600
+"""Looks in the time that the tree takes for a point."""
+_WORTH_DROPPING = 16
+"""The others close ranks when one part in so many has found its voxel."""
 _PAIRS_PER_VOXEL = 4
 """Points that a query of the tree looks at in the time that the transform takes for a voxel."""
 _TREE_PAIRS = 64
@@ -121,44 +131,74 @@ def _look_around(
     rows, squared_radii = _nearest_rows(spacing[:2])
     margin = np.abs(rows).max(axis=0)
     steps = steps_in_rows(goal, shape[2], int(offset[2]))
-    padded = np.pad(steps, ((margin[0],) * 2, (margin[1],) * 2, (0, 0)), constant_values=FAR)
-    looks = 2 * goal[..., 0].size * shape[2] + points.size
-    squared = np.full(points.size, np.nan)
-    for begin in range(0, points.size, _CHUNK):
-        row, x = np.divmod(points[begin : begin + _CHUNK], shape[2])
+    # Steps that are cut to 16 bits lie beyond the rows' reach all the same.
+    cut = np.iinfo(np.int16).max
+    padded = np.full((*(steps.shape[:2] + 2 * margin), shape[2]), cut, dtype=np.int16)
+    inner = padded[margin[0] : padded.shape[0] - margin[0], margin[1] : padded.shape[1] - margin[1]]
+    np.minimum(steps, cut, out=inner, casting="unsafe")
+    jumps = (rows[:, 0] * padded.shape[1] + rows[:, 1]) * padded.shape[2]
+
+    def search(some: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        row, x = np.divmod(some, shape[2])
         z, y = (index + move for index, move in zip(np.divmod(row, shape[1]), margin - offset[:2], strict=True))
         inside = (z >= margin[0]) & (z < padded.shape[0] - margin[0])
         inside &= (y >= margin[1]) & (y < padded.shape[1] - margin[1])
         places = np.where(inside, (z * padded.shape[1] + y) * padded.shape[2] + x, -1)
-        jumps = (rows[:, 0] * padded.shape[1] + rows[:, 1]) * padded.shape[2]
-        found, used = _search(places, padded.ravel(), jumps, squared_radii, spacing[2], looks)
-        squared[begin : begin + _CHUNK] = found
-        looks -= used
+        return _search(places, padded.ravel(), jumps[:count], squared_radii[: count + 1], spacing[2])
+
+    count = len(jumps)
+    if points.size > _CHUNK:
+        _, looks = search(points[:: points.size // _SAMPLE], count)
+        count = _worthwhile_rows(looks, points.size, goal[..., 0].size * shape[2], count)
+    squared = np.full(points.size, np.nan)
+    for begin in range(0, points.size if count else 0, _CHUNK):
+        squared[begin : begin + _CHUNK], _ = search(points[begin : begin + _CHUNK], count)
     return squared
 
 
+def _worthwhile_rows(looks: np.ndarray, points: int, voxels: int, count: int) -> int:
+    """Rows to look at, judged by the looks of some points (0 for one that found nothing): searching must pay."""
+    most, left = 0, _LOOKS_PER_VOXEL * voxels
+    for rows in np.unique(looks[looks > 0]):
+        # Those still on their way pay for the other method, and for the looks that they had.
+        lasting = np.mean((looks > rows) | (looks == 0))
+        spent = points * np.mean(np.where(looks > 0, np.minimum(looks, rows), rows))
+        price = spent + min(_LOOKS_PER_VOXEL * voxels, _LOOKS_PER_QUERY * lasting * points)
+        if price < left:
+            most, left = int(rows) if lasting else count, price
+    return most
+
+
 def _search(
-    places: np.ndarray, steps: np.ndarray, jumps: np.ndarray, squared_radii: np.ndarray, spacing: float, looks: int
-) -> tuple[np.ndarray, int]:
-    """What each place (-1 for none) finds in the rows `jumps` away, nearest first, and the looks that it took."""
-    found, used = np.full(places.size, np.nan), 0
+    places: np.ndarray, steps: np.ndarray, jumps: np.ndarray, squared_radii: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each place (-1 for none) finds in the rows `jumps` away, nearest first, and the looks it took, or 0."""
+    found, looks = np.full(places.size, np.nan), np.zeros(places.size, dtype=np.int64)
     active = np.flatnonzero(places >= 0)
     places, best = places[active], np.full(active.size, np.inf)
-    for jump, radius, following in zip(jumps, squared_radii[:-1], squared_radii[1:], strict=True):
-        used += active.size
-        if not active.size or used > looks:
+    radii = pairwise(squared_radii)
+    for number, (jump, (radius, following)) in enumerate(zip(jumps, radii, strict=True), start=1):
+        if not active.size:
             break
-        np.minimum(best, (steps[places + jump] * spacing) ** 2 + radius, out=best)
+        seen = steps[places + jump] * spacing
+        seen *= seen
+        seen += radius
+        np.minimum(best, seen, out=best)
         if following > radius:
             done = best <= following
-            found[active[done]] = best[done]
-            active, places, best = active[~done], places[~done], best[~done]
-    return found, used
+            if _WORTH_DROPPING * np.count_nonzero(done) > done.size:
+                found[active[done]] = best[done]
+                looks[active[done]] = number
+                active, places, best = active[~done], places[~done], best[~done]
+    done = best <= squared_radii[-1]
+    found[active[done]] = best[done]
+    looks[active[done]] = len(jumps)
+    return found, looks
 
 
 def _nearest_rows(spacing_zy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Offsets (z, y) to the rows around a point, nearest first, and the squares of their distances and of one more."""
-    reach = 16
+    reach = 32
     grid = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
     squared = ((grid * spacing_zy) ** 2).sum(axis=1)
     order = np.argsort(squared, kind="stable")

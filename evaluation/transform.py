@@ -61,7 +61,10 @@ def steps_in_rows(goal: np.ndarray, length: int, offset: int) -> np.ndarray:
 
 
 def _sizes(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(np.ptp(indices, axis=0).astype(np.int64) + 1 for indices in (start, goal))
+    # Column by column: NumPy is slow along the first axis of (N, 3).
+    return tuple(
+        np.array([int(column.max()) - int(column.min()) + 1 for column in indices.T]) for indices in (start, goal)
+    )
 
 
 def _cheapest_order(sizes: tuple[np.ndarray, np.ndarray]) -> tuple[int, ...]:

@@ -43,18 +43,30 @@ MASKS = {
     "specks against specks": (noise(0.002, 1), noise(0.002, 2)),
     "a slice against a row": (np.indices(SHAPE)[0] == 3, (np.indices(SHAPE)[:2] == [[[[9]]], [[[35]]]]).all(axis=0)),
 }
+SEARCHES = ((9, 1), (0, 1), (0, 17))
+"""Rows that the last of the asked points look at (0: in vain), and how many such there are."""
 
 
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("spacing", [SPACING, (1.0, 1.0, 1.0), (0.3, 2.0, 0.9)])
-@pytest.mark.parametrize("rows", [128, 1])
-def test_distances_equal_those_of_the_full_volume(name: str, spacing: tuple, rows: int, monkeypatch) -> None:
+@pytest.mark.parametrize(("rows", "chunk"), [(768, 2**15), (1, 2**15), (768, 400)])
+def test_distances_equal_those_of_the_full_volume(
+    name: str, spacing: tuple, rows: int, chunk: int, monkeypatch
+) -> None:
     monkeypatch.setattr(surfaces, "_ROWS", rows)
+    monkeypatch.setattr(surfaces, "_CHUNK", chunk)
     prediction, reference = MASKS[name]
     for ours, theirs in zip(
         surface_distances(prediction, reference, spacing), by_full_volume(prediction, reference, spacing), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+def test_as_many_rows_are_searched_as_pay() -> None:
+    all_soon, one_in_four_never, most_never = (np.repeat([2, 9, last], [2, 1, count]) for last, count in SEARCHES)
+    assert surfaces._worthwhile_rows(all_soon, 10**5, 10**6, 700) == 700
+    assert surfaces._worthwhile_rows(one_in_four_never, 10**5, 10**7, 700) == 9
+    assert surfaces._worthwhile_rows(most_never, 10**7, 10**5, 700) == 0
 
 
 @pytest.mark.parametrize("pairs_per_voxel", [0, 10**9], ids=["transform", "tree"])
