@@ -26,6 +26,7 @@ RECORD = "implants.json"
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same tumour.")
 @click.option("--porus", type=Triple(float), help="Opening of the canal, x,y,z in patient mm (LPS); with --fundus.")
 @click.option("--fundus", type=Triple(float), help="Blind end of the canal, x,y,z in patient mm (LPS).")
+@click.option("--mirror", is_flag=True, help="--porus and --fundus are the other ear's; mirror them to this one.")
 @click.option("--t2", "t2_path", type=click.Path(path_type=Path), help="T2 of the same head, to find a T1's canals on.")
 @click.option("--sequence", type=click.Choice(["mprage", "spgr", "ciss", "tse"]), help="Contrast of the tumour.")
 @click.option(
@@ -34,8 +35,9 @@ RECORD = "implants.json"
 def implant(image_path: Path, out_dir: Path, contrast: str | None, side: str, seed: int, edition: str, **options):
     """Put a simulated schwannoma into the head IMAGE (T1 or T2) and write image and label to OUT.
 
-    The canal is found on T2, or given by its two ends; a T1's is found on a T2 of the same head, aligned to it. For
-    tests and training in one's own scanner's look: such images are not the challenge's data.
+    The canal is found on T2, or given by its two ends or the other ear's; a T1's is found on a T2 of the same head,
+    aligned to it. Where the place is in doubt, a warning says why. For tests and training in one's own scanner's look:
+    such images are not the challenge's data.
     """
     from training.implant.lesion import implant as paint
     from training.phantom.tumour import sample_volume
@@ -44,6 +46,9 @@ def implant(image_path: Path, out_dir: Path, contrast: str | None, side: str, se
     contrast = contrast or _contrast_of(image_path)
     image = read_scan(image_path)
     canal = _canal(image, image_path, contrast, side, options)
+    if canal.doubt:
+        advice = "look at the result; the canal's two ends as you see them go to --porus and --fundus"
+        click.echo(f"{image_path}: warning: the canal may be wrong, for {canal.doubt}; {advice}", err=True)
     rng = np.random.default_rng(seed)
     volume_mm3 = options["volume_mm3"] or sample_volume(rng)
     try:
@@ -56,6 +61,7 @@ def implant(image_path: Path, out_dir: Path, contrast: str | None, side: str, se
         "side": "left" if canal.fundus[0] > canal.porus[0] else "right",
         "porus": canal.porus.round(2).tolist(),
         "fundus": canal.fundus.round(2).tolist(),
+        "doubt": canal.doubt,
         "volume_mm3": round(tumour.volume_mm3, 1),
         "class": tumour.tumour_class,
         "contrast": contrast,
@@ -68,7 +74,7 @@ def implant(image_path: Path, out_dir: Path, contrast: str | None, side: str, se
 
 
 def _canal(image, image_path: Path, contrast: str, side: str, options: dict):
-    from training.implant.canals import Canal, align, find_canals
+    from training.implant.canals import Canal, align, find_canals, mirrored
     from vestibule.volume import read_scan
 
     ends = options["porus"], options["fundus"]
@@ -78,11 +84,14 @@ def _canal(image, image_path: Path, contrast: str, side: str, options: dict):
         canal = Canal(*(np.array(end) for end in ends))
         if not 4 <= canal.length_mm <= 25:
             raise click.UsageError(f"the canal from --porus to --fundus is {canal.length_mm:.1f} mm long, not 4 to 25")
-        return canal
+        return mirrored(canal, image) if options["mirror"] else canal
+    if options["mirror"]:
+        raise click.UsageError("--mirror needs the other ear's --porus and --fundus")
     if contrast == "T2":
         return find_canals(image)[side]
     if options["t2_path"] is None:
-        raise click.UsageError(f"{image_path} is T1: name a T2 of the same head by --t2, or give --porus and --fundus")
+        advice = "name a T2 of the same head by --t2, or give --porus and --fundus, of the other ear with --mirror"
+        raise click.UsageError(f"{image_path} is T1: {advice}")
     t2 = read_scan(options["t2_path"])
     return find_canals(t2)[side].moved(align(image, t2))
 

@@ -1,12 +1,13 @@
 """Tumours in heads that were drawn without one: there the canals' true places are known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from training.implant.canals import Canal, find_canals
+from training.implant.canals import Canal, find_canals, midsagittal_plane, mirrored
 from training.implant.cli import implant as command
 from training.implant.lesion import implant
 from training.phantom.anatomy import make_patient
@@ -14,9 +15,16 @@ from training.phantom.config import PhantomConfig
 from training.phantom.render import render
 from training.phantom.signals import SEQUENCES
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, read_labels, read_volume, write_volume
+from vestibule.volume import Geometry, Volume, read_labels, read_volume, reorient, write_volume
 
 GEOMETRY = Geometry((10, 96, 88), (3.0, 1.6, 1.6), (-70.0, -76.0, -14.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+
+EYE_MM = {
+    "p01s1": ((-29.0, 17.5, -47.3), (28.3, 13.3, -47.0)),
+    "p03s2": ((-36.8, 7.5, -65.8), (19.3, 2.8, -68.0)),
+    "p04s1": ((-22.3, -8.0, -25.8), (36.8, -2.3, -22.5)),
+}
+"""Middles of the right and left canals of real T2 heads as read from enlarged slices, to a millimetre or two."""
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +39,66 @@ def head():
     return image, canals
 
 
-def test_both_canals_are_found_between_dark_bone():
-    z, y, x = (
-        np.arange(n) * step - offset for n, step, offset in ((12, 3.0, 15.0), (115, 2.0, 110.0), (105, 2.0, 104.0))
-    )
-    z, y, x = z[:, None, None], y[None, :, None], x[None, None, :]
-    head = np.hypot(y / 94, x / 75) < 1
-    brain = head & ((y > 25) | (np.abs(x) < 12))
-    cistern = (np.abs(x) < 22) & (np.abs(y - 2) < 8)
-    tubes = (np.abs(x) < 35) & (np.abs(y - 2) < 2.5) & (z == 3.0)
-    voxels = np.select([cistern | tubes, brain, head], [300.0, 90.0, 10.0])
-    image = Volume(
-        voxels.astype(np.float32),
-        Geometry((12, 115, 105), (3.0, 2.0, 2.0), (-104.0, -110.0, -15.0), GEOMETRY.direction),
-    )
+def middle_of(canal):
+    return 0.5 * (canal.porus + canal.fundus)
+
+
+def test_both_canals_are_found_without_doubt(head):
+    image, canals = head
     found = find_canals(image)
     for side, sign in (("left", 1), ("right", -1)):
-        assert 0.5 * (found[side].porus + found[side].fundus) == pytest.approx([sign * 29, 2, 3], abs=4)
+        assert middle_of(found[side]) == pytest.approx(middle_of(canals[side]), abs=4)
         assert np.sign(found[side].fundus[0] - found[side].porus[0]) == sign
+        assert found[side].doubt is None
+
+
+def test_canals_are_found_alike_however_the_file_stores_the_axes(head):
+    found, stored = find_canals(head[0]), find_canals(reorient(head[0], "RAS"))
+    for side in ("left", "right"):
+        assert stored[side].porus == pytest.approx(found[side].porus, abs=1e-3)
+
+
+def test_canals_of_slices_without_ears_are_in_doubt(head):
+    image = head[0]
+    origin = (*image.geometry.origin_xyz[:2], image.geometry.origin_xyz[2] + 45.0)
+    higher = replace(image.geometry, origin_xyz=origin)
+    patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(3))
+    above, _ = render(patient, SEQUENCES["tse"], higher, np.random.default_rng(4))
+    assert all(canal.doubt for canal in find_canals(above).values())
+
+
+def test_canals_at_the_end_of_the_image_are_in_doubt(head):
+    image = head[0]
+    below = Volume(image.voxels[:6], replace(image.geometry, size_zyx=(6, *image.geometry.size_zyx[1:])))
+    assert all("image ends" in canal.doubt for canal in find_canals(below).values())
+
+
+def test_flat_noise_has_canals_only_in_doubt():
+    noise = np.random.default_rng(0).normal(100, 5, GEOMETRY.size_zyx).astype(np.float32)
+    assert all(canal.doubt for canal in find_canals(Volume(noise, GEOMETRY)).values())
+
+
+def test_midsagittal_plane_is_the_drawn_head_s(head):
+    patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(3))
+    point, normal = midsagittal_plane(head[0])
+    assert normal @ patient.turn[:, 0] > np.cos(np.deg2rad(3))
+    assert abs((point - patient.shift_mm) @ patient.turn[:, 0]) < 2
+
+
+def test_canal_of_the_other_ear_is_mirrored_with_its_length_and_a_doubt(head):
+    image, canals = head
+    other = mirrored(canals["right"], image)
+    assert middle_of(other) == pytest.approx(middle_of(canals["left"]), abs=4)
+    assert other.length_mm == pytest.approx(canals["right"].length_mm)
+    assert other.doubt
+
+
+def test_every_real_canal_is_found_without_doubt_where_eyes_put_it(shared_data):
+    for name, by_eye in EYE_MM.items():
+        found = find_canals(read_volume(shared_data / "heads" / f"{name}_T2W.nii.gz"))
+        for side, middle in zip(("right", "left"), by_eye, strict=True):
+            assert np.linalg.norm(middle_of(found[side]) - middle) < 5, (name, side)
+            assert found[side].doubt is None, (name, side)
 
 
 def test_tumour_has_its_volume_and_touches_nothing_else(head):
@@ -110,12 +160,34 @@ def test_command_writes_image_label_and_record_alike_for_a_seed(head, tmp_path):
     assert record["porus"][0] < 0
 
 
+def test_command_warns_of_a_doubt_and_records_it(head, tmp_path):
+    source = tmp_path / "p01s1_T1W.nii.gz"
+    write_volume(source, head[0])
+    ends = ["--porus", "-22,3,0", "--fundus", "-33,2,0", "--mirror", "--volume", "300"]
+    result = CliRunner().invoke(command, [str(source), str(tmp_path / "out"), *ends])
+    assert result.exit_code == 0, result.output
+    assert "warning" in result.stderr
+    assert "--porus" in result.stderr
+    record = json.loads((tmp_path / "out" / "implants.json").read_text())[source.name]
+    assert record["side"] == "left"
+    assert "mirror" in record["doubt"]
+
+
+def test_command_says_nothing_of_a_canal_that_was_found_without_doubt(head, tmp_path):
+    source = tmp_path / "p01s1_T2W.nii.gz"
+    write_volume(source, head[0])
+    result = CliRunner().invoke(command, [str(source), str(tmp_path / "out"), "--volume", "300"])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
         ("p01_T1W.nii.gz", [], "name a T2 of the same head by --t2"),
         ("p01.nii.gz", [], "say --contrast"),
         ("p01_T2W.nii.gz", ["--porus", "1,2,3"], "go together"),
+        ("p01_T1W.nii.gz", ["--mirror"], "needs the other ear's"),
     ],
 )
 def test_what_cannot_be_known_is_asked_for(head, tmp_path, name, options, words):
