@@ -4,8 +4,9 @@
     python benchmarks/canals.py --heads 24 --absent         how often it says that it is unsure where there is no canal
 
 Drawn T2 heads of all sites' sequences with slices of 1.5 to 4 mm, every other pair with a tumour. With `--absent` the
-slices that show the inner ears are cut off first, so that every answer is wrong. `--images` names T2 images of one's
-own, and `--out` a folder for a picture of each head, to judge by eye.
+slices that show the inner ears are cut off first, so that every answer is wrong. `--by mirror` asks for each ear as the
+mirror image of the other's true canal, `--by atlas` carries the canals of a drawn head over by registration. `--images`
+names T2 images of one's own, and `--out` a folder for a picture of each head, to judge by eye.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 
-from training.implant.canals import Canal, find_canals
+from training.implant.canals import Canal, find_canals, mirrored
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig
+from training.phantom.render import draw as draw_signal
 from training.phantom.render import render
 from training.phantom.scanner import sample_geometry, sample_protocol
 from training.phantom.signals import SEQUENCES
-from vestibule.volume import Geometry, Volume, read_scan, resample
+from vestibule.region import find_ears
+from vestibule.volume import Geometry, Volume, read_scan, reorient, resample, to_image
 
 SITES = ("ldn", "etz", "ukm")
 GRIDS = ((1.5, 1.0, 60), (2.0, 1.0, 80), (3.3, 0.9, 90), (4.0, 0.8, 84))
@@ -41,12 +46,13 @@ def main() -> None:
     parser.add_argument(
         "--images", type=Path, nargs="*", default=[], help="T2 images to look at in place of drawn ones"
     )
+    parser.add_argument("--by", choices=("find", "mirror", "atlas"), default="find")
     parser.add_argument("--out", type=Path, help="folder for a picture of each head")
     arguments = parser.parse_args()
     rows, seconds = [], []
     for name, image, true in cases(arguments):
         start = time.process_time()
-        found = find_canals(image)
+        found = canals_by(arguments.by, image, true)
         seconds.append(time.process_time() - start)
         for side, canal in found.items():
             errors = distances(canal, true[side]) if true else ()
@@ -65,6 +71,17 @@ def cases(arguments: argparse.Namespace):
     for index in range(0 if arguments.images else arguments.heads):
         image, canals = drawn_head(index, arguments.seed)
         yield f"head{index:02d}", without_ears(image, canals) if arguments.absent else image, canals
+
+
+def canals_by(how: str, image: Volume, true: dict[str, Canal] | None) -> dict[str, Canal]:
+    """Both canals of an image, by one of three ways."""
+    if how == "find":
+        return find_canals(image)
+    if how == "atlas":
+        return canals_by_atlas(image)
+    if true is None:
+        raise SystemExit("canals: error: --by mirror needs drawn heads, whose canals are known")
+    return {"left": mirrored(true["right"], image), "right": mirrored(true["left"], image)}
 
 
 def drawn_head(index: int, seed: int) -> tuple[Volume, dict[str, Canal]]:
@@ -100,6 +117,67 @@ def without_ears(image: Volume, canals: dict[str, Canal]) -> Volume:
     size = (geometry.size_zyx[0] - above, *geometry.size_zyx[1:])
     origin = tuple(geometry.to_patient(np.array([0, 0, above])).tolist())
     return Volume(image.voxels[above:], replace(geometry, size_zyx=size, origin_xyz=origin))
+
+
+def canals_by_atlas(image: Volume) -> dict[str, Canal]:
+    """The canals of a drawn head, registered to a T2 image: rigidly from three heights, then the best one affinely."""
+    atlas, ends = drawn_atlas()
+    oriented = reorient(image)
+    geometry = oriented.geometry
+    size = [max(4, int(n * mm / 4)) for n, mm in zip(geometry.size_zyx, geometry.spacing_zyx, strict=True)]
+    coarse = resample(oriented, Geometry(tuple(size), (4.0,) * 3, geometry.origin_xyz, geometry.direction))
+    fixed, moving = (sitk.Cast(to_image(volume), sitk.sitkFloat32) for volume in (coarse, atlas))
+    here, there = middle_of_ears(oriented), middle_of_ears(atlas)
+    tries = []
+    for height in (-20.0, 0.0, 20.0):
+        rigid = sitk.Euler3DTransform()
+        rigid.SetCenter(here.tolist())
+        rigid.SetTranslation((np.array([*there[:2], height]) - here).tolist())
+        tries.append((register(fixed, moving, rigid, 2.0, 0.2), rigid))
+    rigid = min(tries, key=lambda pair: pair[0])[1]
+    affine = sitk.AffineTransform(3)
+    affine.SetCenter(rigid.GetCenter())
+    affine.SetMatrix(rigid.GetMatrix())
+    affine.SetTranslation(rigid.GetTranslation())
+    register(fixed, moving, affine, 1.5, 0.4)
+    return {side: canal.moved(affine.GetInverse()) for side, canal in ends.items()}
+
+
+def register(fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform, blur_mm: float, share: float) -> float:
+    """Improve `transform` in place by Mattes' mutual information at a `share` of the voxels; return its negative."""
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(share, seed=1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(3.0, 0.05, 40)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([1])
+    method.SetSmoothingSigmasPerLevel([blur_mm])
+    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
+    method.SetInitialTransform(transform, inPlace=True)
+    method.Execute(fixed, moving)
+    return method.GetMetricValue()
+
+
+def middle_of_ears(oriented: Volume) -> np.ndarray:
+    """The middle of the region around the ears, half way up the image, in patient mm."""
+    slices, *size = oriented.geometry.size_zyx
+    y, x = find_ears(oriented) or ((n - 1) / 2 for n in size)
+    return oriented.geometry.to_patient(np.array([x, y, (slices - 1) / 2]))
+
+
+@cache
+def drawn_atlas() -> tuple[Volume, dict[str, Canal]]:
+    """A drawn head of mean size that lies straight, with voxels of 2 mm, and its canals; their middle is at z = 0."""
+    patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(7))
+    head = replace(patient.head, scale_xyz=np.ones(3))
+    patient = replace(patient, head=head, turn_deg=np.zeros(3), shift_mm=np.zeros(3))
+    geometry = Geometry((56, 110, 86), (2.0, 2.0, 2.0), (-85.0, -101.0, -51.0), tuple(np.eye(3).ravel()))
+    signal, _ = draw_signal(patient, SEQUENCES["tse"], geometry)
+    sides = zip(("left", "right"), patient.ears, strict=True)
+    canals = {side: Canal(*(end * [ear.sign, 1, 1] for end in (ear.porus, ear.fundus))) for side, ear in sides}
+    return Volume(signal, geometry), canals
 
 
 def distances(found: Canal, true: Canal) -> tuple[float, float, float]:

@@ -48,7 +48,7 @@ def implant(image_path: Path, out_dir: Path, contrast: str | None, side: str, se
     canal = _canal(image, image_path, contrast, side, options)
     if canal.doubt:
         advice = "look at the result; the canal's two ends as you see them go to --porus and --fundus"
-        click.echo(f"{image_path}: warning: the canal may be wrong, for {canal.doubt}; {advice}", err=True)
+        click.echo(f"{image_path}: warning: the canal may be wrong: {canal.doubt}; {advice}", err=True)
     rng = np.random.default_rng(seed)
     volume_mm3 = options["volume_mm3"] or sample_volume(rng)
     try:
