@@ -29,8 +29,8 @@ BACKGROUND_MM = 5.0
 """In-plane blur that is taken off, so that small bright shapes count and not that bone is dark and brain is not."""
 POSES_DEG = tuple((pitch, 0.0, yaw) for pitch in (-10.0, 10.0) for yaw in (-10.0, 0.0, 10.0))
 """Turns about x, y, z in which the ear is tried."""
-BONE = 0.15
-"""Drawn signal, in parts of fluid's, below which there is bone."""
+BONE, FLUID = 0.15, 0.45
+"""Drawn signal, in parts of fluid's, below which there is bone, and above which some fluid."""
 FLAT = 0.02
 """Share of the largest variance below which a place counts as if it had this much: noise is no shape."""
 
@@ -96,12 +96,13 @@ def match(image: np.ndarray, slice_mm: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def around_canal() -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, xyz) around a left canal's middle, in mm, and which of them lie in bone in drawn ears."""
+def around_canal() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (N, xyz) around a left canal's middle, in mm; which of them drawn ears have bone at, and fluid."""
     points = _patch()[0].reshape(-1, 3)
     index = points[:, ::-1] / DRAWN_MM + np.array(DRAWN_HALF_ZYX)
     signal = ndimage.map_coordinates(drawn_ear().signal, index.T, order=1)
-    return points, (signal < BONE) & (np.abs(points[:, 2]) < 7) & (points[:, 0] > -4)
+    near = np.abs(points[:, 2]) < 7
+    return points, (signal < BONE) & near & (points[:, 0] > -4), (signal > FLUID) & near & (points[:, 0] > -2)
 
 
 def _patch() -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

@@ -73,6 +73,17 @@ def test_canals_at_the_end_of_the_image_are_in_doubt(head):
     assert all("image ends" in canal.doubt for canal in find_canals(below).values())
 
 
+def test_t1_passed_off_as_t2_is_in_doubt():
+    patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(3))
+    t1, _ = render(patient, SEQUENCES["spgr"], GEOMETRY, np.random.default_rng(4))
+    assert all(canal.doubt for canal in find_canals(t1).values())
+
+
+def test_real_t1_passed_off_as_t2_is_in_doubt(shared_data):
+    canals = find_canals(read_volume(shared_data / "heads" / "p01s1_T1W.nii.gz"))
+    assert all("is it a T2 image" in canal.doubt for canal in canals.values())
+
+
 def test_flat_noise_has_canals_only_in_doubt():
     noise = np.random.default_rng(0).normal(100, 5, GEOMETRY.size_zyx).astype(np.float32)
     assert all(canal.doubt for canal in find_canals(Volume(noise, GEOMETRY)).values())
