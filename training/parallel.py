@@ -1,16 +1,22 @@
-"""Independent trainings side by side, one a process."""
+"""Independent work side by side: trainings in processes, files in threads."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
 
 import torch
 
+from training.progress import track
+
+S = TypeVar("S")
 T = TypeVar("T")
+
+FILES_AT_ONCE = 4
+"""Threads that read and write images, at most: each holds a few copies of a volume."""
 
 
 def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int | None = None) -> list[T]:
@@ -26,3 +32,19 @@ def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int
     # A forked process inherits torch's thread pools in a state that can hang; a fresh one does not.
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
         return [future.result() for future in [pool.submit(function, *job) for job in jobs]]
+
+
+def file_by_file(function: Callable[[S], T], items: Sequence[S], title: str) -> list[T]:
+    """`function(item)` of every item, in their order, in as many threads as there are cores, behind a progress bar.
+
+    For work that reads, unpacks and resamples images: the libraries let other threads run meanwhile. The first error
+    in the items' order is raised here, and what has not begun is left.
+    """
+    workers = min(os.cpu_count() or 1, FILES_AT_ONCE)
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            return [future.result() for future in track(futures, title)]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

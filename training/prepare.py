@@ -10,8 +10,8 @@ import click
 import numpy as np
 
 from training.config import RunConfig
+from training.parallel import file_by_file
 from training.phantom.population import make_population
-from training.progress import track
 from training.rules import UNKNOWN, audit
 from training.stages import stage_dir, write_json
 from training.survey import NAMED_AT_MOST, Facts, survey, swap_warning, table, write_findings
@@ -65,7 +65,7 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
         outputs.append(folder / "findings.csv")
         rules = audit(cases, data, edition)
         _tell(facts, rules, edition)
-    entries = [_prepare_case(case, config, folder) for case in track(cases, "prepare")]
+    entries = file_by_file(lambda case: _prepare_case(case, config, folder), cases, "prepare")
     write_json(folder / "index.json", {"cases": entries, "rules": rules})
     names = [name for entry in entries for name in (entry["image"], entry["label"]) if name]
     return outputs + [folder / name for name in names]

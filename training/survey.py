@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from training.progress import track
+from training.parallel import file_by_file
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, read_header, read_volume
@@ -48,18 +48,21 @@ def survey(cases: list[RawCase], edition: Edition) -> list[Facts]:
 
     Raises InputError that names every faulty file (the first `NAMED_AT_MOST`) and what is wrong with it.
     """
-    facts, faults = [], []
-    for case in track(cases, "check"):
+
+    def look(case: RawCase) -> Facts | InputError:
         try:
-            facts.append(_look_at(case, edition))
+            return _look_at(case, edition)
         except InputError as fault:
-            faults.append(str(fault))
+            return fault
+
+    found = file_by_file(look, cases, "check")
+    faults = [str(fault) for fault in found if isinstance(fault, InputError)]
     if faults:
         more = f"; and {len(faults) - NAMED_AT_MOST} more" if len(faults) > NAMED_AT_MOST else ""
         raise InputError(
             f"{len(faults)} of {len(cases)} cases cannot be used: {'; '.join(faults[:NAMED_AT_MOST])}{more}"
         )
-    return facts
+    return found
 
 
 def table(facts: list[Facts]) -> str:
