@@ -15,15 +15,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-from experiment import SIZES, averaged, link, make_population, provenance, score_arm, sized, train, write_section
+import numpy as np
+from experiment import (
+    averaged,
+    experiment_parser,
+    link,
+    make_population,
+    provenance,
+    score_arm,
+    sized,
+    train,
+    write_section,
+)
 
 from evaluation.scores import Row, summarise
 from evaluation.statistics import compare
 from evaluation.table import TextTable, spread
 from training.config import RunConfig, read_config
-from training.evidence import evidence
-from training.stages import read_json
-from vestibule.editions import get_edition
+from training.evidence import contrast_rows
+from training.slices import read_cases
+from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
@@ -69,13 +80,13 @@ def main() -> None:
     make_population(config, population, print)
     scores: dict[str, list[list[Row]]] = {name: [] for name in names}
     contrasts: dict[str, list[float]] = {name: [] for name in names}
-    run_dirs = []
+    run_dirs, edition = [], get_edition(config.edition)
     for seed in range(config.seed, config.seed + arguments.seeds):
         for name in names:
             run_dir = arguments.out / f"seed_{seed}" / name.replace(", ", "_").replace(" ", "_")
             run_variant(VARIANTS[name], replace(config, seed=seed), run_dir, population)
-            scores[name].append(score_arm(run_dir, "oneshot", get_edition(config.edition)))
-            contrasts[name].append(contrast_in_b_prime(run_dir))
+            scores[name].append(score_arm(run_dir, "oneshot", edition))
+            contrasts[name].append(contrast_in_b_prime(run_dir, edition))
             run_dirs.append(run_dir)
     (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
     title = f"## What goes into B', {arguments.size} size"
@@ -103,15 +114,20 @@ def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: 
     train(replace(config, transfer=own), run_dir, population, print)
 
 
-def contrast_in_b_prime(run_dir: Path) -> float:
-    """Mean contrast-to-noise ratio of the tumours in B', of the run's evidence."""
-    record = read_json(evidence(run_dir)[0])
-    (found,) = (
-        item["cnr_mean"]
-        for item in record["contrast"]
-        if (item["structure"], item["station"], item["size"]) == ("vs", "T2, harmonised", "all")
-    )
-    return found
+def contrast_in_b_prime(run_dir: Path, edition: Edition) -> float:
+    """Mean contrast-to-noise ratio of the tumours in B', as `vestibule train evidence` has it."""
+    rows = [
+        row
+        for case in read_cases(run_dir, "source", "transfer")
+        for row in contrast_rows(
+            case.name,
+            {"B'": np.asarray(case.image)},
+            np.asarray(case.labels),
+            float(np.prod(case.spacing_zyx)),
+            edition,
+        )
+    ]
+    return mean(row.cnr for row in rows if row.structure == "vs")
 
 
 def report(scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]], config: RunConfig) -> list[str]:
@@ -148,15 +164,8 @@ def _difference(first: list[Row], second: list[Row]) -> str:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True, help="a configuration that makes phantoms")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the population and of the runs")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--size", choices=SIZES, default="small")
+    parser = experiment_parser(__doc__, PAGE)
     parser.add_argument("--only", action="append", choices=list(VARIANTS), help="may be given several times")
-    parser.add_argument(
-        "--page", type=Path, default=PAGE, help="page whose section is written (default: docs/results.md)"
-    )
     return parser.parse_args()
 
 

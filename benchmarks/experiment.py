@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shlex
@@ -31,6 +32,19 @@ SIZES = ("tiny", "small", "full")
 patients and 20 unseen. `full`: as many patients as the paper, the published networks, for a GPU."""
 
 
+def experiment_parser(description: str, page: Path) -> argparse.ArgumentParser:
+    """The options that every experiment on phantoms has; `page` is where its section goes by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="a configuration that makes phantoms")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the population and of the runs")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument(
+        "--page", type=Path, default=page, help="page whose section is written (default: docs/results.md)"
+    )
+    return parser
+
+
 def sized(config: RunConfig, size: str) -> RunConfig:
     """`config` at one of `SIZES`. Raises InputError where it makes no phantoms."""
     if config.phantom is None:
@@ -58,7 +72,7 @@ def _tiny(config: RunConfig) -> RunConfig:
         singan=replace(
             config.singan, crop_px=32, coarsest_px=16, scale_factor=0.5, width=4, iterations=4, min_tumour_px=1
         ),
-        transfer=replace(config.transfer, injection_scale=min(1, config.transfer.injection_scale or 0)),
+        transfer=replace(config.transfer, injection_scale=1),
         segmenter=SegmenterConfig(
             **{"configuration": "2d", "folds": (), "epochs": 1, "iterations_per_epoch": 2, "features_base": 4},
             **{"max_features": 16, "gpu_memory_gb": 0.02, "mirror_at_test": False, "tile_step": 1.0},

@@ -73,7 +73,7 @@ def curve(run_dir: Path, config: SinGANConfig) -> None:
     reference = Reference("reference", 0, "given", image, tumour)
     full = torch.from_numpy(image)[None, None].to(pick_device())
     print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px, width {config.width}")
-    print("iterations  seconds  RMSE    patches by band         injected at 0, 1, ...")
+    print("iterations  seconds  RMSE    patches by band         injected at 1, 2, ...")
     for share in SHARES:
         settings = replace(config, iterations=max(1, round(config.iterations * share)))
         with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def curve(run_dir: Path, config: SinGANConfig) -> None:
             seconds = time.perf_counter() - begin
             model, record = load_cascade(Path(folder) / "cascade", pick_device())
         patches = " ".join(f"{value:.3f}" for value in distances(model, image))
-        injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(model.scales))
+        injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(1, model.scales))
         error = record["reconstruction_rmse"]
         print(f"{settings.iterations:10d}  {seconds:7.1f}  {error:.4f}  {patches:22s}  {injected}", flush=True)
 

@@ -10,12 +10,11 @@ killed run goes on where it stopped. The page gets the numbers as they come out.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
 
-from experiment import SIZES, averaged, make_population, provenance, score_arm, sized, train, write_section
+from experiment import averaged, experiment_parser, make_population, provenance, score_arm, sized, train, write_section
 
 from evaluation.scores import Row, summarise
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
@@ -30,7 +29,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 
 def main() -> None:
     """Train, score, print and write the section of the results page."""
-    arguments = parse()
+    arguments = experiment_parser(__doc__, PAGE).parse_args()
     try:
         base = sized(read_config(arguments.config), arguments.size)
     except InputError as error:
@@ -82,19 +81,6 @@ def report(scores: dict[str, list[list[Row]]], config: RunConfig) -> list[str]:
 
 def _vs_dice(rows: list[Row]) -> str:
     return f"{summarise(rows)['vs']['dice']['mean']:.3f}"
-
-
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True, help="a configuration that makes phantoms")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the population and of the runs")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument(
-        "--page", type=Path, default=PAGE, help="page whose section is written (default: docs/results.md)"
-    )
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

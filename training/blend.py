@@ -35,8 +35,8 @@ def blend(config: RunConfig, run_dir: Path) -> list[Path]:
     models = load_cascades(run_dir, pick_device())
     scales = min(cascade.scales for cascade, _ in models)
     for scale in (settings.injection_scale, settings.cochlea_injection_scale):
-        if not 0 <= scale < scales:
-            raise InputError(f"blend: injection scales must be from 0 to {scales - 1}, got {scale}")
+        if not 1 <= scale < scales:
+            raise InputError(f"blend: injection scales must be from 1 to {scales - 1}, got {scale}")
     (folder / "source").mkdir(exist_ok=True)
     prepared = json.loads((stage_dir(run_dir, "prepare") / "index.json").read_text(encoding="utf-8"))["cases"]
     entries = {entry["case"]: entry for entry in prepared if entry["domain"] == "source"}

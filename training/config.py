@@ -129,7 +129,7 @@ class TransferConfig:
     """What happens to the copy before the injection. `none`: the paper. `reference`: brought to the mean and spread
     of the tumour in the reference slice."""
     injection_scale: int | None = None
-    """n*, counted from the coarsest scale 0; None: no harmonisation, the copy as it is."""
+    """n*, from 1 on; the coarsest scale, 0, knows noise alone. None: no harmonisation, the copy as it is."""
     structures: tuple[str, ...] = ("vs",)
     edge_px: float = 1.0
     """Standard deviation of the soft edge of the replaced region."""

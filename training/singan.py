@@ -29,6 +29,8 @@ from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
 
+SETTLING_FROM = 0.8
+"""Share of a scale's iterations after which the rate falls to a tenth and the generator's batch norm stands still."""
 LOSSES = ("scale", "wasserstein", "penalty", "adversarial", "reconstruction")
 
 
@@ -117,12 +119,13 @@ class SinGAN(nn.Module):
         """`images` (B, 1, Y, X) in [-1, 1] through G_scale, ..., G_N, of the same shape and range.
 
         They enter with the blur of what the next coarser scale would hand on; noise of the trained amplitudes is
-        added where `generator` is given. Raises ValueError for a scale that the model does not have.
+        added where `generator` is given. Raises ValueError for a scale that the model does not have, and for 0, whose
+        generator has seen nothing but noise.
         """
-        if not 0 <= scale < self.scales:
-            raise ValueError(f"injection scale must be from 0 to {self.scales - 1}, got {scale}")
+        if not 1 <= scale < self.scales:
+            raise ValueError(f"injection scale must be from 1 to {self.scales - 1}, got {scale}")
         full = tuple(images.shape[-2:])
-        image = resize(images, self.size_at(max(scale - 1, 0), full))
+        image = resize(images, self.size_at(scale - 1, full))
         for level in range(scale, self.scales):
             image = resize(image, self.size_at(level, full))
             noise = self._noise(image, level, generator) if generator else torch.zeros_like(image)
@@ -301,10 +304,14 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
         torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
         for network in (generator, critic)
     ]
-    decay = [torch.optim.lr_scheduler.MultiStepLR(o, [int(0.8 * config.iterations)], 0.1) for o in optimisers]
+    settling = int(SETTLING_FROM * config.iterations)
+    decay = [torch.optim.lr_scheduler.MultiStepLR(o, [settling], 0.1) for o in optimisers]
     rebuilt, fixed = _reconstruction_input(model, scale)
     interval = max(1, config.iterations // 10)
     for iteration in range(1, config.iterations + 1):
+        if iteration > settling:
+            # From here on its batch norm does what it will do to any image: tumours go in many at a time.
+            generator.eval()
         freeze(critic, False)
         for _ in range(config.discriminator_steps):
             with torch.no_grad():
@@ -386,11 +393,11 @@ def _resume(model: SinGAN, folder: Path) -> int:
 def save_samples(model: SinGAN, reference: Reference, path: Path) -> None:
     """A sheet: the reference, its reconstruction, its injection at each scale, and random samples."""
     full = torch.from_numpy(reference.image)[None, None].to(model.amplitudes.device)
-    injected = [model.inject(full, scale)[0, 0].cpu().numpy() for scale in range(model.scales)]
+    injected = {scale: model.inject(full, scale)[0, 0].cpu().numpy() for scale in range(1, model.scales)}
     columns = {
         "reference": [reference.image],
         "reconstructed": [model.reconstruct(model.scales - 1)[0, 0].cpu().numpy()],
-        **{f"injected at {scale}": [image] for scale, image in enumerate(injected)},
+        **{f"injected at {scale}": [image] for scale, image in injected.items()},
         "random sample": [model.sample(1, model.scales - 1)[0, 0].cpu().numpy()],
     }
     save_sheet(path, columns, {"reference": [reference.tumour]})

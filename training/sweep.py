@@ -53,12 +53,12 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
         erased = translators("cyclegan", "source_to_target", source)
         index = int(mask.sum(axis=(1, 2)).argmax())
         outlines.append(mask[index])
-        for scale in (None, *range(cascade.scales)):
+        for scale in (None, *range(1, cascade.scales)):
             own = replace(settings, injection_scale=scale)
             result = transfer_case(source, mask, erased, cascade, look, own, None).harmonised
             images.setdefault(_title(scale), []).append(result[index])
             found.append((scale, *measure(result, mask, wanted)))
-    rows = [summary_of(scale, found) for scale in (None, *range(cascade.scales))]
+    rows = [summary_of(scale, found) for scale in (None, *range(1, cascade.scales))]
     folder = stage_dir(run_dir, "sweep")
     folder.mkdir(exist_ok=True)
     chosen = choose(rows)

@@ -69,8 +69,8 @@ def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
     settings = config.transfer
     models = load_cascades(run_dir, device)
     scales = min(cascade.scales for cascade, _ in models)
-    if settings.injection_scale is not None and not 0 <= settings.injection_scale < scales:
-        raise InputError(f"transfer.injection_scale must be from 0 to {scales - 1}, got {settings.injection_scale}")
+    if settings.injection_scale is not None and not 1 <= settings.injection_scale < scales:
+        raise InputError(f"transfer.injection_scale must be from 1 to {scales - 1}, got {settings.injection_scale}")
     looks = [reference_look(settings, record) for _, record in models]
     values = [v for name in settings.structures for v in get_edition(config.edition).structures[name]]
     entries, paths, drawn = [], [], 0

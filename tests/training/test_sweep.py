@@ -44,7 +44,7 @@ def test_sweep_of_a_run_tries_every_scale_and_draws_them(config, run_dir):
     record, sheet = sweep(config, run_dir)
     content = json.loads(record.read_text())
     cascade = json.loads((run_dir / "singan" / "cascade.json").read_text())
-    assert [row["scale"] for row in content["scales"]] == [None, *range(len(cascade["sizes"]))]
+    assert [row["scale"] for row in content["scales"]] == [None, *range(1, len(cascade["sizes"]))]
     assert all(row["patches"] > 0 and 0 <= row["shape"] <= 1 for row in content["scales"])
     assert sheet.stat().st_size > 5000
 

@@ -10,7 +10,7 @@ from training.transfer import TumourLook, match_look, reference_look, soft_edge,
 from vestibule.errors import InputError
 
 LOOK = TumourLook(-0.3, 0.1)
-HARMONISE = TransferConfig(intensity="reference", injection_scale=0, edge_px=1.0)
+HARMONISE = TransferConfig(intensity="reference", injection_scale=1, edge_px=1.0)
 
 
 @pytest.fixture(scope="module")

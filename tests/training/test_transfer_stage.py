@@ -53,10 +53,10 @@ def test_all_cases_without_a_tumour_go_through(config, ready):
     assert read_json(ready / "transfer" / "index.json")["without_tumour"] == 3
 
 
-@pytest.mark.parametrize("scale", [-1, 99])
+@pytest.mark.parametrize("scale", [-1, 0, 99])
 def test_scale_that_the_cascade_does_not_have_is_refused_before_any_work(config, ready, scale):
     beyond = replace(config, transfer=replace(config.transfer, injection_scale=scale))
-    with pytest.raises(InputError, match=rf"injection_scale must be from 0 to \d, got {scale}"):
+    with pytest.raises(InputError, match=rf"injection_scale must be from 1 to \d, got {scale}"):
         transfer(beyond, ready)
     assert not (ready / "transfer" / "source").exists()
 
