@@ -165,9 +165,12 @@ def _parts(mask: np.ndarray, other: np.ndarray) -> tuple[int, int]:
     box = bounding_box(mask)
     if box is None:
         return 0, 0
-    parts, total = ndimage.label(mask[box], np.ones((3, 3, 3), dtype=bool))
+    inside, others = mask[box], other[box]
+    if inside.all():
+        return 1, int(others.any())
+    parts, total = ndimage.label(inside, np.ones((3, 3, 3), dtype=bool))
     met = np.zeros(total + 1, dtype=bool)
-    met[parts[other[box]]] = True
+    met[parts[others]] = True
     return int(total), int(np.count_nonzero(met[1:]))
 
 

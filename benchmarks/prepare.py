@@ -1,0 +1,79 @@
+"""What `prepare` takes of the challenge's largest images: seconds, memory and disk of 20, and of all of 2022 by scale.
+
+    python benchmarks/prepare.py --out runs/prepare        5 minutes to draw the phantoms once, then a minute
+
+Four phantoms of 120 x 512 x 512 voxels are drawn, and each is there under five names. Reading alone is the time in
+which as many threads read and unpack the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from timing import machine
+
+from training.parallel import file_by_file
+from training.phantom.config import PhantomConfig
+from training.phantom.population import make_population
+from vestibule.editions import get_edition
+from vestibule.volume import read_volume
+
+DRAWN, COPIES = 2, 5
+"""Phantoms a domain, and names of each."""
+ALL_CASES = 227 + 295
+"""Labelled T1 and T2 training cases of 2022."""
+SHAPE_ZYX, SPACING_ZYX = (120, 512, 512), (1.5, 0.4, 0.4)
+
+
+def main() -> None:
+    """Draw, link, read, prepare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the phantoms and of the run")
+    parser.add_argument("--config", type=Path, default=Path("configs/crossmoda2022.yaml"))
+    arguments = parser.parse_args()
+    print(machine())
+    config = PhantomConfig(DRAWN, 1, shape_zyx=SHAPE_ZYX, spacing_zyx=SPACING_ZYX, edition=2022, workers=2)
+    make_population(arguments.out / "drawn", config)
+    data = linked(arguments.out / "drawn", arguments.out / "data")
+    files = sorted(data.rglob("*.nii.gz"))
+    begin = time.perf_counter()
+    file_by_file(lambda path: read_volume(path).voxels.size, files, "read")
+    reading = time.perf_counter() - begin
+    run_dir = arguments.out / f"run_{time.time():.0f}"
+    begin = time.perf_counter()
+    command = ["train", "prepare", "--config", str(arguments.config), "--run", str(run_dir), "--data", str(data)]
+    subprocess.run([Path(sys.executable).with_name("vestibule"), *command], check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cases = len(json.loads((run_dir / "prepare" / "index.json").read_text(encoding="utf-8"))["cases"])
+    size = sum(path.stat().st_size for path in (run_dir / "prepare").rglob("*.npy"))
+    print(f"{cases} cases, {len(files)} files: reading alone {reading:.0f} s, check and prepare {seconds:.0f} s")
+    print(f"cores busy {(used.ru_utime + used.ru_stime) / seconds:.2f} of {os.cpu_count()}")
+    print(f"memory at most {used.ru_maxrss / 2**20:.2f} GiB; prepared {size / cases / 1e6:.1f} MB a case")
+    scale = ALL_CASES / cases
+    print(f"{ALL_CASES} cases by scale: {seconds * scale / 60:.0f} minutes, {size * scale / 1e9:.1f} GB")
+
+
+def linked(drawn: Path, data: Path) -> Path:
+    """The drawn cases under `COPIES` names each, as links, in the layout of 2022."""
+    edition = get_edition(2022)
+    for name in (edition.source_folder, edition.target_folder):
+        (data / name).mkdir(parents=True, exist_ok=True)
+        for path in sorted((drawn / name).glob("*.nii.gz")):
+            case, _, rest = path.name.rpartition("_")
+            for copy in range(COPIES):
+                place = data / name / f"{case}{copy}_{rest}"
+                if not place.exists():
+                    os.link(path, place)
+    return data
+
+
+if __name__ == "__main__":
+    main()
