@@ -25,7 +25,8 @@ from timing import machine, seconds_of
 from training.config import SinGANConfig, build
 from training.logs import LossLog
 from training.patches import pyramid_distance
-from training.singan import LOSSES, Reference, SinGAN, load_cascade, train_cascade, train_scale
+from training.reference import Reference
+from training.singan import LOSSES, SinGAN, load_cascade, train_cascade, train_scale
 from vestibule.pipeline import pick_device
 
 ITERATIONS = 4

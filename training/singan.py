@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,29 +22,14 @@ from training.logs import LossLog
 from training.parallel import side_by_side
 from training.pictures import save_sheet
 from training.progress import track
-from training.slices import PreparedCase, read_cases
+from training.reference import Reference, choose_references
 from training.stages import stage_dir, write_json
-from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
 
 SETTLING_FROM = 0.8
 """Share of a scale's iterations after which the rate falls to a tenth and the generator's batch norm stands still."""
 LOSSES = ("scale", "wasserstein", "penalty", "adversarial", "reconstruction")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The one slice, and the tumour in it."""
-
-    case: str
-    slice: int
-    chosen: str
-    """`given` by the configuration or `drawn` among labelled target slices with a tumour."""
-    image: np.ndarray
-    """Float32 (Y, X) in [-1, 1], cropped if the configuration says so."""
-    tumour: np.ndarray
-    """Bool (Y, X); all False where the slice has no label."""
 
 
 class PatchStack(nn.Module):
@@ -160,69 +144,6 @@ def pyramid_sizes(full_yx: tuple[int, int], config: SinGANConfig) -> list[tuple[
     steps = max(0, math.ceil(math.log(coarsest / shorter) / math.log(config.scale_factor) - 1e-9))
     factor = (coarsest / shorter) ** (1 / steps) if steps else 1.0
     return [tuple(round(n * factor ** (steps - scale)) for n in full_yx) for scale in range(steps + 1)]
-
-
-def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
-    """The reference slice: the configured one, or drawn by the run's seed among labelled slices with a tumour.
-
-    Further ones, where the configuration asks for them, are slices of other cases. Raises InputError where the case is
-    unknown, too few slices qualify, or a slice is constant.
-    """
-    settings = config.singan
-    cases = {case.name: case for case in read_cases(run_dir, "target")}
-    if settings.case is not None:
-        if settings.case not in cases:
-            raise InputError(f"singan.case {settings.case!r} is no target case; the first ones are {list(cases)[:3]}")
-        case = cases[settings.case]
-        if settings.slice is None or not 0 <= settings.slice < len(case.image):
-            raise InputError(
-                f"singan.slice must be from 0 to {len(case.image) - 1} for {case.name}, got {settings.slice}"
-            )
-        return [_reference(case, settings.slice, "given", config)]
-    candidates = [
-        (case, index)
-        for case in cases.values()
-        for index, voxels in enumerate(case.tumour_voxels)
-        if voxels >= settings.min_tumour_px
-    ]
-    if not candidates:
-        raise InputError(
-            f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by singan.case and .slice"
-        )
-    generator, references = np.random.default_rng([config.seed, 2]), []
-    while candidates and len(references) < settings.references:
-        case, index = candidates[generator.integers(len(candidates))]
-        references.append(_reference(case, index, "drawn", config))
-        candidates = [other for other in candidates if other[0].name != case.name]
-    if len(references) < settings.references:
-        raise InputError(
-            f"singan.references asks for {settings.references} cases; {len(references)} labelled ones show a tumour"
-        )
-    return references
-
-
-def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -> Reference:
-    image = np.asarray(case.image[index], dtype=np.float32)
-    if image.min() == image.max():
-        raise InputError(f"{case.name}: slice {index} is constant; choose another reference slice")
-    tumour = np.zeros(image.shape, dtype=bool)
-    if case.label_path:
-        tumour = np.isin(case.labels[index], get_edition(config.edition).structures["vs"])
-    if config.singan.crop_px and tumour.any():
-        box = tuple(
-            crop_range(np.flatnonzero(tumour.any(axis=1 - axis)), size, config.singan.crop_px)
-            for axis, size in enumerate(image.shape)
-        )
-        image, tumour = image[box], tumour[box]
-    return Reference(case.name, index, chosen, image, tumour)
-
-
-def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:
-    """`width` indices around the middle of the `occupied` ones, moved inside 0 to `size`, as a slice."""
-    width = min(width, size)
-    middle = (int(occupied[0]) + int(occupied[-1]) + 1) // 2
-    start = min(max(0, middle - width // 2), size - width)
-    return slice(start, start + width)
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:

@@ -8,11 +8,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from training import singan
+from training.reference import choose_references, crop_range
 from training.singan import (
     SinGAN,
-    choose_references,
     critic_losses,
-    crop_range,
     load_cascade,
     pyramid_sizes,
     resize,
