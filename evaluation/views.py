@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
             shown = _windowed(_on_grid(image_path, aligned.geometry)[box])
         except InputError as error:
             notes.append(str(error))
-    geometry = _cropped(aligned.geometry, box)
+    geometry = aligned.geometry.part(box)
     crops = [shown, *(values[box].astype(np.uint8) for values in known)]
     turned = [reorient(Volume(np.ascontiguousarray(crop), geometry), "RAS") for crop in crops]
     return CaseView(pair.case, *(volume.voxels for volume in turned), turned[0].geometry, tuple(notes))
@@ -106,11 +106,3 @@ def _grown(box: Box, geometry: Geometry, margin_mm: float) -> Box:
         margin = int(np.ceil(margin_mm / step))
         grown.append(slice(max(0, part.start - margin), min(size, part.stop + margin)))
     return tuple(grown)
-
-
-def _cropped(geometry: Geometry, box: Box) -> Geometry:
-    return replace(
-        geometry,
-        size_zyx=tuple(part.stop - part.start for part in box),
-        origin_xyz=tuple(geometry.to_patient(np.array([part.start for part in box[::-1]]))),
-    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import math
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -24,32 +26,47 @@ MAX_STORED_BYTES = 4 << 30
 _COMPRESSION = 4
 
 
-def check_nifti(path: Path) -> None:
-    """Refuse a NIfTI file that would be misread without a word, or refused without naming the cause.
+def check_header(path: Path) -> None:
+    """Refuse a NIfTI file whose header would be misread without a word, or refused without naming the cause.
 
-    Raises InputError, naming the file and the cause, for a truncated file (ITK fills the rest with zeros), a spacing
-    of 0 (ITK takes 1), a shear, an affine that is not finite, and what is not 3-D.
+    Raises InputError, naming the file and the cause, for a spacing of 0 (ITK takes 1), a shear, an affine that is not
+    finite, and what is not 3-D.
     """
-    header, stored_bytes = _raw_header(path)
-    dimensions = header["dim"]
-    _check_dimensions(path, dimensions, header["pixdim"])
+    with _unpacked(path) as stream:
+        header = _raw_header(stream, path)
+    _check_dimensions(path, header["dim"], header["pixdim"])
     _check_affine(path, header.get_best_affine())
+
+
+def check_length(path: Path) -> None:
+    """Unpack a file whose header is in order, and refuse it where it is truncated: ITK fills the rest with zeros.
+
+    Raises InputError, naming the file.
+    """
+    with _unpacked(path) as stream:
+        header = _raw_header(stream, path)
+        stored_bytes = header.sizeof_hdr + _length(stream, path)
+    dimensions = header["dim"]
     count = math.prod(int(n) for n in dimensions[1 : dimensions[0] + 1])
     if stored_bytes < int(header["vox_offset"]) + count * int(header["bitpix"]) // 8:
         raise InputError(f"{path}: truncated, it ends before the last of its {count} voxels")
 
 
 def nifti_voxels(path: Path) -> np.ndarray:
-    """The voxels of a checked NIfTI file, float32 (Z, Y, X), with NaN and infinity left in: ITK makes them 0.
+    """Voxels of a file whose header is in order, float32 (Z, Y, X), with NaN and infinity left in: ITK makes them 0.
 
-    Raises InputError where they cannot be read.
+    The file is unpacked once. Raises InputError where it is truncated or cannot be read.
     """
     import nibabel
 
     try:
-        with np.errstate(over="ignore"):
-            voxels = nibabel.load(path).get_fdata(caching="unchanged", dtype=np.float32)
+        with _stream(path) as stream, np.errstate(over="ignore"):
+            voxels = nibabel.Nifti1Image.from_stream(stream).get_fdata(caching="unchanged", dtype=np.float32)
+            _length(stream, path)
+    except InputError:
+        raise
     except Exception as error:
+        check_length(path)
         raise InputError(f"{path}: cannot be read, its voxels are damaged ({first_line(error)})") from error
     return voxels.reshape(voxels.shape[:3], order="F").T
 
@@ -102,20 +119,25 @@ def _placement_of(like: Path | None, size_xyz: tuple[int, ...]):
     return header
 
 
-def _raw_header(path: Path) -> tuple[nibabel.Nifti1Header, int]:
-    """The header as it is stored, and how many bytes the file holds, unpacked.
+def _stream(path: Path) -> BinaryIO:
+    return (gzip.open if path.name.endswith(".gz") else open)(path, "rb")
 
-    Not by nibabel.load, which puts 1 for a spacing of 0 before one can look.
-    """
-    import nibabel
 
-    unpack = gzip.open if path.name.endswith(".gz") else open
+@contextlib.contextmanager
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    """The file's content as a stream. Raises InputError where it cannot be unpacked, also while it is read."""
     try:
-        with unpack(path, "rb") as stream:
-            start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
-            stored_bytes = len(start) + _length(stream, path)
+        with _stream(path) as stream:
+            yield stream
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: damaged or truncated gzip ({first_line(error)})") from error
+
+
+def _raw_header(stream: BinaryIO, path: Path) -> nibabel.Nifti1Header:
+    """The header as it is stored. Not by nibabel.load, which puts 1 for a spacing of 0 before one can look."""
+    import nibabel
+
+    start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
     if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c"):
         raise InputError(f"{path}: a NIfTI-2 file; expected NIfTI-1, convert it")
     try:
@@ -124,7 +146,7 @@ def _raw_header(path: Path) -> tuple[nibabel.Nifti1Header, int]:
         raise InputError(f"{path}: not a NIfTI image ({first_line(error)})") from error
     if header["magic"] != b"n+1" or not 1 <= header["dim"][0] <= 7:
         raise InputError(f"{path}: not a NIfTI image (its header is not one)")
-    return header, stored_bytes
+    return header
 
 
 def _length(stream: BinaryIO, path: Path) -> int:

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from vestibule.errors import InputError
 from vestibule.region import find_ears
@@ -113,8 +114,7 @@ def _region(
 def _holds(geometry: Geometry, mask: Volume) -> bool:
     """Whether the middle of every labelled voxel lies within the grid's rows and columns."""
     index_zyx = np.argwhere(mask.voxels)
-    offset = mask.geometry.to_patient(index_zyx[:, ::-1]) - np.asarray(geometry.origin_xyz)
-    index_xy = (offset @ geometry.matrix / np.asarray(geometry.spacing_zyx[::-1]))[:, :2]
+    index_xy = geometry.to_index(mask.geometry.to_patient(index_zyx[:, ::-1]))[:, :2]
     return bool(((index_xy > -0.5) & (index_xy < np.asarray(geometry.size_zyx[:0:-1]) - 0.5)).all())
 
 
@@ -169,12 +169,13 @@ def mask_to_working(mask: Volume, working: Geometry) -> np.ndarray:
     oriented = reorient(mask)
     result = np.zeros(working.size_zyx, dtype=np.uint8)
     best = np.full(working.size_zyx, 0.5, dtype=np.float32)
-    for value in np.unique(oriented.voxels):
-        if value == 0:
+    for value, box in enumerate(ndimage.find_objects(oriented.voxels), start=1):
+        around = working.box_around(oriented.geometry.part(box), (1, 1, 1)) if box else None
+        if around is None:
             continue
         share = oriented.with_voxels((oriented.voxels == value).astype(np.float32))
-        filled = resample(share, working, outside=0.0).voxels
-        wins = filled >= best
-        result[wins] = value
-        best = np.where(wins, filled, best)
+        filled = resample(share, working.part(around), outside=0.0).voxels
+        wins = filled >= best[around]
+        result[around][wins] = value
+        best[around][wins] = filled[wins]
     return result

@@ -12,12 +12,15 @@ import SimpleITK as sitk
 
 from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
-from vestibule.nifti import MAX_AXIS_ERROR, check_nifti, nifti_voxels, write_nifti
+from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti
 
 MAX_VOXELS = 512 * 1024 * 1024
 """Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
 MAX_EXTENT_MM = 2000.0
 """Largest side of an image in mm; a spacing that is off by ten exceeds it."""
+
+SMOOTHING_REACH = 6
+"""Standard deviations beyond which a Gaussian adds nothing that float32 holds."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,35 @@ class Geometry:
         scaled = np.asarray(index_xyz, dtype=float) * np.asarray(self.spacing_zyx[::-1])
         return scaled @ self.matrix.T + np.asarray(self.origin_xyz)
 
+    def to_index(self, patient_xyz: np.ndarray) -> np.ndarray:
+        """Continuous indices (..., 3), in the order x, y, z, of patient coordinates in mm: undoes `to_patient`."""
+        offset = np.asarray(patient_xyz, dtype=float) - np.asarray(self.origin_xyz)
+        return offset @ self.matrix / np.asarray(self.spacing_zyx[::-1])
+
+    def corners(self) -> np.ndarray:
+        """Patient coordinates (8, 3) in mm of the grid's corner voxels."""
+        return self.to_patient(np.array(np.meshgrid(*[(0, n - 1) for n in self.size_zyx[::-1]])).reshape(3, -1).T)
+
+    def part(self, box_zyx: tuple[slice, slice, slice]) -> Geometry:
+        """The grid of the voxels in `box_zyx`, slices with a start and a stop within the grid."""
+        first = np.array([axis.start for axis in box_zyx[::-1]])
+        size = tuple(axis.stop - axis.start for axis in box_zyx)
+        return replace(self, size_zyx=size, origin_xyz=tuple(self.to_patient(first).tolist()))
+
+    def box_around(self, other: Geometry, margin_zyx: tuple[int, int, int]) -> tuple[slice, slice, slice] | None:
+        """This grid's voxels that `other` covers, and a margin of voxels; None where they are apart."""
+        index_zyx = self.to_index(other.corners())[:, ::-1]
+        low = np.maximum(np.floor(index_zyx.min(axis=0) + 1e-6).astype(int) - margin_zyx, 0)
+        high = np.minimum(np.ceil(index_zyx.max(axis=0) - 1e-6).astype(int) + 1 + margin_zyx, self.size_zyx)
+        if (low >= high).any():
+            return None
+        return tuple(slice(int(start), int(stop)) for start, stop in zip(low, high, strict=True))
+
     def describes(self, other: Geometry, tolerance_mm: float = 1e-4) -> bool:
         """Whether `other` has the same size and its corners lie within `tolerance_mm` of this grid's."""
         if self.size_zyx != other.size_zyx:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.size_zyx[::-1]])).reshape(3, -1).T
-        return bool(np.abs(self.to_patient(corners) - other.to_patient(corners)).max() <= tolerance_mm)
+        return bool(np.abs(self.corners() - other.corners()).max() <= tolerance_mm)
 
 
 @dataclass(frozen=True)
@@ -64,6 +90,10 @@ class Volume:
     def with_voxels(self, voxels: np.ndarray) -> Volume:
         """Other voxels (Z, Y, X) of the same shape in the same place."""
         return replace(self, voxels=voxels)
+
+    def part(self, box_zyx: tuple[slice, slice, slice]) -> Volume:
+        """The voxels in `box_zyx`, slices with a start and a stop within the grid, where they are."""
+        return Volume(self.voxels[box_zyx], self.geometry.part(box_zyx))
 
 
 def read_volume(path: Path) -> Volume:
@@ -87,7 +117,10 @@ def read_header(path: Path) -> tuple[Geometry, str]:
 
     Raises InputError as `read_volume` does, but for the voxels.
     """
-    reader = _open_image(Path(path))
+    path = Path(path)
+    reader = _open_image(path)
+    if _is_nifti(path):
+        check_length(path)
     return _geometry_of(reader), sitk.GetPixelIDValueAsString(reader.GetPixelID())
 
 
@@ -105,10 +138,14 @@ def read_labels(path: Path) -> Volume:
     Raises InputError where a value is more than 0.01 from an integer, or outside 0 to 255.
     """
     volume = read_volume(path)
-    rounded = np.rint(volume.voxels)
-    if np.abs(volume.voxels - rounded).max() > 0.01 or rounded.min() < 0 or rounded.max() > 255:
+    labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
+    labelled = volume.voxels != 0
+    values = volume.voxels[labelled]
+    rounded = np.rint(values)
+    if values.size and (np.abs(values - rounded).max() > 0.01 or rounded.min() < 0 or rounded.max() > 255):
         raise InputError(f"{path}: label values must be integers from 0 to 255")
-    return volume.with_voxels(rounded.astype(np.uint8))
+    labels[labelled] = rounded
+    return volume.with_voxels(labels)
 
 
 def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
@@ -149,10 +186,17 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
     resolution, so that small structures are averaged and not skipped. Voxels outside the image get `outside`, by
     default its minimum.
     """
-    image = sitk.Cast(_image_of(volume), sitk.sitkFloat32)
-    if smooth:
-        image = _smooth_for(image, geometry)
     default = float(volume.voxels.min()) if outside is None else outside
+    sigmas = _smoothing_mm(volume.geometry, geometry) if smooth else (0.0, 0.0, 0.0)
+    margin = tuple(
+        2 + int(np.ceil(SMOOTHING_REACH * sigma / step))
+        for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)
+    )
+    box = volume.geometry.box_around(geometry, margin)
+    image = sitk.Cast(_image_of(volume.part(box) if box else volume), sitk.sitkFloat32)
+    for axis, sigma in enumerate(sigmas[::-1]):
+        if sigma:
+            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
     resampled = sitk.Resample(
         image,
         geometry.size_zyx[::-1],
@@ -181,15 +225,15 @@ def from_image(image: sitk.Image) -> Volume:
     return Volume(sitk.GetArrayFromImage(image), _geometry_of(image))
 
 
-def _smooth_for(image: sitk.Image, geometry: Geometry) -> sitk.Image:
-    new_axes = geometry.matrix * np.asarray(geometry.spacing_zyx[::-1])
-    old_directions = np.asarray(image.GetDirection()).reshape(3, 3)
-    for axis, spacing in enumerate(image.GetSpacing()):
-        wanted = float(np.abs(old_directions[:, axis] @ new_axes).max())
-        if wanted > 1.01 * spacing and image.GetSize()[axis] >= 4:
-            sigma = 0.5 * float(np.sqrt(wanted**2 - spacing**2)) / np.sqrt(2 * np.log(2))
-            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
-    return image
+def _smoothing_mm(old: Geometry, new: Geometry) -> tuple[float, float, float]:
+    """Standard deviations along the old grid's z, y, x of the blur that the new grid's coarser voxels stand for."""
+    reach = np.abs(old.matrix.T @ (new.matrix * np.asarray(new.spacing_zyx[::-1]))).max(axis=1)[::-1]
+    return tuple(
+        0.5 * float(np.sqrt(wanted**2 - step**2)) / float(np.sqrt(2 * np.log(2)))
+        if wanted > 1.01 * step and n >= 4
+        else 0.0
+        for wanted, step, n in zip(reach, old.spacing_zyx, old.size_zyx, strict=True)
+    )
 
 
 def _geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
@@ -222,7 +266,7 @@ def _is_nifti(path: Path) -> bool:
 
 
 def _open_image(path: Path) -> sitk.ImageFileReader:
-    """A reader that holds the header of the image at `path`, after every check that needs no voxels."""
+    """A reader that holds the header of the image at `path`, after every check that needs no more."""
     if not path.is_file():
         raise InputError(f"{path}: {'a folder, not an image' if path.is_dir() else 'no such file'}")
     if image_stem(path) is None:
@@ -230,7 +274,7 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read (permission denied)")
     if _is_nifti(path):
-        check_nifti(path)
+        check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

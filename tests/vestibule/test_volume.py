@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -392,3 +393,23 @@ def test_coarser_grid_averages_what_it_would_skip():
     assert np.all(resample(stripes, coarse, smooth=False).voxels == 0)
     averaged = resample(stripes, coarse).voxels[0, 0, 2:-2]
     assert averaged.min() > 0.1
+
+
+@pytest.mark.parametrize("direction", [AXIAL, DIRECTIONS["oblique"]])
+def test_part_of_an_image_is_resampled_as_it_is_within_the_whole(direction):
+    voxels = np.random.default_rng(0).random((6, 90, 110)).astype(np.float32)
+    volume = Volume(voxels, Geometry(voxels.shape, (1.5, 0.4, 0.4), (10.0, -4.0, 7.0), direction))
+    whole = Geometry((6, 70, 86), (1.5, 0.513, 0.513), (10.0, -4.0, 7.0), direction)
+    box = (slice(1, 4), slice(31, 40), slice(44, 60))
+    part = resample(volume, whole.part(box))
+    assert part.geometry.describes(whole.part(box))
+    np.testing.assert_allclose(part.voxels, resample(volume, whole).voxels[box], atol=2e-6)
+
+
+@pytest.mark.parametrize("direction", [AXIAL, DIRECTIONS["oblique"]])
+def test_box_around_a_part_is_the_part_and_its_margin_within_the_grid(direction):
+    grid = Geometry((9, 20, 30), (1.5, 0.5, 0.7), (1.0, 2.0, 3.0), direction)
+    np.testing.assert_allclose(grid.to_index(grid.to_patient([3.0, 4.0, 5.0])), [3.0, 4.0, 5.0], atol=1e-9)
+    inside = replace(grid.part((slice(0, 3), slice(8, 12), slice(24, 30))), spacing_zyx=(1.49, 0.49, 0.69))
+    assert grid.box_around(inside, (1, 2, 3)) == (slice(0, 4), slice(6, 14), slice(21, 30))
+    assert grid.box_around(replace(inside, origin_xyz=(500.0, 0.0, 0.0)), (1, 2, 3)) is None
