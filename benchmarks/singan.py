@@ -54,12 +54,14 @@ def ratio_at(side: int, width: int, repeats: int) -> None:
     real = torch.rand(1, 1, side, side, device=device) * 2 - 1
     published = PublishedSinGAN(real, width)
     published.generator.to(device), published.critic.to(device)
-    config = SinGANConfig(width=width, iterations=ITERATIONS)
+    config = SinGANConfig(width=width, iterations=ITERATIONS, discriminator_steps=3, generator_steps=3)
     with tempfile.TemporaryDirectory() as folder:
         log = LossLog(Path(folder), LOSSES)
         ways = {
             "published": lambda: [published.epoch(torch.zeros_like(real)) for _ in range(ITERATIONS)],
-            "ours": lambda: train_scale(SinGAN([(side, side)], width, config.layers).to(device), 0, real, config, log),
+            "ours": lambda: train_scale(
+                SinGAN([(side, side)], [width], config.layers).to(device), 0, real, config, log
+            ),
         }
         found = seconds_of(ways, repeats)
         log.close()
@@ -73,7 +75,7 @@ def curve(run_dir: Path, config: SinGANConfig) -> None:
         image, tumour = content["image"], content["tumour"]
     reference = Reference("reference", 0, "given", image, tumour)
     full = torch.from_numpy(image)[None, None].to(pick_device())
-    print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px, width {config.width}")
+    print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px")
     print("iterations  seconds  RMSE    patches by band         injected at 1, 2, ...")
     for share in SHARES:
         settings = replace(config, iterations=max(1, round(config.iterations * share)))

@@ -65,38 +65,40 @@ class CycleGANConfig:
     sample_every: int = 1000
 
 
-SCHEDULES: dict[str, dict[str, int]] = {
-    "paper": {},
-    "fast": {"crop_px": 96, "iterations": 600, "discriminator_steps": 1, "generator_steps": 1},
+SCHEDULES: dict[str, dict[str, int | None]] = {
+    "fast": {},
+    "paper": {"crop_px": None, "max_width": 128, "iterations": 2000, "discriminator_steps": 3, "generator_steps": 3},
 }
-"""What stands for the keys of `singan` that a file leaves out; the defaults below are the published ones."""
+"""What stands for the keys of `singan` that a file leaves out, where it is not the default below."""
 
 
 @dataclass(frozen=True)
 class SinGANConfig:
     """The one-shot model of a single target slice, Shaham et al. 2019."""
 
-    schedule: str = "paper"
-    """`paper`: the published iterations, hours on a CPU. `fast`: minutes, by a crop around the tumour, one step of each
-    network and fewer iterations. Keys that the file gives stand in either."""
+    schedule: str = "fast"
+    """`fast`: minutes, by a crop around the tumour, one width, one step of each network and fewer iterations. `paper`:
+    the published channels and iterations, hours on a CPU. Keys that the file gives stand in either."""
     case: str | None = None
     """Case of the reference slice; without it one is drawn among labelled target slices with a tumour."""
     slice: int | None = None
     """Index of the reference slice (z of the prepared volume)."""
     references: int = 1
     """Slices, of as many cases, that a cascade is trained on each; the source cases go through them in turn."""
-    crop_px: int | None = None
+    crop_px: int | None = 96
     """Side of the crop around the reference tumour; the whole slice where unset."""
     min_tumour_px: int = 40
     """A drawn reference slice shows at least so many tumour pixels."""
     coarsest_px: int = 25
     scale_factor: float = 0.75
     width: int = 32
+    max_width: int | None = None
+    """Channels double every four scales up to so many; unset, all scales have `width`."""
     layers: int = 5
-    iterations: int = 2000
+    iterations: int = 600
     """A scale's iterations."""
-    discriminator_steps: int = 3
-    generator_steps: int = 3
+    discriminator_steps: int = 1
+    generator_steps: int = 1
     learning_rate: float = 5e-4
     penalty_weight: float = 0.1
     reconstruction_weight: float = 10.0

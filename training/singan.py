@@ -60,12 +60,12 @@ class ScaleGenerator(PatchStack):
 
 
 class SinGAN(nn.Module):
-    """The trained cascade: sizes, noise amplitudes and generators of all scales, coarsest first."""
+    """The trained cascade: sizes, channels, noise amplitudes and generators of all scales, coarsest first."""
 
-    def __init__(self, sizes: list[tuple[int, int]], width: int, layers: int) -> None:
+    def __init__(self, sizes: list[tuple[int, int]], widths: list[int], layers: int) -> None:
         super().__init__()
-        self.sizes = sizes
-        self.generators = nn.ModuleList(ScaleGenerator(width, layers) for _ in sizes)
+        self.sizes, self.widths = sizes, widths
+        self.generators = nn.ModuleList(ScaleGenerator(width, layers) for width in widths)
         self.register_buffer("amplitudes", torch.zeros(len(sizes)))
         self.register_buffer("fixed_noise", torch.zeros(1, 1, *sizes[0]))
 
@@ -146,6 +146,12 @@ def pyramid_sizes(full_yx: tuple[int, int], config: SinGANConfig) -> list[tuple[
     return [tuple(round(n * factor ** (steps - scale)) for n in full_yx) for scale in range(steps + 1)]
 
 
+def channels(scales: int, config: SinGANConfig) -> list[int]:
+    """Channels of every scale, coarsest first: doubled every four scales up to `max_width`. Shaham et al. 2019."""
+    most = config.max_width or config.width
+    return [min(config.width << scale // 4, most) for scale in range(scales)]
+
+
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train a cascade on each reference slice, side by side; leaves the first in `singan/`, others in folders there."""
     folder = stage_dir(run_dir, "singan")
@@ -162,7 +168,7 @@ def train_cascade(settings: SinGANConfig, reference: Reference, folder: Path, se
     torch.manual_seed(seed)
     sizes = pyramid_sizes(reference.image.shape, settings)
     device = pick_device()
-    model = SinGAN(sizes, settings.width, settings.layers).to(device)
+    model = SinGAN(sizes, channels(len(sizes), settings), settings.layers).to(device)
     full = torch.from_numpy(reference.image)[None, None].to(device)
     log = LossLog(folder, LOSSES)
     first = _resume(model, folder / "scales")
@@ -181,7 +187,7 @@ def train_cascade(settings: SinGANConfig, reference: Reference, folder: Path, se
         folder / "cascade.json",
         {
             "sizes": sizes,
-            "width": settings.width,
+            "widths": model.widths,
             "layers": settings.layers,
             "case": reference.case,
             "slice": reference.slice,
@@ -203,7 +209,7 @@ def load_cascades(run_dir: Path, device: torch.device) -> list[tuple[SinGAN, dic
 def load_cascade(folder: Path, device: torch.device) -> tuple[SinGAN, dict]:
     """The trained cascade in `folder`, ready for injection, and what is recorded of it."""
     record = json.loads((folder / "cascade.json").read_text(encoding="utf-8"))
-    model = SinGAN([tuple(size) for size in record["sizes"]], record["width"], record["layers"])
+    model = SinGAN([tuple(size) for size in record["sizes"]], record["widths"], record["layers"])
     model.load_state_dict(load_file(folder / "cascade.safetensors"))
     return model.to(device).eval(), record
 
@@ -214,15 +220,16 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
     Raises nothing; leaves the scale's noise amplitude and generator in `model`.
     """
     generator = model.generators[scale]
-    critic = PatchStack(config.width, config.layers).to(real.device)
+    critic = PatchStack(model.widths[scale], config.layers).to(real.device)
     if scale:
-        generator.load_state_dict(model.generators[scale - 1].state_dict())
+        if model.widths[scale] == model.widths[scale - 1]:
+            generator.load_state_dict(model.generators[scale - 1].state_dict())
         _prepare_amplitude(model, scale, real, config)
     else:
         model.amplitudes[0] = 1.0
         model.fixed_noise.copy_(torch.randn(model.fixed_noise.shape))
     optimisers = [
-        torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999))
+        torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
         for network in (generator, critic)
     ]
     settling = int(SETTLING_FROM * config.iterations)
@@ -236,16 +243,18 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
         freeze(critic, False)
         for _ in range(config.discriminator_steps):
             with torch.no_grad():
-                fake = model.sample(1, scale)
-            wasserstein, penalty = critic_losses(critic, real, fake, config.penalty_weight)
+                previous = _random_previous(model, scale)
+                noise = model._noise(previous, scale, None)
+            fake = generator(noise, previous)
+            wasserstein, penalty = critic_losses(critic, real, fake.detach(), config.penalty_weight)
             optimisers[1].zero_grad()
             (wasserstein + penalty).backward()
             optimisers[1].step()
         freeze(critic, True)
-        for _ in range(config.generator_steps):
-            with torch.no_grad():
-                previous = _random_previous(model, scale)
-            adversarial = -critic(generator(model._noise(previous, scale, None), previous)).mean()
+        for step in range(config.generator_steps):
+            # As published, the generator answers for the image that the critic saw last.
+            fake = generator(noise, previous) if step else fake
+            adversarial = -critic(fake).mean()
             reconstruction = config.reconstruction_weight * (generator(fixed, rebuilt) - real).square().mean()
             optimisers[0].zero_grad()
             (adversarial + reconstruction).backward()

@@ -39,7 +39,7 @@ def test_intensity_is_multiplied_on_0_to_1():
 
 def test_copies_differ_from_the_plain_one_at_the_tumour_alone(run_dir):
     torch.manual_seed(0)
-    cascade = SinGAN([(12, 12), (16, 16)], width=4, layers=3).eval()
+    cascade = SinGAN([(12, 12), (16, 16)], [4, 4], 3).eval()
     case = read_cases(run_dir, "source")[0]
     plain = np.random.default_rng(0).uniform(-1, 1, case.image.shape).astype(np.float32)
     copies = altered_copies(case, plain, cascade, BlendConfig(injection_scale=1), 2021, None)

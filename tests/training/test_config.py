@@ -78,8 +78,8 @@ def _with_crop(crop: list[int]) -> dict:
 
 
 def test_schedule_fills_what_the_file_leaves_out_and_nothing_else():
-    fast = build(SinGANConfig, {"schedule": "fast", "iterations": 7}, "singan")
-    assert (fast.iterations, fast.discriminator_steps, fast.crop_px) == (7, 1, 96)
-    assert build(SinGANConfig, {"schedule": "paper"}, "singan") == SinGANConfig()
-    with pytest.raises(ValueError, match=r"one of \('paper', 'fast'\), got 'quick'"):
+    paper = build(SinGANConfig, {"schedule": "paper", "iterations": 7}, "singan")
+    assert (paper.iterations, paper.discriminator_steps, paper.crop_px, paper.max_width) == (7, 3, None, 128)
+    assert build(SinGANConfig, {"iterations": 7}, "singan") == SinGANConfig(iterations=7)
+    with pytest.raises(ValueError, match=r"one of \('fast', 'paper'\), got 'quick'"):
         build(SinGANConfig, {"schedule": "quick"}, "singan")

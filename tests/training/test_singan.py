@@ -11,6 +11,7 @@ from training import singan
 from training.reference import choose_references, crop_range
 from training.singan import (
     SinGAN,
+    channels,
     critic_losses,
     load_cascade,
     pyramid_sizes,
@@ -36,6 +37,20 @@ def test_pyramid_keeps_the_aspect(config):
     assert all(abs(2 * y - x) <= 1 for y, x in sizes)
 
 
+def test_channels_double_every_four_scales_up_to_the_most(config):
+    settings = replace(config.singan, width=32, max_width=128)
+    assert channels(11, settings) == [32] * 4 + [64] * 4 + [128] * 3
+    assert channels(5, replace(settings, max_width=None)) == [32] * 5
+
+
+def test_scales_of_other_widths_are_trained_kept_and_loaded(config, run_dir):
+    doubling = replace(config.singan, width=4, max_width=8, scale_factor=0.85)
+    train(replace(config, singan=doubling), run_dir)
+    model, record = load_cascade(run_dir / "singan", torch.device("cpu"))
+    assert record["widths"] == [4, 4, 4, 4, 8, 8]
+    assert model.inject(torch.zeros(1, 1, 24, 24), 5).shape == (1, 1, 24, 24)
+
+
 def test_image_smaller_than_what_the_coarsest_scale_sees_is_refused(config):
     with pytest.raises(InputError, match="at least 7 px"):
         pyramid_sizes((6, 100), config.singan)
@@ -52,7 +67,7 @@ def test_penalty_and_wasserstein_by_hand():
 
 
 def test_untrained_scale_adds_its_correction_to_the_coarser_image():
-    model = SinGAN([(12, 12)], width=4, layers=3)
+    model = SinGAN([(12, 12)], [4], 3)
     for parameter in model.generators[0].layers[-1].parameters():
         nn.init.zeros_(parameter)
     image = torch.randn(2, 1, 12, 12).clamp(-1, 1)
@@ -61,7 +76,7 @@ def test_untrained_scale_adds_its_correction_to_the_coarser_image():
 
 @pytest.mark.parametrize("size", [(16, 16), (30, 21), (9, 40)])
 def test_images_of_any_size_are_injected_at_any_scale_but_that_of_noise(size):
-    model = SinGAN([(12, 12), (14, 14), (16, 16)], width=4, layers=3).eval()
+    model = SinGAN([(12, 12), (14, 14), (16, 16)], [4, 4, 4], 3).eval()
     for scale in (1, 2):
         result = model.inject(torch.zeros(2, 1, *size), scale)
         assert result.shape == (2, 1, *size)
@@ -70,7 +85,7 @@ def test_images_of_any_size_are_injected_at_any_scale_but_that_of_noise(size):
 
 @pytest.mark.parametrize("scale", [-1, 0, 3])
 def test_scale_out_of_range_is_refused(scale):
-    model = SinGAN([(12, 12), (14, 14), (16, 16)], width=4, layers=3)
+    model = SinGAN([(12, 12), (14, 14), (16, 16)], [4, 4, 4], 3)
     with pytest.raises(ValueError, match="from 1 to 2"):
         model.inject(torch.zeros(1, 1, 16, 16), scale)
 

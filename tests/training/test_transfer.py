@@ -16,7 +16,7 @@ HARMONISE = TransferConfig(intensity="reference", injection_scale=1, edge_px=1.0
 @pytest.fixture(scope="module")
 def cascade():
     torch.manual_seed(0)
-    model = SinGAN([(12, 12), (16, 16)], width=4, layers=3)
+    model = SinGAN([(12, 12), (16, 16)], [4, 4], 3)
     model.amplitudes[:] = 0.1
     return model.eval()
 
