@@ -166,14 +166,17 @@ def labels_to_original(probabilities: np.ndarray, working: Geometry, original: V
 
 def mask_to_working(mask: Volume, working: Geometry) -> np.ndarray:
     """A label volume on the working grid, uint8 (Z, Y, X): each label is averaged, and kept where it fills half."""
-    oriented = reorient(mask)
     result = np.zeros(working.size_zyx, dtype=np.uint8)
     best = np.full(working.size_zyx, 0.5, dtype=np.float32)
-    for value, box in enumerate(ndimage.find_objects(oriented.voxels), start=1):
-        around = working.box_around(oriented.geometry.part(box), (1, 1, 1)) if box else None
+    for value, box in enumerate(ndimage.find_objects(mask.voxels), start=1):
+        if box is None:
+            continue
+        # Half filled is nothing beyond the label's own box; a few voxels more, and its edge is an edge.
+        part = mask.part(mask.geometry.box_around(mask.geometry.part(box), (3, 3, 3)))
+        share = reorient(part.with_voxels((part.voxels == value).astype(np.float32)))
+        around = working.box_around(share.geometry, (0, 0, 0))
         if around is None:
             continue
-        share = oriented.with_voxels((oriented.voxels == value).astype(np.float32))
         filled = resample(share, working.part(around), outside=0.0).voxels
         wins = filled >= best[around]
         result[around][wins] = value

@@ -175,7 +175,12 @@ def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
 
 
 def reorient(volume: Volume, axes: str = "LPS") -> Volume:
-    """`volume` with its axes permuted and flipped so that x, y, z run nearest to `axes`; no voxel changes."""
+    """`volume` with its axes permuted and flipped so that x, y, z run nearest to `axes`; no voxel changes.
+
+    A volume that lies so already is returned itself.
+    """
+    if sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(volume.geometry.direction) == axes:
+        return volume
     return from_image(sitk.DICOMOrient(_image_of(volume), axes))
 
 
@@ -193,7 +198,8 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
         for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)
     )
     box = volume.geometry.box_around(geometry, margin)
-    image = sitk.Cast(_image_of(volume.part(box) if box else volume), sitk.sitkFloat32)
+    seen = volume.part(box) if box else volume
+    image = _image_of(seen.with_voxels(seen.voxels.astype(np.float32, copy=False)))
     for axis, sigma in enumerate(sigmas[::-1]):
         if sigma:
             image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
