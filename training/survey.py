@@ -123,6 +123,7 @@ def _look_at(case: RawCase, edition: Edition) -> Facts:
                 f"{case.label}: has size {label.geometry.size_zyx} (z, y, x) or position other than its image "
                 f"{case.image.name} ({geometry.size_zyx})"
             )
+        label = _labelled_part(label)
         values, odd = _label_values(case.label, label, edition)
         voxel_mm3 = float(np.prod(geometry.spacing_zyx))
         volumes = {
@@ -150,6 +151,12 @@ def _in_patient_order(geometry: Geometry) -> tuple[tuple, tuple, float, list[str
     if size[0] < 11:
         oddities.append("fewer than 11 slices")
     return spacing, size, turned, oddities
+
+
+def _labelled_part(label: Volume) -> Volume:
+    """The box that holds all labels, out of which nothing is to be learnt; one voxel where there are none."""
+    found = ndimage.find_objects((label.voxels != 0).view(np.uint8))
+    return label.part(found[0] if found else (slice(0, 1),) * 3)
 
 
 def _label_values(path: Path, label: Volume, edition: Edition) -> tuple[np.ndarray, list[str]]:
