@@ -1,12 +1,14 @@
 """SinGAN: iterations against the published update, and what quality costs in time for both of our schedules.
 
     python benchmarks/singan.py                                    seconds an iteration at 25, 56 and 126 px, and ratios
-    python benchmarks/singan.py --curve runs/x --schedule fast     quality over time on the run's reference slice
-    python benchmarks/singan.py --curve runs/x --schedule paper    the same; hours
+    python benchmarks/singan.py --curve runs/x --config configs/phantom.yaml --schedule fast      quality over time
+    python benchmarks/singan.py --curve runs/x --config configs/phantom.yaml --schedule paper     the same; hours
 
-A curve's line is a whole training with that many iterations a scale: its seconds, the error of the reconstruction, the
-distance of random samples' patches to the slice's in each band of a Laplacian pyramid (sliced Wasserstein, finest band
-first), and how far the slice injected at each scale comes out changed.
+A curve's line is a whole training with that many iterations a scale on the reference slice of the run: its seconds, the
+error of the reconstruction, the distance of random samples' patches to the slice's in each band of a Laplacian pyramid
+(sliced Wasserstein, finest band first), how much random samples differ from each other as a share of the slice's own
+spread (a model that has learnt the slice by heart scores well on patches and draws nothing new), and how far the slice
+injected at each scale comes out changed.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import torch
 from published import PublishedSinGAN
 from timing import machine, seconds_of
 
-from training.config import SinGANConfig, build
+from training.config import SCHEDULES, SinGANConfig, build, read_config
 from training.logs import LossLog
 from training.patches import pyramid_distance
 from training.reference import Reference
@@ -31,7 +33,7 @@ from vestibule.pipeline import pick_device
 
 ITERATIONS = 4
 """Of one timing: the networks of a scale are made anew for it."""
-SHARES = (0.05, 0.2, 0.5, 1.0)
+SHARES = [0.05, 0.2, 0.5, 1.0]
 SAMPLES = 8
 BANDS = 3
 
@@ -41,7 +43,7 @@ def main() -> None:
     arguments = parse()
     print(machine())
     if arguments.curve:
-        curve(arguments.curve, build(SinGANConfig, {"schedule": arguments.schedule}, "singan"))
+        curve(arguments.curve, scheduled(read_config(arguments.config).singan, arguments.schedule), arguments.shares)
         return
     for side in arguments.sides:
         ratio_at(side, arguments.width, arguments.repeats)
@@ -69,33 +71,43 @@ def ratio_at(side: int, width: int, repeats: int) -> None:
     print(f"{side:4d} px, width {width}: {line}, ratio {found['published'] / found['ours']:.2f}", flush=True)
 
 
-def curve(run_dir: Path, config: SinGANConfig) -> None:
+def scheduled(own: SinGANConfig, schedule: str) -> SinGANConfig:
+    """The configuration `own` with what a schedule decides taken from `schedule`."""
+    named = build(SinGANConfig, {"schedule": schedule}, "singan")
+    return replace(own, schedule=schedule, **{key: getattr(named, key) for key in set().union(*SCHEDULES.values())})
+
+
+def curve(run_dir: Path, config: SinGANConfig, shares: list[float]) -> None:
     """Train with a growing share of the schedule's iterations and print what each training reaches."""
     with np.load(run_dir / "singan" / "reference.npz") as content:
         image, tumour = content["image"], content["tumour"]
     reference = Reference("reference", 0, "given", image, tumour)
     full = torch.from_numpy(image)[None, None].to(pick_device())
     print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px")
-    print("iterations  seconds  RMSE    patches by band         injected at 1, 2, ...")
-    for share in SHARES:
+    print("iterations  seconds  RMSE    patches by band    spread  injected at 1, 2, ...")
+    for share in shares:
         settings = replace(config, iterations=max(1, round(config.iterations * share)))
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
             train_cascade(settings, reference, Path(folder) / "cascade", 0)
             seconds = time.perf_counter() - begin
             model, record = load_cascade(Path(folder) / "cascade", pick_device())
-        patches = " ".join(f"{value:.3f}" for value in distances(model, image))
+        patches, spread = compared(model, image)
+        patches = " ".join(f"{value:.3f}" for value in patches)
         injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(1, model.scales))
         error = record["reconstruction_rmse"]
-        print(f"{settings.iterations:10d}  {seconds:7.1f}  {error:.4f}  {patches:22s}  {injected}", flush=True)
+        print(
+            f"{settings.iterations:10d}  {seconds:7.1f}  {error:.4f}  {patches:18s} {spread:6.2f}  {injected}",
+            flush=True,
+        )
 
 
 @torch.no_grad()
-def distances(model: SinGAN, image: np.ndarray) -> list[float]:
-    """Mean distance of random samples to `image` in each band."""
+def compared(model: SinGAN, image: np.ndarray) -> tuple[list[float], float]:
+    """Random samples: mean distance of their patches to those of `image` in each band, and their spread."""
     samples = model.sample(SAMPLES, model.scales - 1, torch.Generator().manual_seed(0))[:, 0].cpu().numpy()
     found = [pyramid_distance(sample, image, BANDS, np.random.default_rng(0)) for sample in samples]
-    return np.mean(found, axis=0).tolist()
+    return np.mean(found, axis=0).tolist(), float(samples.std(axis=0).mean() / image.std())
 
 
 def _rmse(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -109,7 +121,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--curve", type=Path, help="a run with a finished singan stage, whose reference slice is taken")
-    parser.add_argument("--schedule", choices=("fast", "paper"), default="fast")
+    parser.add_argument(
+        "--config", type=Path, default=Path("configs/phantom.yaml"), help="pyramid and weights of losses"
+    )
+    parser.add_argument("--schedule", choices=tuple(SCHEDULES), default="fast")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the schedule's iterations")
     return parser.parse_args()
 
 

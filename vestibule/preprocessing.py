@@ -84,19 +84,20 @@ def working_geometry(
         centre_yx = find_ears(oriented)
     cause = "no outline of a head seen, or its back is cut off"
     if centre_yx is not None:
-        geometry = _region(oriented.geometry, centre_yx, config.size_yx, config.spacing_yx_mm)
+        geometry = region_around(oriented.geometry, centre_yx, config.size_yx, config.spacing_yx_mm)
         if keep is None or _holds(geometry, keep):
             return geometry
         cause = "labels lie outside of the region around the ears"
     size_yx = tuple(LARGER * n for n in config.size_yx)
     logger.warning("%s: %s; a region of %d x %d voxels around the image's middle is taken", name, cause, *size_yx)
     centre_yx = tuple((n - 1) / 2 for n in oriented.geometry.size_zyx[1:])
-    return _region(oriented.geometry, centre_yx, size_yx, config.spacing_yx_mm)
+    return region_around(oriented.geometry, centre_yx, size_yx, config.spacing_yx_mm)
 
 
-def _region(
+def region_around(
     geometry: Geometry, centre_yx: tuple[float, float], size_yx: tuple[int, int], spacing_yx_mm: tuple[float, float]
 ) -> Geometry:
+    """The slices of `geometry`, of `size_yx` voxels of `spacing_yx_mm` in plane, around the voxel `centre_yx`."""
     first_y, first_x = (
         centre - (size - 1) / 2 * wanted / spacing
         for centre, size, wanted, spacing in zip(

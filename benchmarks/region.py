@@ -1,0 +1,115 @@
+"""Does the region of interest hold the ears? The least room left around them, for each configuration's region.
+
+    python benchmarks/region.py --cases 8                                          phantoms of all editions and sites
+    python benchmarks/region.py --cases 1 --shape 120 512 512 --spacing 1.5 0.4 0.4     of full size; minutes to draw
+    python benchmarks/region.py --drawn runs/prepare/drawn --edition 2022          phantoms that are there already
+    python benchmarks/region.py --images HEADS/*_T2W.nii.gz                        canals found in images of one's own
+
+Room is from the outermost labelled voxel (tumour or cochlea; on own images, an end of a canal) to the region's edge,
+in mm, the least over all images; below 0 something is cut off. Prints how often the head's outline was not enough, so
+that the larger region is taken, and the time of a look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from training.config import read_config
+from training.implant.canals import find_canals
+from training.phantom.config import PhantomConfig
+from training.phantom.population import make_population
+from training.prepare import find_cases
+from vestibule.editions import get_edition
+from vestibule.preprocessing import PreprocessingConfig, region_around
+from vestibule.region import find_ears
+from vestibule.volume import Volume, read_labels, read_scan, reorient
+
+CONFIGS = ("phantom", "crossmoda2021", "crossmoda2022")
+SIDES = ("front", "back", "right", "left")
+"""Edges of an LPS slice: y runs to the back, x to the patient's left."""
+
+
+def main() -> None:
+    """Look at every image, print a line for each configuration."""
+    arguments = parse()
+    folder = Path(__file__).resolve().parents[1] / "configs"
+    regions = {name: read_config(folder / f"{name}.yaml").prepare for name in CONFIGS}
+    rooms: dict[str, list[np.ndarray]] = {name: [] for name in CONFIGS}
+    seconds, lost = [], []
+    for name, image, points in cases(arguments):
+        oriented = reorient(image)
+        begin = time.perf_counter()
+        middle = find_ears(oriented)
+        seconds.append(time.perf_counter() - begin)
+        if middle is None:
+            lost.append(name)
+            continue
+        for config, region in regions.items():
+            rooms[config].append(room(oriented, middle, region, points))
+    for config, found in rooms.items():
+        if found:
+            least = ", ".join(f"{side} {mm:.1f}" for side, mm in zip(SIDES, np.min(found, axis=0), strict=True))
+            size = " x ".join(
+                f"{n * mm:.0f}" for n, mm in zip(regions[config].size_yx, regions[config].spacing_yx_mm, strict=True)
+            )
+            print(f"{config:14s} {size} mm: least room {least} mm, {len(found)} images")
+    print(f"larger region taken: {len(lost)} {' '.join(lost)}; {median(seconds):.2f} s a look (median)")
+
+
+def room(
+    oriented: Volume, middle_yx: tuple[float, float], region: PreprocessingConfig, points: np.ndarray
+) -> np.ndarray:
+    """Millimetres from patient `points` (n, 3) to the `SIDES` of the region, negative outside."""
+    grid = region_around(oriented.geometry, middle_yx, region.size_yx, region.spacing_yx_mm)
+    index = grid.to_index(points)[:, :2][:, ::-1]
+    steps = np.asarray(region.spacing_yx_mm)
+    low, high = (index.min(axis=0) + 0.5) * steps, (np.asarray(region.size_yx) - 0.5 - index.max(axis=0)) * steps
+    return np.array([low[0], high[0], low[1], high[1]])
+
+
+def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, Volume, np.ndarray]]:
+    """Name, image and patient points (n, 3) that the region must hold, of each image."""
+    for path in arguments.images:
+        image = read_scan(path)
+        canals = find_canals(image).values()
+        yield path.name, image, np.array([end for canal in canals for end in (canal.porus, canal.fundus)])
+    if arguments.drawn:
+        yield from population(arguments.drawn, arguments.edition)
+    elif not arguments.images:
+        for edition in (2021, 2022, 2023):
+            with tempfile.TemporaryDirectory() as folder:
+                shape = {"shape_zyx": tuple(arguments.shape), "spacing_zyx": tuple(arguments.spacing)}
+                config = PhantomConfig(arguments.cases, 1, edition=edition, workers=2, seed=arguments.seed, **shape)
+                make_population(Path(folder), config)
+                yield from population(Path(folder), edition)
+
+
+def population(folder: Path, edition: int) -> Iterator[tuple[str, Volume, np.ndarray]]:
+    """The labelled phantoms, T1 and T2, below `folder`."""
+    for case in find_cases(folder, get_edition(edition)):
+        labels = read_labels(case.label)
+        yield case.name, read_scan(case.image), labels.geometry.to_patient(np.argwhere(labels.voxels)[:, ::-1])
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=8, help="phantoms of each domain and edition")
+    parser.add_argument("--shape", type=int, nargs=3, default=(28, 128, 128), help="z y x")
+    parser.add_argument("--spacing", type=float, nargs=3, default=(1.5, 1.2, 1.2), help="z y x, mm")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--drawn", type=Path, help="folder of phantoms in the challenge's layout")
+    parser.add_argument("--edition", type=int, default=2022, help="of --drawn")
+    parser.add_argument("--images", type=Path, nargs="*", default=[], help="T2 images in place of phantoms")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
