@@ -3,6 +3,7 @@
     python benchmarks/singan.py                                    seconds an iteration at 25, 56 and 126 px, and ratios
     python benchmarks/singan.py --curve runs/x --config configs/phantom.yaml --schedule fast      quality over time
     python benchmarks/singan.py --curve runs/x --config configs/phantom.yaml --schedule paper     the same; hours
+    python benchmarks/singan.py --of runs/x                        the same measures of a run's own cascade
 
 A curve's line is a whole training with that many iterations a scale on the reference slice of the run: its seconds, the
 error of the reconstruction, the distance of random samples' patches to the slice's in each band of a Laplacian pyramid
@@ -36,12 +37,18 @@ ITERATIONS = 4
 SHARES = [0.05, 0.2, 0.5, 1.0]
 SAMPLES = 8
 BANDS = 3
+MEASURES = "RMSE    patches by band    spread  injected at 1, 2, ..."
 
 
 def main() -> None:
     """Print the ratios, or the curve."""
     arguments = parse()
     print(machine())
+    if arguments.of:
+        model, record = load_cascade(arguments.of / "singan", pick_device())
+        with np.load(arguments.of / "singan" / "reference.npz") as content:
+            print(f"{record['case']}, slice {record['slice']}\n{MEASURES}\n{measures(model, content['image'])}")
+        return
     if arguments.curve:
         curve(arguments.curve, scheduled(read_config(arguments.config).singan, arguments.schedule), arguments.shares)
         return
@@ -82,24 +89,26 @@ def curve(run_dir: Path, config: SinGANConfig, shares: list[float]) -> None:
     with np.load(run_dir / "singan" / "reference.npz") as content:
         image, tumour = content["image"], content["tumour"]
     reference = Reference("reference", 0, "given", image, tumour)
-    full = torch.from_numpy(image)[None, None].to(pick_device())
     print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px")
-    print("iterations  seconds  RMSE    patches by band    spread  injected at 1, 2, ...")
+    print(f"iterations  seconds  {MEASURES}")
     for share in shares:
         settings = replace(config, iterations=max(1, round(config.iterations * share)))
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
             train_cascade(settings, reference, Path(folder) / "cascade", 0)
             seconds = time.perf_counter() - begin
-            model, record = load_cascade(Path(folder) / "cascade", pick_device())
-        patches, spread = compared(model, image)
-        patches = " ".join(f"{value:.3f}" for value in patches)
-        injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(1, model.scales))
-        error = record["reconstruction_rmse"]
-        print(
-            f"{settings.iterations:10d}  {seconds:7.1f}  {error:.4f}  {patches:18s} {spread:6.2f}  {injected}",
-            flush=True,
-        )
+            model, _ = load_cascade(Path(folder) / "cascade", pick_device())
+        print(f"{settings.iterations:10d}  {seconds:7.1f}  {measures(model, image)}", flush=True)
+
+
+@torch.no_grad()
+def measures(model: SinGAN, image: np.ndarray) -> str:
+    """A line of `MEASURES` of a trained cascade and the slice it has learnt, (Y, X) in [-1, 1]."""
+    full = torch.from_numpy(image)[None, None].to(model.amplitudes.device)
+    patches, spread = compared(model, image)
+    patches = " ".join(f"{value:.3f}" for value in patches)
+    injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(1, model.scales))
+    return f"{_rmse(model.reconstruct(model.scales - 1), full):.4f}  {patches:18s} {spread:6.2f}  {injected}"
 
 
 @torch.no_grad()

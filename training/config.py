@@ -67,7 +67,10 @@ class CycleGANConfig:
 
 SCHEDULES: dict[str, dict[str, int | None]] = {
     "fast": {},
-    "paper": {"crop_px": None, "max_width": 128, "iterations": 2000, "discriminator_steps": 3, "generator_steps": 3},
+    "paper": {
+        **{"crop_px": None, "max_width": 128, "iterations": 2000, "discriminator_steps": 3, "generator_steps": 3},
+        **{"reconstruction_weight": 10.0},
+    },
 }
 """What stands for the keys of `singan` that a file leaves out, where it is not the default below."""
 
@@ -85,7 +88,7 @@ class SinGANConfig:
     """Index of the reference slice (z of the prepared volume)."""
     references: int = 1
     """Slices, of as many cases, that a cascade is trained on each; the source cases go through them in turn."""
-    crop_px: int | None = 96
+    crop_px: int | None = 64
     """Side of the crop around the reference tumour; the whole slice where unset."""
     min_tumour_px: int = 40
     """A drawn reference slice shows at least so many tumour pixels."""
@@ -101,7 +104,7 @@ class SinGANConfig:
     generator_steps: int = 1
     learning_rate: float = 5e-4
     penalty_weight: float = 0.1
-    reconstruction_weight: float = 10.0
+    reconstruction_weight: float = 50.0
     noise_weight: float = 0.1
     """Noise amplitude of a scale, relative to the residual that the coarser scales leave."""
 
