@@ -130,6 +130,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--curve", type=Path, help="a run with a finished singan stage, whose reference slice is taken")
+    parser.add_argument("--of", type=Path, help="a run with a finished singan stage, whose cascade is measured")
     parser.add_argument(
         "--config", type=Path, default=Path("configs/phantom.yaml"), help="pyramid and weights of losses"
     )
