@@ -3,11 +3,12 @@
     python benchmarks/region.py --cases 8                                          phantoms of all editions and sites
     python benchmarks/region.py --cases 1 --shape 120 512 512 --spacing 1.5 0.4 0.4     of full size; minutes to draw
     python benchmarks/region.py --drawn runs/prepare/drawn --edition 2022          phantoms that are there already
-    python benchmarks/region.py --images HEADS/*_T2W.nii.gz                        canals found in images of one's own
+    python benchmarks/region.py --images HEADS/*.nii.gz                            canals found in heads of one's own
 
 Room is from the outermost labelled voxel (tumour or cochlea; on own images, an end of a canal) to the region's edge,
 in mm, the least over all images; below 0 something is cut off. Prints how often the head's outline was not enough, so
-that the larger region is taken, and the time of a look.
+that the larger region is taken, and the time of a look. Heads are named as `benchmarks/real_heads.py` has them; a T1
+has the canals of its session's T2.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from real_heads import canals_of, t2_of
 
 from training.config import read_config
-from training.implant.canals import find_canals
 from training.phantom.config import PhantomConfig
 from training.phantom.population import make_population
 from training.prepare import find_cases
-from vestibule.editions import get_edition
+from vestibule.editions import case_of_image, get_edition
 from vestibule.preprocessing import PreprocessingConfig, region_around
 from vestibule.region import find_ears
 from vestibule.volume import Volume, read_labels, read_scan, reorient
@@ -77,9 +78,11 @@ def room(
 def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, Volume, np.ndarray]]:
     """Name, image and patient points (n, 3) that the region must hold, of each image."""
     for path in arguments.images:
-        image = read_scan(path)
-        canals = find_canals(image).values()
-        yield path.name, image, np.array([end for canal in canals for end in (canal.porus, canal.fundus)])
+        if case_of_image(path)[1] == "T1" and not t2_of(path).is_file():
+            print(f"{path.name}: left out, no T2 of its session to find the canals on")
+            continue
+        canals = canals_of(path).values()
+        yield path.name, read_scan(path), np.array([end for canal in canals for end in (canal.porus, canal.fundus)])
     if arguments.drawn:
         yield from population(arguments.drawn, arguments.edition)
     elif not arguments.images:
@@ -107,7 +110,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drawn", type=Path, help="folder of phantoms in the challenge's layout")
     parser.add_argument("--edition", type=int, default=2022, help="of --drawn")
-    parser.add_argument("--images", type=Path, nargs="*", default=[], help="T2 images in place of phantoms")
+    parser.add_argument("--images", type=Path, nargs="*", default=[], help="heads in place of phantoms")
     return parser.parse_args()
 
 

@@ -12,7 +12,7 @@ from training.singan import load_cascade, train_cascade
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A cascade of two scales, by the fast schedule's losses, on a smooth slice of 20 x 20 px, and the slice (1, 1, Y, X)."""
+    """A cascade of two scales on a smooth slice of 20 x 20 px, by the losses of `fast`, and the slice (1, 1, Y, X)."""
     image = gaussian_filter(np.random.default_rng(0).normal(size=(20, 20)), 1.5)
     image = (image / np.abs(image).max()).astype(np.float32)
     folder = tmp_path_factory.mktemp("singan") / "cascade"
