@@ -43,7 +43,7 @@ def test_region_is_found_in_every_real_head_and_is_alike_on_t1_and_t2(shared_dat
     middles = {}
     for path in images(shared_data / "heads", "T1W", "T2W"):
         volume = reorient(read_scan(path))
-        grid = working_geometry(volume, PreprocessingConfig((1.2, 1.2), (96, 96)), path.name)
+        grid = working_geometry(volume, PreprocessingConfig((1.2, 1.2), (96, 96)))
         middle = grid.to_patient((np.array(grid.size_zyx[::-1]) - 1) / 2)
         corner = volume.geometry.to_patient(np.array(volume.geometry.size_zyx[::-1]) - 0.5)
         # From the back and the left edge of the image, where all of these were cut alike around the head.

@@ -171,7 +171,7 @@ def measure_unseen(
 ) -> tuple[list[ContrastRow], list[FoundRow]]:
     """Contrast in an unseen T2 and in each arm's synthetic T1, and the tumour that each arm's segmenter finds."""
     case = target_case(image)
-    working = to_working(read_scan(image), next(iter(models.values())).preprocessing, str(image))
+    working = to_working(read_scan(image), next(iter(models.values())).preprocessing)
     labels = mask_to_working(read_labels(label), working.geometry)
     voxel_mm3 = float(np.prod(working.geometry.spacing_zyx))
     true = np.isin(labels, edition.structures["vs"])

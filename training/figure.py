@@ -72,7 +72,7 @@ def _target_stations(run_dir: Path, name: str) -> tuple[dict, dict, np.ndarray]:
     stations, outlines = {}, {}
     for arm in arms:
         model = load_model(bundle, arm)
-        working = to_working(read_scan(image), model.preprocessing, str(image))
+        working = to_working(read_scan(image), model.preprocessing)
         synthetic = model.synthetic_t1(working)
         probabilities = model.segmenter.probabilities(synthetic, working.geometry.spacing_zyx)
         stations["T2"] = working.voxels

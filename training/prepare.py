@@ -140,7 +140,7 @@ def _images(folder: Path) -> list[Path]:
 def _prepare_case(case: RawCase, config: RunConfig, folder: Path) -> dict:
     volume = read_scan(case.image)
     mask = read_labels(case.label) if case.label else None
-    working = to_working(volume, config.prepare, str(case.image), keep=mask)
+    working = to_working(volume, config.prepare, keep=mask)
     image_name = f"{case.domain}/{case.name}.npy"
     _save(folder / image_name, working.voxels.astype(np.float16))
     label_name, tumour_voxels = None, []

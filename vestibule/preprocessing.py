@@ -58,21 +58,18 @@ class PreprocessingConfig:
             raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
 
 
-def to_working(volume: Volume, config: PreprocessingConfig, name: str = "image", keep: Volume | None = None) -> Volume:
+def to_working(volume: Volume, config: PreprocessingConfig, keep: Volume | None = None) -> Volume:
     """`volume` as float32 (Z, Y, X) in [-1, 1] on the working grid around its region of interest.
 
-    `name` is what a warning calls it; the labels of `keep` will lie in the region. Raises InputError where the region
-    holds a single intensity.
+    The labels of `keep` will lie in the region. Raises InputError where the region holds a single intensity.
     """
     oriented = reorient(volume)
-    geometry = working_geometry(oriented, config, name, keep)
+    geometry = working_geometry(oriented, config, keep)
     cropped = resample(oriented, geometry)
     return cropped.with_voxels(scale_to_unit(cropped.voxels, config.percentiles))
 
 
-def working_geometry(
-    oriented: Volume, config: PreprocessingConfig, name: str = "image", keep: Volume | None = None
-) -> Geometry:
+def working_geometry(oriented: Volume, config: PreprocessingConfig, keep: Volume | None = None) -> Geometry:
     """The working grid of an LPS-oriented volume: its own slices, and in plane the region of interest.
 
     Where the ears are not found, or the region would cut labels of `keep` off, a region `LARGER` times as wide and long
@@ -89,7 +86,9 @@ def working_geometry(
             return geometry
         cause = "labels lie outside of the region around the ears"
     size_yx = tuple(LARGER * n for n in config.size_yx)
-    logger.warning("%s: %s; a region of %d x %d voxels around the image's middle is taken", name, cause, *size_yx)
+    logger.warning(
+        "%s: %s; a region of %d x %d voxels around the image's middle is taken", oriented.name, cause, *size_yx
+    )
     centre_yx = tuple((n - 1) / 2 for n in oriented.geometry.size_zyx[1:])
     return region_around(oriented.geometry, centre_yx, size_yx, config.spacing_yx_mm)
 

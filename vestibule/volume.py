@@ -82,6 +82,8 @@ class Volume:
 
     voxels: np.ndarray
     geometry: Geometry
+    name: str = "image"
+    """What messages call it: the file that it was read from."""
 
     def __post_init__(self) -> None:
         if self.voxels.shape != self.geometry.size_zyx:
@@ -93,7 +95,7 @@ class Volume:
 
     def part(self, box_zyx: tuple[slice, slice, slice]) -> Volume:
         """The voxels in `box_zyx`, slices with a start and a stop within the grid, where they are."""
-        return Volume(self.voxels[box_zyx], self.geometry.part(box_zyx))
+        return replace(self, voxels=self.voxels[box_zyx], geometry=self.geometry.part(box_zyx))
 
 
 def read_volume(path: Path) -> Volume:
@@ -109,7 +111,7 @@ def read_volume(path: Path) -> Volume:
     if not finite.all():
         bad = voxels.size - int(finite.sum())
         raise InputError(f"{path}: {bad} voxels are NaN or infinite; expected finite intensities")
-    return Volume(voxels, _geometry_of(reader))
+    return Volume(voxels, _geometry_of(reader), str(path))
 
 
 def read_header(path: Path) -> tuple[Geometry, str]:
@@ -181,7 +183,7 @@ def reorient(volume: Volume, axes: str = "LPS") -> Volume:
     """
     if sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(volume.geometry.direction) == axes:
         return volume
-    return from_image(sitk.DICOMOrient(_image_of(volume), axes))
+    return replace(from_image(sitk.DICOMOrient(_image_of(volume), axes)), name=volume.name)
 
 
 def resample(volume: Volume, geometry: Geometry, outside: float | None = None, smooth: bool = True) -> Volume:
@@ -213,7 +215,7 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
         geometry.direction,
         default,
     )
-    return Volume(sitk.GetArrayFromImage(resampled), geometry)
+    return Volume(sitk.GetArrayFromImage(resampled), geometry, volume.name)
 
 
 def to_image(volume: Volume) -> sitk.Image:

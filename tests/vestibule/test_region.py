@@ -1,6 +1,7 @@
 """The finder of the ears on drawn outlines of heads: ellipses of fat and brain with dark bone between."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,9 +92,9 @@ def test_no_guess_where_no_head_is_seen(volume):
 
 
 def test_larger_region_is_taken_and_told_where_the_ears_are_not_found(caplog):
-    volume = head(extent_mm=(60, 90, 210))
+    volume = replace(head(extent_mm=(60, 90, 210)), name="case_7")
     with caplog.at_level(logging.WARNING):
-        geometry = working_geometry(volume, PreprocessingConfig((2.0, 2.0), (64, 48)), "case_7")
+        geometry = working_geometry(volume, PreprocessingConfig((2.0, 2.0), (64, 48)))
     assert geometry.size_zyx == (20, 128, 96)
     assert "case_7: no outline of a head" in caplog.text
     middle = geometry.to_patient((np.array(geometry.size_zyx[::-1]) - 1) / 2)

@@ -367,6 +367,17 @@ def test_reorienting_moves_no_voxel_in_the_patient(direction):
     assert turned.voxels[z, y, x] == volume.voxels[3, 2, 1]
 
 
+def test_image_is_called_by_its_file_whatever_becomes_of_it(tmp_path):
+    path = tmp_path / "case_7.nii.gz"
+    write_volume(path, volume_of(DIRECTIONS["sagittal"]))
+    volume = read_volume(path)
+    assert volume.name == str(path)
+    part = volume.part((slice(0, 3), slice(1, 4), slice(0, 5)))
+    turned = reorient(part)
+    for derived in (part, turned, resample(turned, volume.geometry)):
+        assert derived.name == str(path)
+
+
 def test_resampling_onto_its_own_grid_changes_nothing():
     volume = volume_of(DIRECTIONS["oblique"], dtype=np.float32)
     np.testing.assert_allclose(resample(volume, volume.geometry).voxels, volume.voxels, atol=1e-3)
