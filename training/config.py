@@ -116,6 +116,13 @@ class SinGANConfig:
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {tuple(SCHEDULES)}, got {self.schedule!r}")
+        if min(self.discriminator_steps, self.generator_steps, self.width, self.layers) < 1:
+            raise ValueError(
+                "discriminator_steps, generator_steps, width and layers must be at least 1, got "
+                f"{self.discriminator_steps}, {self.generator_steps}, {self.width} and {self.layers}"
+            )
+        if self.max_width is not None and self.max_width < self.width:
+            raise ValueError(f"max_width must be at least width, {self.width}, got {self.max_width}")
         if self.references < 1 or (self.references > 1 and self.case is not None):
             raise ValueError(
                 f"references must be at least 1, and 1 where a case is named, got {self.references} and {self.case!r}"

@@ -83,3 +83,16 @@ def test_schedule_fills_what_the_file_leaves_out_and_nothing_else():
     assert build(SinGANConfig, {"iterations": 7}, "singan") == SinGANConfig(iterations=7)
     with pytest.raises(ValueError, match=r"one of \('fast', 'paper'\), got 'quick'"):
         build(SinGANConfig, {"schedule": "quick"}, "singan")
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"discriminator_steps": 0}, "at least 1, got 0, 1, 32 and 5"),
+        ({"width": 32, "max_width": 16}, "at least width, 32, got 16"),
+        ({"references": 2, "case": "a"}, "1 where a case is named"),
+    ],
+)
+def test_singan_that_cannot_be_trained_is_refused(values, cause):
+    with pytest.raises(ValueError, match=cause):
+        build(SinGANConfig, values, "singan")
