@@ -200,7 +200,8 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
         for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)
     )
     box = volume.geometry.box_around(geometry, margin)
-    seen = volume.part(box) if box else volume
+    # The Gaussian wants four voxels an axis, which a grid that hardly touches the image does not leave.
+    seen = volume.part(box) if box and min(axis.stop - axis.start for axis in box) >= 4 else volume
     image = _image_of(seen.with_voxels(seen.voxels.astype(np.float32, copy=False)))
     for axis, sigma in enumerate(sigmas[::-1]):
         if sigma:

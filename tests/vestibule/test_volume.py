@@ -424,3 +424,9 @@ def test_box_around_a_part_is_the_part_and_its_margin_within_the_grid(direction)
     inside = replace(grid.part((slice(0, 3), slice(8, 12), slice(24, 30))), spacing_zyx=(1.49, 0.49, 0.69))
     assert grid.box_around(inside, (1, 2, 3)) == (slice(0, 4), slice(6, 14), slice(21, 30))
     assert grid.box_around(replace(inside, origin_xyz=(500.0, 0.0, 0.0)), (1, 2, 3)) is None
+
+
+def test_grid_that_hardly_touches_the_image_is_filled():
+    volume = Volume(np.ones((6, 40, 40), np.float32), Geometry((6, 40, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), AXIAL))
+    beside = Geometry((6, 10, 10), (1.0, 2.0, 2.0), (-23.0, 0.0, 0.0), AXIAL)
+    assert resample(volume, beside, outside=-5.0).voxels.tolist() == np.full((6, 10, 10), -5.0).tolist()
