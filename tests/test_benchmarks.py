@@ -3,10 +3,13 @@
 import importlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from training.config import read_config
 from vestibule.errors import InputError
+from vestibule.preprocessing import PreprocessingConfig
+from vestibule.volume import Geometry, Volume
 
 
 @pytest.fixture
@@ -101,3 +104,23 @@ def test_every_variant_builds_on_one_that_is_run(benchmark):
 def test_what_is_timed_against_has_the_published_size(benchmark, make, parameters):
     network = make(benchmark("published"))
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_room_around_a_point_is_the_way_to_each_side_of_the_region(benchmark):
+    geometry = Geometry((2, 100, 100), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    image = Volume(np.zeros((2, 100, 100), np.float32), geometry)
+    region = PreprocessingConfig((2.0, 2.0), (16, 24))
+    points = np.array([[50.0, 45.0, 0.0], [60.0, 50.0, 1.0]])
+    # The region lies around (50, 50): y from 34 to 66, x from 26 to 74.
+    found = benchmark("region").room(image, (50.0, 50.0), region, points)
+    assert found == pytest.approx([45 - 34, 66 - 50, 50 - 26, 74 - 60])
+    outside = benchmark("region").room(image, (50.0, 50.0), region, np.array([[80.0, 50.0, 0.0]]))
+    assert outside[3] == pytest.approx(-6)
+
+
+def test_a_schedule_decides_what_it_names_and_leaves_the_rest(benchmark, repository):
+    own = read_config(repository / "configs" / "phantom.yaml").singan
+    paper = benchmark("singan").scheduled(own, "paper")
+    assert (paper.iterations, paper.max_width, paper.reconstruction_weight) == (2000, 128, 10.0)
+    assert (paper.coarsest_px, paper.scale_factor) == (own.coarsest_px, own.scale_factor)
+    assert benchmark("singan").scheduled(paper, "fast").iterations == 600
