@@ -88,7 +88,12 @@ def _full(config: RunConfig) -> RunConfig:
         config,
         phantom=replace(phantom, workers=os.cpu_count() or 1),
         prepare=replace(config.prepare, spacing_yx_mm=(0.6, 0.6), size_yx=(192, 192)),
-        cyclegan=replace(config.cyclegan, **networks, sampling=SamplingConfig(batch_size=4), iterations=20_000),
+        cyclegan=replace(
+            config.cyclegan,
+            **networks,
+            sampling=SamplingConfig(batch_size=4, crop_yx=(176, 176)),
+            iterations=20_000,
+        ),
         pix2pix=replace(config.pix2pix, **networks, sampling=SamplingConfig(batch_size=8), iterations=10_000),
         singan=replace(config.singan, crop_px=128, coarsest_px=25, iterations=2000),
         segmenter=replace(
