@@ -7,8 +7,8 @@
 
 Room is from the outermost labelled voxel (tumour or cochlea; on own images, an end of a canal) to the region's edge,
 in mm, the least over all images; below 0 something is cut off. Prints how often the head's outline was not enough, so
-that the larger region is taken, and the time of a look. Heads are named as `benchmarks/real_heads.py` has them; a T1
-has the canals of its session's T2.
+that the larger region is taken, how far before the region's middle the ears lie on T1 and on T2, and the time of a
+look. Heads are named as `benchmarks/real_heads.py` has them; a T1 has the canals of its session's T2.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def main() -> None:
     folder = Path(__file__).resolve().parents[1] / "configs"
     regions = {name: read_config(folder / f"{name}.yaml").prepare for name in CONFIGS}
     rooms: dict[str, list[np.ndarray]] = {name: [] for name in CONFIGS}
+    places: dict[str, list[float]] = {}
     seconds, lost = [], []
-    for name, image, points in cases(arguments):
+    for name, contrast, image, points, ears in cases(arguments):
         oriented = reorient(image)
         begin = time.perf_counter()
         middle = find_ears(oriented)
@@ -52,6 +53,9 @@ def main() -> None:
         if middle is None:
             lost.append(name)
             continue
+        step_mm = oriented.geometry.spacing_zyx[1]
+        ears_y = oriented.geometry.to_index(ears)[:, 1].mean()
+        places.setdefault(contrast, []).append(float(middle[0] - ears_y) * step_mm)
         for config, region in regions.items():
             rooms[config].append(room(oriented, middle, region, points))
     for config, found in rooms.items():
@@ -61,6 +65,10 @@ def main() -> None:
                 f"{n * mm:.0f}" for n, mm in zip(regions[config].size_yx, regions[config].spacing_yx_mm, strict=True)
             )
             print(f"{config:14s} {size} mm: least room {least} mm, {len(found)} images")
+    for contrast, found in sorted(places.items()):
+        print(
+            f"ears {np.mean(found):.1f} ± {np.std(found):.1f} mm before the region's middle on {len(found)} {contrast}"
+        )
     print(f"larger region taken: {len(lost)} {' '.join(lost)}; {median(seconds):.2f} s a look (median)")
 
 
@@ -75,14 +83,15 @@ def room(
     return np.array([low[0], high[0], low[1], high[1]])
 
 
-def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, Volume, np.ndarray]]:
-    """Name, image and patient points (n, 3) that the region must hold, of each image."""
+def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Volume, np.ndarray, np.ndarray]]:
+    """Name, contrast, image, patient points (n, 3) that the region must hold, and those of the ears, of each image."""
     for path in arguments.images:
         if case_of_image(path)[1] == "T1" and not t2_of(path).is_file():
             print(f"{path.name}: left out, no T2 of its session to find the canals on")
             continue
         canals = canals_of(path).values()
-        yield path.name, read_scan(path), np.array([end for canal in canals for end in (canal.porus, canal.fundus)])
+        ends = np.array([end for canal in canals for end in (canal.porus, canal.fundus)])
+        yield path.name, case_of_image(path)[1], read_scan(path), ends, ends
     if arguments.drawn:
         yield from population(arguments.drawn, arguments.edition)
     elif not arguments.images:
@@ -94,11 +103,16 @@ def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, Volume, np.ndarr
                 yield from population(Path(folder), edition)
 
 
-def population(folder: Path, edition: int) -> Iterator[tuple[str, Volume, np.ndarray]]:
-    """The labelled phantoms, T1 and T2, below `folder`."""
-    for case in find_cases(folder, get_edition(edition)):
+def population(folder: Path, year: int) -> Iterator[tuple[str, str, Volume, np.ndarray, np.ndarray]]:
+    """The labelled phantoms, T1 and T2, below `folder`; their ears are the cochleae."""
+    edition = get_edition(year)
+    for case in find_cases(folder, edition):
         labels = read_labels(case.label)
-        yield case.name, read_scan(case.image), labels.geometry.to_patient(np.argwhere(labels.voxels)[:, ::-1])
+        points, ears = (
+            labels.geometry.to_patient(np.argwhere(mask)[:, ::-1])
+            for mask in (labels.voxels > 0, np.isin(labels.voxels, edition.structures["cochlea"]))
+        )
+        yield case.name, "T1" if case.domain == "source" else "T2", read_scan(case.image), points, ears
 
 
 def parse() -> argparse.Namespace:
