@@ -124,3 +124,13 @@ def test_a_schedule_decides_what_it_names_and_leaves_the_rest(benchmark, reposit
     assert (paper.iterations, paper.max_width, paper.reconstruction_weight) == (2000, 128, 10.0)
     assert (paper.coarsest_px, paper.scale_factor) == (own.coarsest_px, own.scale_factor)
     assert benchmark("singan").scheduled(paper, "fast").iterations == 600
+
+
+def test_shift_is_the_way_from_each_part_of_the_reference_to_the_mask_near_it(benchmark):
+    reference, mask = np.zeros((2, 8, 30, 60), dtype=bool)
+    reference[2:5, 10:14, 10:14] = reference[2:5, 10:14, 40:44] = True
+    mask[2:5, 9:13, 10:14] = mask[3:6, 10:14, 42:46] = True
+    mask[:, 25:, 25:30] = True  # near neither
+    first, second = benchmark("shift").shifts(reference, mask)
+    assert first == pytest.approx([0, -1, 0])
+    assert second == pytest.approx([1, 0, 2])
