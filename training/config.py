@@ -58,6 +58,9 @@ class CycleGANConfig:
     identity_weight: float = 0.5
     """Relative to `cycle_weight`, as in the published code."""
     pool_size: int = 50
+    align: bool = False
+    """Draw the parts of target slices farther down than those of source slices, by as many rows as the generators are
+    seen to shift; parts must have fewer rows than slices."""
     average: float = 0.0
     """Decay of the running mean of the generators' weights, which is what the stage leaves behind; 0: the last weights,
     as in the paper."""
@@ -279,6 +282,9 @@ class RunConfig:
                 )
             if any(n > whole for n, whole in zip(crop, self.prepare.size_yx, strict=True)):
                 raise ValueError(f"crop_yx {crop} must fit into prepare.size_yx {self.prepare.size_yx}")
+        rows = (self.cyclegan.sampling.crop_yx or self.prepare.size_yx)[0]
+        if self.cyclegan.align and rows == self.prepare.size_yx[0]:
+            raise ValueError(f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {rows}")
 
 
 def read_config(path: Path) -> RunConfig:

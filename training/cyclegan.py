@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch.nn.functional import l1_loss
 
+from training.alignment import Alignment
 from training.averaging import WeightAverage
 from training.checkpoint import TrainingState, freeze
 from training.config import CycleGANConfig, RunConfig
@@ -55,6 +56,7 @@ class CycleGAN:
             )
         )
         self.pool_source, self.pool_target = ReplayPool(config.pool_size), ReplayPool(config.pool_size)
+        self.alignment = Alignment(config.iterations if config.align else 0)
         factor = linear_decay(config.iterations, config.decay_from)
         self.schedulers = [
             torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
@@ -121,6 +123,12 @@ class CycleGAN:
         self.critic_optimiser.step()
         return losses
 
+    @torch.no_grad()
+    def align(self, source: torch.Tensor, target: torch.Tensor, interval: int) -> None:
+        """Measure what the generators shift on slices (B, 1, Y, X); correct it by what `interval` iterations owe."""
+        self.alignment.look((source, self.source_to_target(source)), (target, self.target_to_source(target)))
+        self.alignment.correct(interval)
+
     def parts(self) -> dict[str, object]:
         """All that a resumable state must hold."""
         return {
@@ -135,6 +143,7 @@ class CycleGAN:
             "critic_scheduler": self.schedulers[1],
             "pool_source": self.pool_source,
             "pool_target": self.pool_target,
+            "alignment": self.alignment,
         }
 
 
@@ -148,7 +157,7 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     state = TrainingState(folder / "state.pt", model.parts(), generator)
     state.resume()
     samplers = [SliceSampler(read_cases(run_dir, domain), settings.sampling) for domain in ("source", "target")]
-    log = LossLog(folder, LOSSES, state.iteration)
+    log = LossLog(folder, (*LOSSES, "shift_rows", "apart_rows"), state.iteration)
     fit(model, samplers, state, log, folder)
     log.close()
     paths = []
@@ -169,14 +178,20 @@ def fit(model: CycleGAN, samplers: list[SliceSampler], state: TrainingState, log
     for iteration in track(
         range(state.iteration + 1, settings.iterations + 1), "cyclegan", settings.iterations, state.iteration
     ):
-        picks = (own_share(partial(sampler.draw, state.generator)) for sampler in samplers)
+        rows = model.alignment.rows
+        picks = (
+            own_share(partial(sampler.draw, state.generator, apart))
+            for sampler, apart in zip(samplers, (-rows, rows), strict=True)
+        )
         source, target = (load_slices(part).to(device) for part in picks)
         choices = torch.from_numpy(state.generator.random((2, len(source) * world_size(), 2)))
         losses = model.step(source, target, choices)
         sums = {name: sums.get(name, 0) + loss for name, loss in losses.items()}
         state.iteration = iteration
         if iteration % interval == 0:
-            log.write(iteration, {name: float(value) / interval for name, value in sums.items()})
+            model.align(source, target, interval)
+            means = {name: float(value) / interval for name, value in sums.items()}
+            log.write(iteration, {**means, "shift_rows": model.alignment.shift, "apart_rows": model.alignment.rows})
             sums = {}
         if leads() and (iteration % settings.sample_every == 0 or iteration == settings.iterations):
             save_samples(model, source, target, folder / "samples" / f"{iteration:07d}.png")

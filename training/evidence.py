@@ -2,6 +2,7 @@
 
 On labelled T1 cases: the T1 itself, phi0_AB(I), the naive copy, B', and the way back from either T2. On labelled unseen
 T2 cases, where there are any: the T2 and the synthetic T1 of every arm, and the tumour that the segmenter finds there.
+And whether anatomy stays where it is: the shift of every station against the scan.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import torch
 from scipy.ndimage import distance_transform_edt
 
+from training.alignment import shift_between
 from training.progress import track
 from training.slices import read_cases
 from training.stages import stage_dir, write_json
@@ -33,7 +36,8 @@ DEFINITION = (
     "cnr = (mean inside - mean of the ring) / standard deviation of the ring; intensities in [-1, 1]; the ring is what "
     f"lies more than {RING_PX[0]:g} and at most {RING_PX[1]:g} working voxels from the structure in its own slices and "
     "belongs to no structure; found_mm3: volume of the true tumour that the segmenter calls tumour; called_mm3: all "
-    "that it calls tumour"
+    "that it calls tumour; shift: rows and columns of working voxels by which anatomy lies farther back and left than "
+    "in the scan, by the agreement of edges"
 )
 
 
@@ -75,6 +79,18 @@ class FoundRow:
     true_mm3: float
     found_mm3: float
     called_mm3: float
+
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """Where the anatomy of one case lies at one station, against its scan."""
+
+    case: str
+    station: str
+    rows: float
+    """Working voxels towards the back."""
+    columns: float
+    """Working voxels towards the patient's left."""
 
 
 def contrast(image: np.ndarray, mask: np.ndarray, others: np.ndarray) -> Contrast | None:
@@ -128,6 +144,13 @@ def contrast_rows(
     return rows
 
 
+def shift_rows(case: str, stations: dict[str, np.ndarray]) -> list[ShiftRow]:
+    """Shift of every image of `stations` (name -> (Z, Y, X)) against the first, which is the scan."""
+    (_, scan), *others = stations.items()
+    first = torch.from_numpy(scan)[:, None]
+    return [ShiftRow(case, name, *shift_between(first, torch.from_numpy(image)[:, None])) for name, image in others]
+
+
 def evidence(run_dir: Path) -> list[Path]:
     """Measure every labelled case of a finished run; writes `evidence/evidence.json` and `evidence/evidence.md`.
 
@@ -136,21 +159,27 @@ def evidence(run_dir: Path) -> list[Path]:
     """
     section = recorded_config(run_dir, "export")
     edition, arms = get_edition(section["edition"]), section["arms"]
-    translators, contrasts, found = Translators(run_dir), [], []
+    translators, contrasts, found, shifts = Translators(run_dir), [], [], []
     cases = read_cases(run_dir, "source")
     shown = [case for case in cases if any(case.tumour_voxels)]
     for case in track(shown, "evidence T1"):
         stations = source_stations(case, run_dir, translators)
         voxel_mm3 = float(np.prod(case.spacing_zyx))
         contrasts += contrast_rows(case.name, stations, np.asarray(case.labels), voxel_mm3, edition)
+        shifts += shift_rows(case.name, stations)
     unseen = target_images(data_of(run_dir), edition, edition.validation_folder)
     labelled = [paths for paths in unseen.values() if paths[1]]
     models = {arm: load_model(stage_dir(run_dir, "export") / "bundle", arm) for arm in arms} if labelled else {}
     for image, label in track(labelled, "evidence T2"):
-        rows, tumours = measure_unseen(image, label, models, edition)
+        rows, tumours, moved = measure_unseen(image, label, models, edition)
         contrasts += rows
         found += tumours
-    summary = {"contrast": summarise_contrast(contrasts), "tumour": summarise_found(found)}
+        shifts += moved
+    summary = {
+        "contrast": summarise_contrast(contrasts),
+        "tumour": summarise_found(found),
+        "shift": summarise_shift(shifts),
+    }
     record = {
         "definition": DEFINITION,
         "without_tumour": len(cases) - len(shown),
@@ -158,6 +187,7 @@ def evidence(run_dir: Path) -> list[Path]:
         **summary,
         "contrasts": [asdict(row) for row in contrasts],
         "found": [asdict(row) for row in found],
+        "shifts": [asdict(row) for row in shifts],
     }
     folder = stage_dir(run_dir, "evidence")
     folder.mkdir(exist_ok=True)
@@ -168,8 +198,8 @@ def evidence(run_dir: Path) -> list[Path]:
 
 def measure_unseen(
     image: Path, label: Path, models: dict[str, Model], edition: Edition
-) -> tuple[list[ContrastRow], list[FoundRow]]:
-    """Contrast in an unseen T2 and in each arm's synthetic T1, and the tumour that each arm's segmenter finds."""
+) -> tuple[list[ContrastRow], list[FoundRow], list[ShiftRow]]:
+    """Contrast in an unseen T2 and in each arm's synthetic T1, the tumour that the segmenter finds there, the shift."""
     case = target_case(image)
     working = to_working(read_scan(image), next(iter(models.values())).preprocessing)
     labels = mask_to_working(read_labels(label), working.geometry)
@@ -184,7 +214,7 @@ def measure_unseen(
         called = np.isin(probabilities.argmax(axis=0), edition.structures["vs"])
         volumes = (float(voxel_mm3 * mask.sum()) for mask in (true, true & called, called))
         found.append(FoundRow(case, arm, size_class(true.sum() * voxel_mm3), *volumes))
-    return contrast_rows(case, stations, labels, voxel_mm3, edition), found
+    return contrast_rows(case, stations, labels, voxel_mm3, edition), found, shift_rows(case, stations)
 
 
 def summarise_contrast(rows: list[ContrastRow]) -> list[dict]:
@@ -216,8 +246,20 @@ def summarise_found(rows: list[FoundRow]) -> list[dict]:
     ]
 
 
+def summarise_shift(rows: list[ShiftRow]) -> list[dict]:
+    """Mean and sd of the shift by station."""
+    return [
+        {
+            **{"station": station, "cases": len(members)},
+            **{f"{axis}_mean": float(np.mean([getattr(row, axis) for row in members])) for axis in ("rows", "columns")},
+            **{f"{axis}_sd": float(np.std([getattr(row, axis) for row in members])) for axis in ("rows", "columns")},
+        }
+        for station, members in _grouped(rows, lambda row: row.station)
+    ]
+
+
 def markdown(summary: dict) -> str:
-    """Both summaries as Markdown tables."""
+    """The summaries as Markdown tables."""
     lines = _table(
         ("structure", "image", "tumour", "n", "contrast-to-noise", "median", "intensity"),
         [
@@ -230,6 +272,17 @@ def markdown(summary: dict) -> str:
             for item in summary["contrast"]
         ],
     )
+    if summary["shift"]:
+        lines += "\n" + _table(
+            ("image", "n", "rows towards the back", "columns towards the left"),
+            [
+                (
+                    *(item["station"], str(item["cases"])),
+                    *(f"{item[f'{axis}_mean']:+.2f} ± {item[f'{axis}_sd']:.2f}" for axis in ("rows", "columns")),
+                )
+                for item in summary["shift"]
+            ],
+        )
     if not summary["tumour"]:
         return lines
     return f"{lines}\n" + _table(

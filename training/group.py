@@ -73,14 +73,20 @@ def together(function: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor
     return function(torch.cat(parts)).split(len(own))[rank()]
 
 
+def mean_over_processes(own: torch.Tensor) -> torch.Tensor:
+    """Mean of a tensor over the processes, in the place of `own`."""
+    if world_size() > 1:
+        distributed.all_reduce(own)
+        own /= world_size()
+    return own
+
+
 def average_gradients(optimiser: torch.optim.Optimizer) -> None:
     """Set every gradient of what `optimiser` trains to its mean over the processes."""
     if world_size() == 1:
         return
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(flat)
-    flat /= world_size()
+    flat = mean_over_processes(torch.cat([gradient.flatten() for gradient in gradients]))
     for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))

@@ -97,18 +97,25 @@ class SliceSampler:
                 f"no slice of {len(cases)} cases holds {config.min_foreground:.0%} of head; is the data right?"
             )
 
-    def draw(self, generator: np.random.Generator) -> list[Pick]:
-        """Choose a batch; `load_slices` reads it."""
-        return [self._draw_one(generator) for _ in range(self._config.batch_size)]
+    def draw(self, generator: np.random.Generator, rows: float = 0.0) -> list[Pick]:
+        """Choose a batch; `load_slices` reads it.
 
-    def _draw_one(self, generator: np.random.Generator) -> Pick:
+        Two samplers that are given `rows` and -`rows` draw parts that lie so many rows apart in the mean: the first
+        leaves out so many of the uppermost, the second of the lowest, as far as parts are smaller than slices.
+        """
+        return [self._draw_one(generator, rows) for _ in range(self._config.batch_size)]
+
+    def _draw_one(self, generator: np.random.Generator, rows: float) -> Pick:
         wants_tumour = bool(self._tumours) and generator.random() < self._tumour_share
         sites = self._tumours if wants_tumour else self._all
         cases = sites[generator.choice(sorted(sites))]
         case, slices = cases[generator.integers(len(cases))]
         index = int(generator.choice(slices))
-        size = case.image.shape[1:]
-        start = [int(generator.integers(whole - part + 1)) for whole, part in zip(size, self._size_yx, strict=True)]
+        room_y, room_x = (whole - part for whole, part in zip(case.image.shape[1:], self._size_yx, strict=True))
+        # Rounded up or down by chance, so that the mean is `rows`.
+        left_out = min(int(abs(rows) + generator.random()), room_y)
+        first_y = left_out if rows > 0 else 0
+        start = first_y + int(generator.integers(room_y - left_out + 1)), int(generator.integers(room_x + 1))
         box = tuple(slice(first, first + part) for first, part in zip(start, self._size_yx, strict=True))
         return Pick(case, index, box, self._config.flip and generator.random() < 0.5)
 

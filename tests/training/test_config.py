@@ -66,6 +66,15 @@ def test_crop_must_fit_the_prepared_slice():
     assert build(RunConfig, _with_crop([64, 32]), "").cyclegan.sampling == SamplingConfig(crop_yx=(64, 32))
 
 
+def test_aligning_needs_parts_that_can_lie_apart():
+    values = _with_crop([96, 64])
+    values["cyclegan"]["align"] = True
+    with pytest.raises(ValueError, match=r"cyclegan\.align needs .* fewer rows"):
+        build(RunConfig, values, "")
+    values["cyclegan"]["sampling"]["crop_yx"] = [88, 96]
+    assert build(RunConfig, values, "").cyclegan.align
+
+
 def _with_crop(crop: list[int]) -> dict:
     resnet = {"architecture": "resnet"}
     return {

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -58,9 +59,33 @@ def test_training_leaves_weights_curves_and_pictures(config, run_dir):
     assert (run_dir / "cyclegan" / "samples" / "0000004.png").stat().st_size > 1000
 
 
+def test_targets_are_drawn_lower_where_translations_lie_lower(config, run_dir):
+    model = CycleGAN(aligned(config).cyclegan, make_fabric("32-true"))
+    model.source_to_target, model.target_to_source = (partial(torch.roll, shifts=way, dims=-2) for way in (1, -1))
+    source, target = torch.nn.functional.interpolate(torch.randn(2, 2, 8, 8), scale_factor=4.0)[:, :, None]
+    model.align(source, target, interval=1)
+    assert model.alignment.shift > 0.5
+    assert model.alignment.rows > 0
+
+
+@pytest.mark.parametrize("align", [False, True])
+def test_curves_tell_the_shift_whether_or_not_it_is_corrected(config, run_dir, align):
+    train(aligned(config) if align else config, run_dir)
+    rows = [row.split(",") for row in (run_dir / "cyclegan" / "losses.csv").read_text().splitlines()]
+    assert rows[0][-2:] == ["shift_rows", "apart_rows"]
+    assert any(float(row[-2]) for row in rows[1:])
+    assert any(float(row[-1]) for row in rows[1:]) == align
+
+
+def aligned(config):
+    """`config` with parts of slices, drawn apart by what the generators shift."""
+    sampling = replace(config.cyclegan.sampling, crop_yx=(24, 32))
+    return replace(config, cyclegan=replace(config.cyclegan, align=True, sampling=sampling))
+
+
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch, average):
-    config = replace(config, cyclegan=replace(config.cyclegan, average=average))
+    config = aligned(replace(config, cyclegan=replace(config.cyclegan, average=average)))
     whole = [load_file(path) for path in train(config, run_dir)]
     (run_dir / "cyclegan" / "state.pt").unlink()
     original = TrainingState.save

@@ -7,11 +7,22 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
+from scipy import ndimage
 
 from evaluation import statistics
 from training import evidence as module
 from training.cli import train as train_command
-from training.evidence import ContrastRow, FoundRow, contrast, evidence, markdown, ring, size_class, summarise_contrast
+from training.evidence import (
+    ContrastRow,
+    FoundRow,
+    ShiftRow,
+    contrast,
+    evidence,
+    markdown,
+    ring,
+    size_class,
+    summarise_contrast,
+)
 from training.figure import choose_rows, draw_case
 from training.slices import read_cases
 from training.stages import read_json, write_json
@@ -83,9 +94,17 @@ def test_summary_counts_means_and_splits_by_size():
     assert (small["size"], small["cnr_mean"], small["cnr_sd"]) == ("small", 2.0, pytest.approx(np.sqrt(2)))
     assert (large["size"], large["cases"], large["cnr_sd"]) == ("large", 1, 0.0)
     found = module.summarise_found([FoundRow("a", "oneshot", "small", 100.0, 25.0, 40.0)])
-    table = markdown({"contrast": [overall], "tumour": found})
+    shift = module.summarise_shift([ShiftRow("a", "B'", 0.5, 0.0), ShiftRow("b", "B'", 1.5, 0.0)])
+    table = markdown({"contrast": [overall], "tumour": found, "shift": shift})
     assert "| vs | T1 | all | 3 | +4.00 ± 3.61 | +3.00 | +0.50 |" in table
     assert "| oneshot | all | 1 | 100 | 25% | 40 | 1 |" in table
+    assert "| B' | 2 | +1.00 ± 0.50 | +0.00 ± 0.00 |" in table
+
+
+def test_shift_is_told_towards_the_back_and_the_left_of_the_scan():
+    scan = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(3, 40, 40)), (0, 2, 2)).astype(np.float32)
+    (row,) = module.shift_rows("a", {"T1": scan, "T2": -np.roll(scan, (2, -1), axis=(1, 2))})
+    assert (row.station, row.rows, row.columns) == ("T2", pytest.approx(2, abs=0.2), pytest.approx(-1, abs=0.2))
 
 
 @pytest.fixture
@@ -155,6 +174,10 @@ def test_evidence_measures_every_station_and_what_the_segmenter_finds(finished):
     assert all(0 <= row["found_mm3"] <= min(row["true_mm3"], row["called_mm3"]) for row in record["found"])
     assert (record["unseen_without_reference"], record["without_tumour"]) == (1, 0)
     assert "synthetic T1, baseline" in table_path.read_text()
+    shift = {item["station"]: item for item in record["shift"]}
+    # In this run, B' is the T1 itself.
+    assert shift["T2, harmonised"]["rows_mean"] == pytest.approx(0, abs=1e-3)
+    assert shift["synthetic T1, oneshot"]["cases"] == 1
 
 
 @pytest.mark.parametrize("case", ["case_1", "unseen_1", "unseen_2"])

@@ -38,6 +38,9 @@ def with_batch(config: RunConfig, size: int) -> RunConfig:
         )
         for name in ("cyclegan", "pix2pix")
     }
+    stages["cyclegan"] = replace(
+        stages["cyclegan"], align=True, sampling=replace(stages["cyclegan"].sampling, crop_yx=(24, 32))
+    )
     return replace(config, **stages)
 
 

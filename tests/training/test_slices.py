@@ -47,6 +47,17 @@ def test_crops_lie_inside_and_mirroring_turns_left_to_right(run_dir):
     np.testing.assert_array_equal(batch[mirrored, 0].numpy(), expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("rows", [0.0, 1.0, 2.6, -1.5, 40.0])
+def test_parts_of_two_samplers_lie_as_far_apart_as_asked(run_dir, rows):
+    sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=4000, crop_yx=(24, 32)))
+    firsts = [
+        np.array([pick.box[0].start for pick in sampler.draw(np.random.default_rng(seed), apart)])
+        for seed, apart in ((0, -rows), (1, rows))
+    ]
+    assert all(first.min() >= 0 and first.max() <= 8 for first in firsts)
+    assert firsts[1].mean() - firsts[0].mean() == pytest.approx(np.clip(rows, -8, 8), abs=0.15)
+
+
 def test_labels_are_read_where_their_slices_are(run_dir):
     sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20, crop_yx=(24, 24)))
     picks = sampler.draw(np.random.default_rng(0))
