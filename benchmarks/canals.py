@@ -120,19 +120,28 @@ def without_ears(image: Volume, canals: dict[str, Canal]) -> Volume:
 
 
 def canals_by_atlas(image: Volume) -> dict[str, Canal]:
-    """The canals of a drawn head, registered to a T2 image: rigidly from three heights, then the best one affinely."""
+    """The canals of a drawn head, registered to a T2 image."""
     atlas, ends = drawn_atlas()
+    way = onto(image, atlas, np.array([*middle_of_ears(atlas)[:2], 0.0]))
+    return {side: canal.moved(way.GetInverse()) for side, canal in ends.items()}
+
+
+def onto(image: Volume, atlas: Volume, ears: np.ndarray) -> sitk.AffineTransform:
+    """Where points of `image` lie in `atlas`, whose ears have their middle at `ears`, in patient mm.
+
+    Rigidly from three heights, then from the best one affinely.
+    """
     oriented = reorient(image)
     geometry = oriented.geometry
     size = [max(4, int(n * mm / 4)) for n, mm in zip(geometry.size_zyx, geometry.spacing_zyx, strict=True)]
     coarse = resample(oriented, Geometry(tuple(size), (4.0,) * 3, geometry.origin_xyz, geometry.direction))
     fixed, moving = (sitk.Cast(to_image(volume), sitk.sitkFloat32) for volume in (coarse, atlas))
-    here, there = middle_of_ears(oriented), middle_of_ears(atlas)
+    here = middle_of_ears(oriented)
     tries = []
     for height in (-20.0, 0.0, 20.0):
         rigid = sitk.Euler3DTransform()
         rigid.SetCenter(here.tolist())
-        rigid.SetTranslation((np.array([*there[:2], height]) - here).tolist())
+        rigid.SetTranslation((ears + np.array([0.0, 0.0, height]) - here).tolist())
         tries.append((register(fixed, moving, rigid, 2.0, 0.2), rigid))
     rigid = min(tries, key=lambda pair: pair[0])[1]
     affine = sitk.AffineTransform(3)
@@ -140,7 +149,7 @@ def canals_by_atlas(image: Volume) -> dict[str, Canal]:
     affine.SetMatrix(rigid.GetMatrix())
     affine.SetTranslation(rigid.GetTranslation())
     register(fixed, moving, affine, 1.5, 0.4)
-    return {side: canal.moved(affine.GetInverse()) for side, canal in ends.items()}
+    return affine
 
 
 def register(fixed: sitk.Image, moving: sitk.Image, transform: sitk.Transform, blur_mm: float, share: float) -> float:

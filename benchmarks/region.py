@@ -8,12 +8,15 @@
 Room is from the outermost labelled voxel (tumour or cochlea; on own images, an end of a canal) to the region's edge,
 in mm, the least over all images; below 0 something is cut off. Prints how often the head's outline was not enough, so
 that the larger region is taken, how far before the region's middle the ears lie on T1 and on T2, and the time of a
-look. Heads are named as `benchmarks/real_heads.py` has them; a T1 has the canals of its session's T2.
+look. Heads are named as `benchmarks/real_heads.py` has them; a T1 has the canals of its session's T2, or where there is
+none, the mean of those that registration carries over from other people's T1. How far that is from the canals of one's
+own T2 is printed for the T1 that have one.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from canals import onto
 from real_heads import canals_of, t2_of
 
 from training.config import read_config
@@ -85,13 +89,22 @@ def room(
 
 def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Volume, np.ndarray, np.ndarray]]:
     """Name, contrast, image, patient points (n, 3) that the region must hold, and those of the ears, of each image."""
+    atlases = [path for path in arguments.images if case_of_image(path)[1] == "T1" and t2_of(path).is_file()]
     for path in arguments.images:
-        if case_of_image(path)[1] == "T1" and not t2_of(path).is_file():
-            print(f"{path.name}: left out, no T2 of its session to find the canals on")
+        contrast = case_of_image(path)[1]
+        ends = canal_ends(path) if contrast == "T2" or path in atlases else None
+        others = [other for other in atlases if contrast == "T1" and person(other) != person(path)]
+        if others:
+            carried = np.mean([carry(other, path) for other in others], axis=0)
+            if ends is None:
+                ends = carried
+            else:
+                errors = ", ".join(f"{error:.1f}" for error in np.linalg.norm(carried - ends, axis=1))
+                print(f"{path.name}: its canals' ends by {len(others)} others lie {errors} mm off")
+        if ends is None:
+            print(f"{path.name}: left out, no T2 of its session and no T1 of others to have the canals from")
             continue
-        canals = canals_of(path).values()
-        ends = np.array([end for canal in canals for end in (canal.porus, canal.fundus)])
-        yield path.name, case_of_image(path)[1], read_scan(path), ends, ends
+        yield path.name, contrast, read_scan(path), ends, ends
     if arguments.drawn:
         yield from population(arguments.drawn, arguments.edition)
     elif not arguments.images:
@@ -101,6 +114,23 @@ def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Volume, np.
                 config = PhantomConfig(arguments.cases, 1, edition=edition, workers=2, seed=arguments.seed, **shape)
                 make_population(Path(folder), config)
                 yield from population(Path(folder), edition)
+
+
+def canal_ends(path: Path) -> np.ndarray:
+    """Porus and fundus of both canals of an image, (4, 3) in patient mm."""
+    return np.array([end for canal in canals_of(path).values() for end in (canal.porus, canal.fundus)])
+
+
+def person(path: Path) -> str:
+    """Whose image it is."""
+    return re.sub(r"s\d+$", "", case_of_image(path)[0])
+
+
+def carry(atlas: Path, path: Path) -> np.ndarray:
+    """The ends of the canals of `atlas` in the image `path`, (4, 3) in patient mm, by registration."""
+    ends = canal_ends(atlas)
+    back = onto(read_scan(path), reorient(read_scan(atlas)), ends.mean(axis=0)).GetInverse()
+    return np.array([back.TransformPoint(end.tolist()) for end in ends])
 
 
 def population(folder: Path, year: int) -> Iterator[tuple[str, str, Volume, np.ndarray, np.ndarray]]:
