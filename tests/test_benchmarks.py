@@ -118,6 +118,18 @@ def test_room_around_a_point_is_the_way_to_each_side_of_the_region(benchmark):
     assert outside[3] == pytest.approx(-6)
 
 
+def test_pair_is_one_head_in_both_contrasts_with_its_labels(benchmark, repository):
+    config = benchmark("experiment").sized(read_config(repository / "configs" / "phantom.yaml"), "tiny")
+    phantom = replace(config.phantom, prevalence=1.0, sites=("ldn",), edition=2021)
+    pair = benchmark("translation").draw_pair(0, phantom, config.prepare)
+    error, rows, columns = benchmark("translation").compared(pair.t2, pair.t1, pair.t1)
+    assert pair.t1.shape == pair.t2.shape == pair.labels.shape
+    # The same edges in other intensities.
+    assert (rows, columns) == pytest.approx((0, 0), abs=0.25)
+    assert error > 0.2
+    assert set(np.unique(pair.labels)) == {0, 1, 2}
+
+
 def test_a_schedule_decides_what_it_names_and_leaves_the_rest(benchmark, repository):
     own = read_config(repository / "configs" / "phantom.yaml").singan
     paper = benchmark("singan").scheduled(own, "paper")

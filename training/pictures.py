@@ -22,7 +22,9 @@ def save_sheet(
     `outlines` (title -> masks (Y, X)) are drawn in red over the column of that title; `rows` names the rows.
     """
     count = max(len(images) for images in columns.values())
-    figure = Figure(figsize=(inches * len(columns), inches * count + 0.3), layout="constrained", facecolor="white")
+    tallest = max(image.shape[0] / image.shape[1] for images in columns.values() for image in images)
+    size = inches * len(columns), inches * tallest * count + 0.3
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(count, len(columns), squeeze=False)
     for column, (title, images) in enumerate(columns.items()):
