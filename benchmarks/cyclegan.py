@@ -19,11 +19,12 @@ from timing import machine, seconds_of
 
 from training.config import CycleGANConfig, SamplingConfig
 from training.cyclegan import CycleGAN
-from training.devices import make_fabric
+from training.devices import make_fabric, subnormals_as_zero
 from training.slices import PreparedCase, SliceSampler, load_slices
 from vestibule.networks import GeneratorConfig
 
 
+@subnormals_as_zero()
 def main() -> None:
     """Time both and print the ratio, and the share of the data."""
     arguments = parse()

@@ -15,11 +15,12 @@ from published import PublishedPix2Pix, UNet, resnet
 from timing import machine, seconds_of
 
 from training.config import Pix2PixConfig
-from training.devices import make_fabric
+from training.devices import make_fabric, subnormals_as_zero
 from training.pix2pix import Pix2Pix
 from vestibule.networks import GeneratorConfig
 
 
+@subnormals_as_zero()
 def main() -> None:
     """Time both and print the ratio."""
     arguments = parse()

@@ -18,7 +18,7 @@ from training.alignment import Alignment
 from training.averaging import WeightAverage
 from training.checkpoint import TrainingState, freeze
 from training.config import CycleGANConfig, RunConfig
-from training.devices import make_fabric
+from training.devices import make_fabric, subnormals_as_zero
 from training.discriminators import PatchGAN, ReplayPool, initialise, least_squares, linear_decay
 from training.group import average_gradients, leads, own_share, together, world_size
 from training.logs import LossLog
@@ -147,6 +147,7 @@ class CycleGAN:
         }
 
 
+@subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on the prepared cases; leaves both generators as safetensors, curves and sample sheets in `cyclegan/`."""
     folder, settings = stage_dir(run_dir, "cyclegan"), config.cyclegan

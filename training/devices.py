@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from lightning_fabric import Fabric
 
 from training.group import join, local_rank
 from vestibule.pipeline import pick_device
+
+
+@contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Compute with 0 in the place of subnormal numbers: a `with` block, or a function that this decorates.
+
+    Moments of parameters that get no gradient decay to such numbers, which a CPU computes many times slower. Only while
+    a network is trained: SciPy's k-d tree steps to the next larger number where points coincide, and with subnormal
+    steps taken for 0 it recurses until the stack is full.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def make_fabric(precision: str) -> Fabric:
@@ -16,8 +34,6 @@ def make_fabric(precision: str) -> Fabric:
     """
     join()
     device = pick_device()
-    # Moments of parameters that get no gradient decay to subnormal numbers, which a CPU computes many times slower.
-    torch.set_flush_denormal(True)
     if precision == "auto":
         precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
     devices = [local_rank()] if device.type == "cuda" else 1

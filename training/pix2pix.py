@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from training.averaging import WeightAverage
 from training.checkpoint import TrainingState, freeze
 from training.config import Pix2PixConfig, RunConfig
-from training.devices import make_fabric
+from training.devices import make_fabric, subnormals_as_zero
 from training.discriminators import PatchGAN, initialise, least_squares, linear_decay
 from training.group import average_gradients, leads, own_share
 from training.logs import LossLog
@@ -103,6 +103,7 @@ def weighted_l1(
     return (difference * torch.where(tumour, tumour_weight, 1.0)).mean()
 
 
+@subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on (B', A); leaves the generator as safetensors, curves and sample sheets in `pix2pix/`."""
     folder, settings = stage_dir(run_dir, "pix2pix"), config.pix2pix

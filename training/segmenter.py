@@ -22,7 +22,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from safetensors.torch import save_file
 
 from training.config import RunConfig, SegmenterConfig
-from training.devices import has_bfloat16
+from training.devices import has_bfloat16, subnormals_as_zero
 from training.progress import track
 from training.slices import PreparedCase, read_cases
 from training.stages import stage_dir, write_json
@@ -157,6 +157,7 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     return paths
 
 
+@subnormals_as_zero()
 def _fit(trainer: Trainer) -> None:
     trainer.on_train_start()
     epochs = range(trainer.current_epoch, trainer.num_epochs)

@@ -18,6 +18,7 @@ from torch.nn.functional import interpolate, pad
 
 from training.checkpoint import freeze
 from training.config import RunConfig, SinGANConfig
+from training.devices import subnormals_as_zero
 from training.logs import LossLog
 from training.parallel import side_by_side
 from training.pictures import save_sheet
@@ -162,6 +163,7 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     return [path for paths in side_by_side(train_cascade, jobs) for path in paths]
 
 
+@subnormals_as_zero()
 def train_cascade(settings: SinGANConfig, reference: Reference, folder: Path, seed: int) -> list[Path]:
     """Train all scales on the reference slice; leaves the cascade, the reference and sample sheets in `folder`."""
     folder.mkdir(exist_ok=True)
