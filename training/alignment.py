@@ -92,8 +92,12 @@ class Alignment:
         self.shift = _peak(mean_over_processes(agreement(*there, -2) + agreement(*back, -2).flip(0)))
 
     def correct(self, interval: int) -> None:
-        """Move by the share of the shift that is due after `interval` iterations."""
-        if self.iterations:
+        """Move by the share of the shift that is due after `interval` iterations.
+
+        Not where the edges agree best at the farthest way tried, as they may by chance before the generators have
+        learnt to draw any.
+        """
+        if self.iterations and abs(self.shift) < REACH:
             self.rows += CORRECTIONS * interval / self.iterations * self.shift
 
     def state_dict(self) -> dict[str, float]:

@@ -70,6 +70,14 @@ def test_what_both_generators_shift_is_corrected_little_by_little(anatomy):
     assert alignment.rows == pytest.approx(CORRECTIONS * 30 / 100 * alignment.shift)
 
 
+def test_edges_that_agree_best_out_of_reach_correct_nothing(anatomy):
+    alignment = Alignment(iterations=100)
+    alignment.look((anatomy, moved(anatomy, REACH + 2, 0)), (anatomy, moved(anatomy, -REACH - 2, 0)))
+    alignment.correct(10)
+    assert abs(alignment.shift) == REACH
+    assert alignment.rows == 0
+
+
 def test_alignment_that_is_off_measures_and_leaves_things_as_they_are(anatomy):
     alignment = Alignment(iterations=0)
     alignment.look((anatomy, moved(anatomy, 1, 0)), (anatomy, moved(anatomy, -1, 0)))
