@@ -20,6 +20,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -116,6 +117,7 @@ def cases(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Volume, np.
                 yield from population(Path(folder), edition)
 
 
+@cache
 def canal_ends(path: Path) -> np.ndarray:
     """Porus and fundus of both canals of an image, (4, 3) in patient mm."""
     return np.array([end for canal in canals_of(path).values() for end in (canal.porus, canal.fundus)])
