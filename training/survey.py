@@ -14,7 +14,7 @@ from scipy import ndimage
 from training.parallel import file_by_file
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, read_header, read_volume
+from vestibule.volume import Geometry, Volume, labelled_box, read_header, read_volume
 
 if TYPE_CHECKING:
     from training.prepare import RawCase
@@ -155,8 +155,7 @@ def _in_patient_order(geometry: Geometry) -> tuple[tuple, tuple, float, list[str
 
 def _labelled_part(label: Volume) -> Volume:
     """The box that holds all labels, out of which nothing is to be learnt; one voxel where there are none."""
-    found = ndimage.find_objects((label.voxels != 0).view(np.uint8))
-    return label.part(found[0] if found else (slice(0, 1),) * 3)
+    return label.part(labelled_box(label.voxels) or (slice(0, 1),) * 3)
 
 
 def _label_values(path: Path, label: Volume, edition: Edition) -> tuple[np.ndarray, list[str]]:

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from vestibule.errors import InputError
 from vestibule.region import find_ears
-from vestibule.volume import Geometry, Volume, reorient, resample
+from vestibule.volume import Geometry, Volume, labelled_box, reorient, resample
 
 logger = logging.getLogger(__name__)
 
@@ -113,8 +113,12 @@ def region_around(
 
 def _holds(geometry: Geometry, mask: Volume) -> bool:
     """Whether the middle of every labelled voxel lies within the grid's rows and columns."""
-    index_zyx = np.argwhere(mask.voxels)
-    index_xy = geometry.to_index(mask.geometry.to_patient(index_zyx[:, ::-1]))[:, :2]
+    box = labelled_box(mask.voxels)
+    if box is None:
+        return True
+    part = mask.part(box)
+    index_zyx = np.argwhere(part.voxels)
+    index_xy = geometry.to_index(part.geometry.to_patient(index_zyx[:, ::-1]))[:, :2]
     return bool(((index_xy > -0.5) & (index_xy < np.asarray(geometry.size_zyx[:0:-1]) - 0.5)).all())
 
 
@@ -141,7 +145,10 @@ def scale_to_unit(voxels: np.ndarray, percentiles: tuple[float, float]) -> np.nd
     low, high = np.percentile(voxels, percentiles)
     if not high > low:
         raise InputError(f"the region of interest holds a single intensity ({low:g}); expected an image of a head")
-    return np.clip((voxels - low) * (2.0 / (high - low)) - 1.0, -1.0, 1.0).astype(np.float32)
+    scaled = np.subtract(voxels, low, dtype=np.float32)
+    scaled *= np.float32(2.0 / (high - low))
+    scaled -= 1
+    return np.clip(scaled, -1, 1, out=scaled)
 
 
 def labels_to_original(probabilities: np.ndarray, working: Geometry, original: Volume | Geometry) -> Volume:

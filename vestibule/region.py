@@ -70,7 +70,10 @@ def _outline(oriented: Volume) -> tuple[np.ndarray, np.ndarray]:
     for axis, factor in enumerate(factors):
         whole = coarse.shape[axis] // factor * factor
         parts = [coarse[(slice(None),) * axis + (slice(k, whole, factor),)] for k in range(factor)]
-        coarse = sum(part.astype(np.float32) for part in parts) / np.float32(factor)
+        total = parts[0].astype(np.float32)
+        for part in parts[1:]:
+            total += part
+        coarse = total / np.float32(factor)
     coarse = coarse - np.percentile(coarse, 1)
     smooth = ndimage.gaussian_filter(coarse, np.minimum(0.5, COARSE_MM / 2 / (spacing * factors)))
     # Half of the mean lies between air and the dimmest tissue, whatever the contrast and however bright the fat.

@@ -12,15 +12,15 @@ import SimpleITK as sitk
 
 from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
+from vestibule.interpolation import REACH, along_axes, axis_weights
 from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti
 
 MAX_VOXELS = 512 * 1024 * 1024
 """Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
 MAX_EXTENT_MM = 2000.0
 """Largest side of an image in mm; a spacing that is off by ten exceeds it."""
-
-SMOOTHING_REACH = 6
-"""Standard deviations beyond which a Gaussian adds nothing that float32 holds."""
+PARALLEL_WITHIN = 1e-3
+"""Voxels by which a grid's far corner may be off where its axes are taken for those of another grid."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,25 @@ def read_labels(path: Path) -> Volume:
     """
     volume = read_volume(path)
     labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
-    labelled = volume.voxels != 0
-    values = volume.voxels[labelled]
-    rounded = np.rint(values)
-    if values.size and (np.abs(values - rounded).max() > 0.01 or rounded.min() < 0 or rounded.max() > 255):
-        raise InputError(f"{path}: label values must be integers from 0 to 255")
-    labels[labelled] = rounded
+    box = labelled_box(volume.voxels)
+    if box is not None:
+        values = volume.voxels[box]
+        rounded = np.rint(values)
+        if np.abs(values - rounded).max() > 0.01 or rounded.min() < 0 or rounded.max() > 255:
+            raise InputError(f"{path}: label values must be integers from 0 to 255")
+        labels[box] = rounded
     return volume.with_voxels(labels)
+
+
+def labelled_box(voxels: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """The smallest box of `voxels` (Z, Y, X) outside which all are 0; None where all are."""
+    box: list[slice] = []
+    for axes in ((1, 2), (0, 2), (0, 1)):
+        found = np.flatnonzero(voxels[tuple(box)].any(axis=axes))
+        if found.size == 0:
+            return None
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    return tuple(box)
 
 
 def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
@@ -195,9 +207,39 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
     """
     default = float(volume.voxels.min()) if outside is None else outside
     sigmas = _smoothing_mm(volume.geometry, geometry) if smooth else (0.0, 0.0, 0.0)
+    aligned = _along_axes_of(geometry, volume)
+    if aligned is None:
+        return Volume(_resampled_freely(volume, geometry, sigmas, default), geometry, volume.name)
+    voxels, order, positions = aligned
+    weights = tuple(
+        axis_weights(places, size, sigmas[axis] / volume.geometry.spacing_zyx[axis])
+        for places, size, axis in zip(positions, voxels.shape, order, strict=True)
+    )
+    return Volume(along_axes(voxels, weights, default), geometry, volume.name)
+
+
+def _along_axes_of(geometry: Geometry, volume: Volume) -> tuple[np.ndarray, list[int], list[np.ndarray]] | None:
+    """What lies along z, y, x of `geometry`: voxels of `volume` so transposed, the axes they were, and its positions.
+
+    Positions are those of the grid's planes in voxels of `volume`. None where the axes are not parallel.
+    """
+    size = np.asarray(geometry.size_zyx)
+    first = volume.geometry.to_index(geometry.to_patient(np.zeros(3)))[::-1]
+    steps = volume.geometry.to_index(geometry.to_patient(np.eye(3)[::-1]))[:, ::-1] - first
+    order = [int(axis) for axis in np.abs(steps * size[:, None]).argmax(axis=1)]
+    along = steps[range(3), order]
+    steps[range(3), order] = 0
+    if sorted(order) != [0, 1, 2] or np.abs(steps * size[:, None]).max() > PARALLEL_WITHIN:
+        return None
+    positions = [first[axis] + step * np.arange(n) for axis, step, n in zip(order, along, size, strict=True)]
+    return volume.voxels.transpose(order), order, positions
+
+
+def _resampled_freely(
+    volume: Volume, geometry: Geometry, sigmas: tuple[float, float, float], default: float
+) -> np.ndarray:
     margin = tuple(
-        2 + int(np.ceil(SMOOTHING_REACH * sigma / step))
-        for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)
+        2 + int(np.ceil(REACH * sigma / step)) for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)
     )
     box = volume.geometry.box_around(geometry, margin)
     # The Gaussian wants four voxels an axis, which a grid that hardly touches the image does not leave.
@@ -216,7 +258,7 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
         geometry.direction,
         default,
     )
-    return Volume(sitk.GetArrayFromImage(resampled), geometry, volume.name)
+    return sitk.GetArrayFromImage(resampled)
 
 
 def to_image(volume: Volume) -> sitk.Image:

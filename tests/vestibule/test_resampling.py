@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from vestibule.volume import Geometry, Volume, read_volume, reorient, resample, to_image, write_volume
@@ -81,6 +83,30 @@ def test_coarser_grid_averages_what_it_would_skip():
     assert np.all(resample(stripes, coarse, smooth=False).voxels == 0)
     averaged = resample(stripes, coarse).voxels[0, 0, 2:-2]
     assert averaged.min() > 0.1
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RIA", "PSL"])
+def test_linear_interpolation_is_itk_s_whatever_the_order_of_the_axes(direction, axes):
+    volume = volume_of(direction, dtype=np.float32)
+    turned = reorient(volume, axes).geometry
+    size, spacing = (7, 9, 8), tuple(0.8 * step for step in turned.spacing_zyx)
+    origin = tuple(turned.to_patient(np.array([-0.7, 0.4, 0.3])).tolist())
+    grid = Geometry(size, spacing, origin, turned.direction)
+    expected = sitk.Resample(
+        to_image(volume), size[::-1], sitk.Transform(), sitk.sitkLinear, origin, spacing[::-1], turned.direction, -5.0
+    )
+    found = resample(volume, grid, outside=-5.0, smooth=False).voxels
+    assert (found == -5).any()
+    np.testing.assert_allclose(found, sitk.GetArrayFromImage(expected), atol=1e-3)
+
+
+def test_smoothing_before_a_coarser_grid_is_a_gaussian_of_the_lost_resolution():
+    voxels = np.random.default_rng(0).random((4, 40, 50)).astype(np.float32)
+    volume = Volume(voxels, Geometry(voxels.shape, (1.5, 0.5, 0.5), (0.0, 0.0, 0.0), AXIAL))
+    coarse = Geometry((4, 20, 25), (1.5, 1.0, 1.0), (0.0, 0.0, 0.0), AXIAL)
+    sigma = np.sqrt(1.0**2 - 0.5**2) / np.sqrt(8 * np.log(2)) / 0.5
+    smooth = ndimage.gaussian_filter(voxels, (0, sigma, sigma), mode="nearest", truncate=8)
+    np.testing.assert_allclose(resample(volume, coarse).voxels, smooth[:, ::2, ::2], atol=1e-5)
 
 
 @pytest.mark.parametrize("direction", [AXIAL, OBLIQUE])

@@ -214,6 +214,15 @@ def test_whole_gzip_of_a_truncated_image_is_refused(tmp_path):
         read_volume(tmp_path / "bad.nii.gz")
 
 
+def test_gzip_of_several_members_and_of_zeros_behind_them_is_read_whole(tmp_path):
+    path = tmp_path / "parts.nii.gz"
+    volume = volume_of()
+    write_volume(path, volume)
+    stored = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(stored[:400]) + gzip.compress(stored[400:]) + bytes(512))
+    np.testing.assert_array_equal(read_volume(path).voxels, volume.voxels)
+
+
 def mha(path, old=b"", new=b"", array=GOOD, compress=False, vector=False):
     sitk.WriteImage(sitk.GetImageFromArray(array, isVector=vector), str(path), compress)
     path.write_bytes(path.read_bytes().replace(old, new))
