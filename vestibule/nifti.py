@@ -69,7 +69,9 @@ def nifti_voxels(path: Path) -> np.ndarray:
             shape, dtype = header.get_data_shape(), header.get_data_dtype()
             stored = stream.read(math.prod(shape) * dtype.itemsize)
             _length(stream, path)
-            placed = (shape, dtype, 0, *header.get_slope_inter())
+            # A slope of 0 or NaN, as several writers store it, is none.
+            slope, intercept = header.get_slope_inter()
+            placed = (shape, dtype, 0, 1.0 if slope is None else slope, intercept or 0.0)
             voxels = np.asanyarray(nibabel.arrayproxy.ArrayProxy(io.BytesIO(stored), placed), dtype=np.float32)
     except InputError:
         raise

@@ -214,6 +214,19 @@ def test_whole_gzip_of_a_truncated_image_is_refused(tmp_path):
         read_volume(tmp_path / "bad.nii.gz")
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("slope", [0.0, np.nan, 1.0, 2.0])
+def test_slope_of_nothing_leaves_stored_values_as_they_are(tmp_path, slope, dtype):
+    path = tmp_path / "image.nii"
+    volume = volume_of(dtype=dtype)
+    write_volume(path, volume)
+    stored = bytearray(path.read_bytes())
+    stored[112:120] = np.array([slope, 0], "<f4").tobytes()
+    path.write_bytes(stored)
+    expected = volume.voxels * 2.0 if slope == 2 else volume.voxels
+    np.testing.assert_array_equal(read_volume(path).voxels, expected)
+
+
 def test_gzip_of_several_members_and_of_zeros_behind_them_is_read_whole(tmp_path):
     path = tmp_path / "parts.nii.gz"
     volume = volume_of()
