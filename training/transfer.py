@@ -28,6 +28,7 @@ from vestibule.errors import InputError
 from vestibule.networks import build_generator
 from vestibule.pipeline import pick_device
 from vestibule.translation import translate
+from vestibule.volume import labelled_box
 
 MARGIN_PX = 16
 """Context around the tumour that the cascade sees; more than half of what its finest scales see."""
@@ -172,12 +173,11 @@ def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, res
 
 
 def _box(mask: np.ndarray, margin_px: int) -> tuple[slice, slice, slice]:
-    bounds = []
-    for axis, margin in enumerate((0, margin_px, margin_px)):
-        others = tuple(other for other in range(3) if other != axis)
-        occupied = np.flatnonzero(mask.any(axis=others))
-        bounds.append(slice(max(0, occupied[0] - margin), min(mask.shape[axis], occupied[-1] + 1 + margin)))
-    return tuple(bounds)
+    margins = (0, margin_px, margin_px)
+    return tuple(
+        slice(max(0, axis.start - margin), min(size, axis.stop + margin))
+        for axis, size, margin in zip(labelled_box(mask), mask.shape, margins, strict=True)
+    )
 
 
 def _entry(case: PreparedCase, image: Path, run_dir: Path, folder: Path) -> dict:

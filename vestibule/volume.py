@@ -238,16 +238,15 @@ def _along_axes_of(geometry: Geometry, volume: Volume) -> tuple[np.ndarray, list
 def _resampled_freely(
     volume: Volume, geometry: Geometry, sigmas: tuple[float, float, float], default: float
 ) -> np.ndarray:
-    margin = tuple(
-        2 + int(np.ceil(REACH * sigma / step)) for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)
+    in_voxels = [sigma / step for sigma, step in zip(sigmas, volume.geometry.spacing_zyx, strict=True)]
+    box = volume.geometry.box_around(geometry, tuple(2 + int(np.ceil(REACH * sigma)) for sigma in in_voxels))
+    if box is None:
+        return np.full(geometry.size_zyx, default, dtype=np.float32)
+    seen = volume.part(box)
+    smoothing = tuple(
+        axis_weights(np.arange(n), n, sigma) for n, sigma in zip(seen.voxels.shape, in_voxels, strict=True)
     )
-    box = volume.geometry.box_around(geometry, margin)
-    # The Gaussian wants four voxels an axis, which a grid that hardly touches the image does not leave.
-    seen = volume.part(box) if box and min(axis.stop - axis.start for axis in box) >= 4 else volume
-    image = _image_of(seen.with_voxels(seen.voxels.astype(np.float32, copy=False)))
-    for axis, sigma in enumerate(sigmas[::-1]):
-        if sigma:
-            image = sitk.RecursiveGaussian(image, sigma=sigma, direction=axis)
+    image = _image_of(seen.with_voxels(along_axes(seen.voxels, smoothing, default)))
     resampled = sitk.Resample(
         image,
         geometry.size_zyx[::-1],
@@ -280,10 +279,8 @@ def _smoothing_mm(old: Geometry, new: Geometry) -> tuple[float, float, float]:
     """Standard deviations along the old grid's z, y, x of the blur that the new grid's coarser voxels stand for."""
     reach = np.abs(old.matrix.T @ (new.matrix * np.asarray(new.spacing_zyx[::-1]))).max(axis=1)[::-1]
     return tuple(
-        0.5 * float(np.sqrt(wanted**2 - step**2)) / float(np.sqrt(2 * np.log(2)))
-        if wanted > 1.01 * step and n >= 4
-        else 0.0
-        for wanted, step, n in zip(reach, old.spacing_zyx, old.size_zyx, strict=True)
+        0.5 * float(np.sqrt(wanted**2 - step**2)) / float(np.sqrt(2 * np.log(2))) if wanted > 1.01 * step else 0.0
+        for wanted, step in zip(reach, old.spacing_zyx, strict=True)
     )
 
 
