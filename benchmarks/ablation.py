@@ -22,6 +22,7 @@ from experiment import (
     link,
     make_population,
     provenance,
+    scheduled,
     score_arm,
     sized,
     train,
@@ -51,6 +52,8 @@ class Variant:
     blending: str = "soft"
     references: int = 1
     """Reference slices, each with a cascade of its own."""
+    schedule: str | None = None
+    """The one-shot model's schedule, where it is not the configuration's."""
     matches: str | None = None
     """Variant that it is compared with; by default `none`."""
 
@@ -65,6 +68,7 @@ VARIANTS = {
     "poisson, SinGAN": Variant(injects=True, blending="poisson", matches="poisson"),
     "reference, SinGAN": Variant(intensity="reference", injects=True, matches="reference"),
     "reference, SinGAN of 3 slices": Variant("reference", True, references=3, matches="reference"),
+    "reference, SinGAN, paper": Variant("reference", True, schedule="paper", matches="reference"),
 }
 
 
@@ -97,13 +101,15 @@ def main() -> None:
 
 def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: Path) -> None:
     """Train a variant, with the stages that all share made once beside it and linked into its own run."""
-    common = run_dir.parent / f"shared_{variant.references}"
-    if variant.references > 1:
-        first = run_dir.parent / "shared_1"
-        train(config, first, population, print, SHARED)
-        link(first, common, ("prepare", "cyclegan", "segmenter"))
-        config = replace(config, singan=replace(config.singan, references=variant.references))
+    common = run_dir.parent / "shared_1"
     train(config, common, population, print, SHARED)
+    singan = replace(config.singan, references=variant.references)
+    singan = scheduled(singan, variant.schedule) if variant.schedule else singan
+    if singan != config.singan:
+        first, common = common, run_dir.parent / f"shared_{variant.references}_{singan.schedule}"
+        link(first, common, ("prepare", "cyclegan", "segmenter"))
+        config = replace(config, singan=singan)
+        train(config, common, population, print, SHARED)
     link(common, run_dir, SHARED)
     own = replace(
         config.transfer,

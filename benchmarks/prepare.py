@@ -3,7 +3,7 @@
     python benchmarks/prepare.py --out runs/prepare        5 minutes to draw the phantoms once, then a minute
 
 Four phantoms of 120 x 512 x 512 voxels are drawn, and each is there under five names. Reading alone is the time in
-which as many threads read and unpack the same files.
+which as many threads read and unpack the same files once, by the libraries that are at hand and by our own reader.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import sys
 import time
 from pathlib import Path
 
+import nibabel
+import numpy as np
+import SimpleITK as sitk
 from timing import machine
 
 from training.parallel import file_by_file
@@ -30,6 +33,11 @@ DRAWN, COPIES = 2, 5
 ALL_CASES = 227 + 295
 """Labelled T1 and T2 training cases of 2022."""
 SHAPE_ZYX, SPACING_ZYX = (120, 512, 512), (1.5, 0.4, 0.4)
+READERS = {
+    "SimpleITK": lambda path: sitk.GetArrayViewFromImage(sitk.ReadImage(str(path), sitk.sitkFloat32)).size,
+    "nibabel": lambda path: nibabel.load(path).get_fdata(dtype=np.float32).size,
+    "ours": lambda path: read_volume(path).voxels.size,
+}
 
 
 def main() -> None:
@@ -43,9 +51,7 @@ def main() -> None:
     make_population(arguments.out / "drawn", config)
     data = linked(arguments.out / "drawn", arguments.out / "data")
     files = sorted(data.rglob("*.nii.gz"))
-    begin = time.perf_counter()
-    file_by_file(lambda path: read_volume(path).voxels.size, files, "read")
-    reading = time.perf_counter() - begin
+    print(f"{len(files)} files, reading alone:", ", ".join(f"{name} {reading(files, name):.0f} s" for name in READERS))
     run_dir = arguments.out / f"run_{time.time():.0f}"
     begin = time.perf_counter()
     command = ["train", "prepare", "--config", str(arguments.config), "--run", str(run_dir), "--data", str(data)]
@@ -54,11 +60,18 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cases = len(json.loads((run_dir / "prepare" / "index.json").read_text(encoding="utf-8"))["cases"])
     size = sum(path.stat().st_size for path in (run_dir / "prepare").rglob("*.npy"))
-    print(f"{cases} cases, {len(files)} files: reading alone {reading:.0f} s, check and prepare {seconds:.0f} s")
+    print(f"{cases} cases: check and prepare {seconds:.0f} s")
     print(f"cores busy {(used.ru_utime + used.ru_stime) / seconds:.2f} of {os.cpu_count()}")
     print(f"memory at most {used.ru_maxrss / 2**20:.2f} GiB; prepared {size / cases / 1e6:.1f} MB a case")
     scale = ALL_CASES / cases
     print(f"{ALL_CASES} cases by scale: {seconds * scale / 60:.0f} minutes, {size * scale / 1e9:.1f} GB")
+
+
+def reading(files: list[Path], reader: str) -> float:
+    """Seconds in which all files are read by one of `READERS`."""
+    begin = time.perf_counter()
+    file_by_file(READERS[reader], files, f"read by {reader}")
+    return time.perf_counter() - begin
 
 
 def linked(drawn: Path, data: Path) -> Path:

@@ -8,8 +8,9 @@
 A curve's line is a whole training with that many iterations a scale on the reference slice of the run: its seconds, the
 error of the reconstruction, the distance of random samples' patches to the slice's in each band of a Laplacian pyramid
 (sliced Wasserstein, finest band first), how much random samples differ from each other as a share of the slice's own
-spread (a model that has learnt the slice by heart scores well on patches and draws nothing new), and how far the slice
-injected at each scale comes out changed.
+spread (a model that has learnt the slice by heart scores well on patches and draws nothing new; samples that take the
+coarsest scales from the slice share more, so that models can be compared where they differ alike), and how far the
+slice injected at each scale comes out changed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from experiment import scheduled
 from published import PublishedSinGAN
 from timing import machine, seconds_of
 
-from training.config import SCHEDULES, SinGANConfig, build, read_config
+from training.config import SCHEDULES, SinGANConfig, read_config
 from training.logs import LossLog
 from training.patches import pyramid_distance
 from training.reference import Reference
@@ -37,7 +39,8 @@ ITERATIONS = 4
 SHARES = [0.05, 0.2, 0.5, 1.0]
 SAMPLES = 8
 BANDS = 3
-MEASURES = "RMSE    patches by band    spread  injected at 1, 2, ..."
+STARTS = (0, 1, 2)
+MEASURES = f"RMSE    {''.join(f'from {start}: patches, spread     ' for start in STARTS)}injected at 1, 2, ..."
 
 
 def main() -> None:
@@ -78,12 +81,6 @@ def ratio_at(side: int, width: int, repeats: int) -> None:
     print(f"{side:4d} px, width {width}: {line}, ratio {found['published'] / found['ours']:.2f}", flush=True)
 
 
-def scheduled(own: SinGANConfig, schedule: str) -> SinGANConfig:
-    """The configuration `own` with what a schedule decides taken from `schedule`."""
-    named = build(SinGANConfig, {"schedule": schedule}, "singan")
-    return replace(own, schedule=schedule, **{key: getattr(named, key) for key in set().union(*SCHEDULES.values())})
-
-
 def curve(run_dir: Path, config: SinGANConfig, shares: list[float]) -> None:
     """Train with a growing share of the schedule's iterations and print what each training reaches."""
     with np.load(run_dir / "singan" / "reference.npz") as content:
@@ -105,18 +102,21 @@ def curve(run_dir: Path, config: SinGANConfig, shares: list[float]) -> None:
 def measures(model: SinGAN, image: np.ndarray) -> str:
     """A line of `MEASURES` of a trained cascade and the slice it has learnt, (Y, X) in [-1, 1]."""
     full = torch.from_numpy(image)[None, None].to(model.amplitudes.device)
-    patches, spread = compared(model, image)
-    patches = " ".join(f"{value:.3f}" for value in patches)
+    drawn = "".join(_told(*compared(model, image, start)) for start in STARTS)
     injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(1, model.scales))
-    return f"{_rmse(model.reconstruct(model.scales - 1), full):.4f}  {patches:18s} {spread:6.2f}  {injected}"
+    return f"{_rmse(model.reconstruct(model.scales - 1), full):.4f}  {drawn}{injected}"
 
 
 @torch.no_grad()
-def compared(model: SinGAN, image: np.ndarray) -> tuple[list[float], float]:
-    """Random samples: mean distance of their patches to those of `image` in each band, and their spread."""
-    samples = model.sample(SAMPLES, model.scales - 1, torch.Generator().manual_seed(0))[:, 0].cpu().numpy()
+def compared(model: SinGAN, image: np.ndarray, start: int) -> tuple[list[float], float]:
+    """Samples, random from scale `start` on: mean distance of their patches to those of `image` by band, and spread."""
+    samples = model.sample(SAMPLES, model.scales - 1, torch.Generator().manual_seed(0), start)[:, 0].cpu().numpy()
     found = [pyramid_distance(sample, image, BANDS, np.random.default_rng(0)) for sample in samples]
     return np.mean(found, axis=0).tolist(), float(samples.std(axis=0).mean() / image.std())
+
+
+def _told(patches: list[float], spread: float) -> str:
+    return f"{' '.join(f'{value:.3f}' for value in patches)}  {spread:.2f}        "
 
 
 def _rmse(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -82,10 +82,14 @@ class SinGAN(nn.Module):
             for full, size, finest in zip(full_yx, self.sizes[scale], self.sizes[-1], strict=True)
         )
 
-    def sample(self, count: int, upto: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Random images of the scale `upto`, (`count`, 1, Y, X)."""
-        image = torch.zeros(count, 1, *self.sizes[0], device=self.amplitudes.device)
-        for scale in range(upto + 1):
+    def sample(self, count: int, upto: int, generator: torch.Generator | None = None, start: int = 0) -> torch.Tensor:
+        """Random images of the scale `upto`, (`count`, 1, Y, X).
+
+        Scales below `start` give the training slice back: what samples share grows with it. Shaham et al. 2019, fig. 8.
+        """
+        known = self.reconstruct(start - 1) if start else torch.zeros_like(self.fixed_noise)
+        image = known.expand(count, -1, -1, -1)
+        for scale in range(start, upto + 1):
             image = resize(image, self.sizes[scale])
             image = self.generators[scale](self._noise(image, scale, generator), image)
         return image

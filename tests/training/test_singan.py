@@ -142,6 +142,18 @@ def test_constant_reference_is_refused(config, run_dir):
         choose_references(replace(config, singan=replace(config.singan, case="case_1", slice=3)), run_dir)
 
 
+@torch.no_grad()
+def test_samples_share_what_scales_before_their_start_give_back():
+    torch.manual_seed(0)
+    model = SinGAN([(12, 12), (16, 16), (24, 24)], [4, 4, 4], 2).eval()
+    model.fixed_noise.normal_()
+    model.amplitudes.copy_(torch.tensor([1.0, 1.0, 0.0]))
+    assert not torch.equal(*model.sample(2, 2, start=0))
+    assert not torch.equal(*model.sample(2, 2, start=1))
+    for image in model.sample(2, 2, start=2):
+        torch.testing.assert_close(image, model.reconstruct(2)[0])
+
+
 def test_training_reconstructs_better_than_the_coarsest_scale_alone(config, run_dir):
     longer = replace(config, singan=replace(config.singan, iterations=60))
     train(longer, run_dir)
