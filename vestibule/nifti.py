@@ -7,12 +7,12 @@ import gzip
 import io
 import math
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from isal import igzip, isal_zlib
 
 from vestibule.errors import InputError
 
@@ -24,8 +24,6 @@ MAX_AXIS_ERROR = 1e-3
 MAX_STORED_BYTES = 4 << 30
 """A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
 _COMPRESSION = 4
-_PIECE = 1 << 20
-"""Packed bytes that are read at once."""
 
 
 def check_header(path: Path) -> None:
@@ -129,43 +127,8 @@ def _placement_of(like: Path | None, size_xyz: tuple[int, ...]):
     return header
 
 
-class _Gunzip(io.RawIOBase):
-    """A gzip file, unpacked in large pieces: before Python 3.12 `gzip` takes 8 KB at a time, and other threads wait."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._packed = b""
-        self._member: zlib._Decompress | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, into: memoryview) -> int:
-        unpacked = b""
-        while not unpacked:
-            self._packed = self._packed or self._file.read(_PIECE)
-            if self._member is None:
-                # Zeros may follow the last member.
-                self._packed = self._packed.lstrip(b"\0") or self._file.read(_PIECE).lstrip(b"\0")
-                if not self._packed:
-                    return 0
-                self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            if not self._packed:
-                raise EOFError("it ends before its end-of-stream marker")
-            unpacked = self._member.decompress(self._packed, len(into))
-            self._packed = self._member.unconsumed_tail
-            if self._member.eof:
-                self._packed, self._member = self._member.unused_data, None
-        into[: len(unpacked)] = unpacked
-        return len(unpacked)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
 def _stream(path: Path) -> BinaryIO:
-    return io.BufferedReader(_Gunzip(path), _PIECE) if path.name.endswith(".gz") else path.open("rb")
+    return igzip.open(path) if path.name.endswith(".gz") else path.open("rb")
 
 
 @contextlib.contextmanager
@@ -174,7 +137,7 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
     try:
         with _stream(path) as stream:
             yield stream
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, isal_zlib.error) as error:
         raise InputError(f"{path}: damaged or truncated gzip ({first_line(error)})") from error
 
 
