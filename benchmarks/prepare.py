@@ -56,12 +56,13 @@ def main() -> None:
     begin = time.perf_counter()
     command = ["train", "prepare", "--config", str(arguments.config), "--run", str(run_dir), "--data", str(data)]
     subprocess.run([Path(sys.executable).with_name("vestibule"), *command], check=True, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - begin
+    whole = time.perf_counter() - begin
+    seconds = json.loads((run_dir / "prepare" / "stage.json").read_text(encoding="utf-8"))["seconds"]
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cases = len(json.loads((run_dir / "prepare" / "index.json").read_text(encoding="utf-8"))["cases"])
     size = sum(path.stat().st_size for path in (run_dir / "prepare").rglob("*.npy"))
-    print(f"{cases} cases: check and prepare {seconds:.0f} s")
-    print(f"cores busy {(used.ru_utime + used.ru_stime) / seconds:.2f} of {os.cpu_count()}")
+    print(f"{cases} cases: check and prepare {seconds:.0f} s; with the start of the command {whole:.0f} s")
+    print(f"cores busy {(used.ru_utime + used.ru_stime) / whole:.2f} of {os.cpu_count()}")
     print(f"memory at most {used.ru_maxrss / 2**20:.2f} GiB; prepared {size / cases / 1e6:.1f} MB a case")
     scale = ALL_CASES / cases
     print(f"{ALL_CASES} cases by scale: {seconds * scale / 60:.0f} minutes, {size * scale / 1e9:.1f} GB")

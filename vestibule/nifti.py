@@ -65,18 +65,18 @@ def nifti_voxels(path: Path) -> np.ndarray:
             header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start))
             stream.read(header.get_data_offset() - len(start))
             shape, dtype = header.get_data_shape(), header.get_data_dtype()
-            stored = stream.read(math.prod(shape) * dtype.itemsize)
+            stored = _read_exactly(stream, math.prod(shape) * dtype.itemsize).view(dtype)
             _length(stream, path)
             # A slope of 0 or NaN, as several writers store it, is none.
             slope, intercept = header.get_slope_inter()
-            placed = (shape, dtype, 0, 1.0 if slope is None else slope, intercept or 0.0)
-            voxels = np.asanyarray(nibabel.arrayproxy.ArrayProxy(io.BytesIO(stored), placed), dtype=np.float32)
+            scaling = np.float64(1.0 if slope is None else slope), np.float64(intercept or 0.0)
+            voxels = nibabel.volumeutils.apply_read_scaling(stored, *scaling).astype(np.float32, copy=False)
     except InputError:
         raise
     except Exception as error:
         check_length(path)
         raise InputError(f"{path}: cannot be read, its voxels are damaged ({first_line(error)})") from error
-    return voxels.reshape(voxels.shape[:3], order="F").T
+    return voxels.reshape(shape[2::-1])
 
 
 def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, like: Path | None = None) -> None:
@@ -157,10 +157,22 @@ def _raw_header(stream: BinaryIO, path: Path) -> nibabel.Nifti1Header:
     return header
 
 
+def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
+    """The next `size` bytes, uint8. Raises EOFError where there are fewer."""
+    found = np.empty(size, dtype=np.uint8)
+    rest = memoryview(found)
+    while rest:
+        count = stream.readinto(rest)
+        if not count:
+            raise EOFError(f"{len(rest)} of {size} bytes are missing")
+        rest = rest[count:]
+    return found
+
+
 def _length(stream: BinaryIO, path: Path) -> int:
-    length = 0
-    while piece := stream.read(1 << 22):
-        length += len(piece)
+    length, piece = 0, bytearray(1 << 20)
+    while count := stream.readinto(piece):
+        length += count
         if length > MAX_STORED_BYTES:
             raise InputError(
                 f"{path}: unpacks to more than {MAX_STORED_BYTES >> 30} GiB, more than any image that is read"
