@@ -235,6 +235,24 @@ def test_slope_of_nothing_leaves_stored_values_as_they_are(tmp_path, slope, dtyp
     np.testing.assert_array_equal(read_volume(path).voxels, expected)
 
 
+@pytest.mark.parametrize("dtype", [">i2", "<u2", ">f4", "<f8"])
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 3, 1)])
+@pytest.mark.parametrize("scaling", [(1, 0), (0.5, -3)])
+def test_stored_types_and_byte_orders_are_read_as_nibabel_reads_them(tmp_path, dtype, shape, scaling):
+    path = tmp_path / "image.nii.gz"
+    header = nibabel.Nifti1Header(endianness=dtype[0])
+    header.set_data_dtype(np.dtype(dtype))
+    values = np.arange(60).reshape(shape) * 100.0
+    image = nibabel.Nifti1Image(values, np.eye(4), header)
+    image.header.set_slope_inter(*scaling)
+    nibabel.save(image, path)
+    expected = nibabel.load(path).get_fdata().reshape(5, 4, 3).T
+    found = read_volume(path).voxels
+    assert found.dtype == np.float32
+    assert found.dtype.isnative
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_gzip_of_several_members_and_of_zeros_behind_them_is_read_whole(tmp_path):
     path = tmp_path / "parts.nii.gz"
     volume = volume_of()
