@@ -49,8 +49,7 @@ def main() -> None:
     print(machine())
     if arguments.of:
         model, record = load_cascade(arguments.of / "singan", pick_device())
-        with np.load(arguments.of / "singan" / "reference.npz") as content:
-            print(f"{record['case']}, slice {record['slice']}\n{MEASURES}\n{measures(model, content['image'])}")
+        print(f"{record['case']}, slice {record['slice']}\n{MEASURES}\n{measures(model, record['image'])}")
         return
     if arguments.curve:
         curve(arguments.curve, scheduled(read_config(arguments.config).singan, arguments.schedule), arguments.shares)

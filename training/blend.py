@@ -73,7 +73,7 @@ def altered_copies(
         volume_mm3 = float(mask.sum() * np.prod(case.spacing_zyx))
         for number, factor in enumerate(factors_for(structure, volume_mm3, plain[mask], config)):
             altered = multiplied(plain, factor)
-            way = TransferConfig(injection_scale=scale)
+            way = TransferConfig(injection_scale=scale, rim_px=0.0)
             result = transfer_case(altered, mask, plain, cascade, None, way, noise)
             copies[f"_{structure}{number}"] = result.harmonised
     return copies

@@ -142,12 +142,16 @@ class TransferConfig:
 
     intensity: str = "none"
     """What happens to the copy before the injection. `none`: the paper. `reference`: brought to the mean and spread
-    of the tumour in the reference slice."""
+    of the tumour in the reference slice, rims left out where `rim_px` is set."""
     injection_scale: int | None = None
     """n*, from 1 on; the coarsest scale, 0, knows noise alone. None: no harmonisation, the copy as it is."""
     structures: tuple[str, ...] = ("vs",)
+    rim_px: float = 0.6
+    """Standard deviation, in the slice, of the blur by which the copy's outermost voxels are tumour in part. There the
+    intensities of the tumour's inside go on, mixed with what lies around it on T2; those of T1 are mixed with what
+    lies around it on T1. 0: the copy ends with T1's own rim, as in the paper."""
     edge_px: float = 1.0
-    """Standard deviation of the soft edge of the replaced region."""
+    """Standard deviation of the soft edge of the region that the one-shot model replaces."""
     blending: str = "soft"
     """How the structure goes in. `soft`: its intensities, with a soft edge. `poisson`: its gradients (Pérez et al.
     2003). `none`: not at all, B' is phi0_AB(I). The last two are there for ablations."""

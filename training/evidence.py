@@ -21,6 +21,7 @@ from training.progress import track
 from training.slices import read_cases
 from training.stages import stage_dir, write_json
 from training.stations import Translators, data_of, recorded_config, source_stations, target_images
+from training.transfer import core_of
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.pipeline import Model, load_model
 from vestibule.preprocessing import mask_to_working, to_working
@@ -35,9 +36,10 @@ SMALL_MM3, LARGE_MM3 = 288.0, 2340.0
 DEFINITION = (
     "cnr = (mean inside - mean of the ring) / standard deviation of the ring; intensities in [-1, 1]; the ring is what "
     f"lies more than {RING_PX[0]:g} and at most {RING_PX[1]:g} working voxels from the structure in its own slices and "
-    "belongs to no structure; found_mm3: volume of the true tumour that the segmenter calls tumour; called_mm3: all "
-    "that it calls tumour; shift: rows and columns of working voxels by which anatomy lies farther back and left than "
-    "in the scan, by the agreement of edges"
+    "belongs to no structure; rim: mean of the structure's outermost voxels in its slices less that of the others; "
+    "found_mm3: volume of the true tumour that the segmenter calls tumour; called_mm3: all that it calls tumour; "
+    "shift: rows and columns of working voxels by which anatomy lies farther back and left than in the scan, by the "
+    "agreement of edges"
 )
 
 
@@ -50,6 +52,8 @@ class Contrast:
     ring_sd: float
     cnr: float
     """Signed: above 0 where the structure is brighter than its surroundings."""
+    rim: float | None
+    """By how much the structure's outermost voxels are brighter than its core; None where it has no core."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class ContrastRow:
     ring_mean: float
     ring_sd: float
     cnr: float
+    rim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,10 @@ def contrast(image: np.ndarray, mask: np.ndarray, others: np.ndarray) -> Contras
     if spread == 0:
         return None
     means = float(inside.mean()), float(outside.mean())
-    return Contrast(*means, spread, (means[0] - means[1]) / spread)
+    core = core_of(mask)
+    rim = mask & ~core
+    edge = float(image[rim].mean() - image[core].mean()) if rim.any() else None
+    return Contrast(*means, spread, (means[0] - means[1]) / spread, edge)
 
 
 def ring(mask: np.ndarray) -> np.ndarray:
@@ -226,9 +234,11 @@ def summarise_contrast(rows: list[ContrastRow]) -> list[dict]:
             "cnr_sd": float(np.std([row.cnr for row in members], ddof=1)) if len(members) > 1 else 0.0,
             "cnr_median": median(row.cnr for row in members),
             "inside_mean": float(np.mean([row.inside_mean for row in members])),
+            "rim_mean": float(np.mean(rims)) if rims else None,
         }
         for (structure, station), own in _grouped(rows, lambda row: (row.structure, row.station))
         for size, members in _by_size(own)
+        for rims in [[row.rim for row in members if row.rim is not None]]
     ]
 
 
@@ -261,13 +271,14 @@ def summarise_shift(rows: list[ShiftRow]) -> list[dict]:
 def markdown(summary: dict) -> str:
     """The summaries as Markdown tables."""
     lines = _table(
-        ("structure", "image", "tumour", "n", "contrast-to-noise", "median", "intensity"),
+        ("structure", "image", "tumour", "n", "contrast-to-noise", "median", "intensity", "rim"),
         [
             (
                 *(item["structure"], item["station"], item["size"], str(item["cases"])),
                 f"{item['cnr_mean']:+.2f} ± {item['cnr_sd']:.2f}",
                 f"{item['cnr_median']:+.2f}",
                 f"{item['inside_mean']:+.2f}",
+                "-" if item["rim_mean"] is None else f"{item['rim_mean']:+.2f}",
             )
             for item in summary["contrast"]
         ],

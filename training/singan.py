@@ -199,8 +199,6 @@ def train_cascade(settings: SinGANConfig, reference: Reference, folder: Path, se
             "slice": reference.slice,
             "chosen": reference.chosen,
             "reconstruction_rmse": error,
-            "tumour_mean": float(reference.image[reference.tumour].mean()) if reference.tumour.any() else None,
-            "tumour_sd": float(reference.image[reference.tumour].std()) if reference.tumour.any() else None,
         },
     )
     return [folder / name for name in ("cascade.safetensors", "cascade.json", "reference.npz")]
@@ -213,8 +211,13 @@ def load_cascades(run_dir: Path, device: torch.device) -> list[tuple[SinGAN, dic
 
 
 def load_cascade(folder: Path, device: torch.device) -> tuple[SinGAN, dict]:
-    """The trained cascade in `folder`, ready for injection, and what is recorded of it."""
+    """The trained cascade in `folder`, ready for injection, and what is recorded of it.
+
+    The record has the reference slice as well: `image`, float32 (Y, X) in [-1, 1], and `tumour`, bool (Y, X).
+    """
     record = json.loads((folder / "cascade.json").read_text(encoding="utf-8"))
+    with np.load(folder / "reference.npz") as reference:
+        record.update(reference)
     model = SinGAN([tuple(size) for size in record["sizes"]], record["widths"], record["layers"])
     model.load_state_dict(load_file(folder / "cascade.safetensors"))
     return model.to(device).eval(), record

@@ -40,7 +40,7 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
     """
     read_outputs(run_dir, "singan")
     cascade, record = load_cascade(stage_dir(run_dir, "singan"), pick_device())
-    wanted = reference_patches(stage_dir(run_dir, "singan") / "reference.npz", record)
+    wanted = reference_patches(record)
     settings = replace(config.transfer, blending="soft")
     look = reference_look(settings, record)
     values = [v for name in settings.structures for v in get_edition(config.edition).structures[name]]
@@ -82,10 +82,9 @@ class Look:
     """Above its 99th by as much."""
 
 
-def reference_patches(path: Path, record: dict) -> Look:
-    """The look of the tumour in a kept reference slice. Raises InputError where it shows none."""
-    with np.load(path) as reference:
-        image, tumour = reference["image"], reference["tumour"]
+def reference_patches(record: dict) -> Look:
+    """The look of the tumour in the reference slice of a cascade's record. Raises InputError where it shows none."""
+    image, tumour = record["image"], record["tumour"]
     patches = patches_of(image, tumour)
     if not len(patches):
         raise InputError(

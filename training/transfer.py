@@ -1,8 +1,8 @@
 """Domain B': the source tumour, copied into synthetic T2 and harmonised by the one-shot model. Sallé et al. 2021.
 
-For each labelled T1 case: J = phi0_AB(I); the 3-D tumour of I is copied into J at its voxels; the tumour's region goes
-slice by slice, in one batch, through the scales n*..N; inside the mask (with a soft edge) the result replaces J, and
-everywhere else J stays as it is, bit for bit.
+For each labelled T1 case: J = phi0_AB(I); the 3-D tumour of I is copied into J at its voxels, the outermost of them in
+part; the tumour's region goes slice by slice, in one batch, through the scales n*..N; inside the mask (with a soft
+edge) the result replaces J, and everywhere else J stays as it is, bit for bit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 
 from training.blending import poisson_blend
 from training.config import RunConfig, TransferConfig
@@ -32,6 +32,8 @@ from vestibule.volume import labelled_box
 
 MARGIN_PX = 16
 """Context around the tumour that the cascade sees; more than half of what its finest scales see."""
+REACH = 3
+"""Standard deviations at which a soft edge and a rim end."""
 FIGURES = 6
 """Cases of which a figure sheet is kept."""
 
@@ -105,34 +107,59 @@ def transfer_case(
 ) -> Transferred:
     """Copy and harmonise the structure `mask` (Z, Y, X) of `source` into `erased`, both float32 (Z, Y, X) in [-1, 1].
 
-    `look` is what the copy's intensities are brought to (None: as they are). Voxels farther from the mask than the soft
-    edge, and with `poisson` all outside it, stay bit-identical to `erased`. Raises ValueError where the shapes differ.
+    `look` is what the copy's intensities are brought to (None: as they are). Voxels farther from the mask than rim and
+    soft edge, and with `poisson` all outside it, stay bit-identical to `erased`. Raises ValueError where the shapes
+    differ.
     """
     if not source.shape == mask.shape == erased.shape:
         raise ValueError(f"source, mask and erased must have one shape, got {source.shape, mask.shape, erased.shape}")
     naive = np.where(mask, source, erased)
     if not mask.any() or config.blending == "none":
         return Transferred(erased, naive, erased.copy())
-    looked = match_look(source, mask, look) if look else source
+    core = core_of(mask) if config.rim_px else mask
+    looked = match_look(source, core, look) if look else source
     box = _box(mask, MARGIN_PX)
-    improved = np.where(mask, looked, erased)[box]
-    if config.injection_scale is None and config.blending == "poisson":
+    around, own = erased[box], mask[box]
+    share = partial_volume(own, config.rim_px)
+    improved = mixed(around, extended(looked[box], core[box]), share)
+    if config.blending == "poisson" and config.injection_scale is None:
         improved = looked[box]  # gradients across the border are the copy's own
     if config.injection_scale is not None:
         batch = torch.from_numpy(np.ascontiguousarray(improved))[:, None].to(cascade.amplitudes.device)
-        improved = cascade.inject(batch, config.injection_scale, noise)[:, 0].cpu().numpy()
-    harmonised = erased.copy()
-    inside = harmonised[box]
+        injected = cascade.inject(batch, config.injection_scale, noise)[:, 0].cpu().numpy()
+        improved = mixed(around, injected, soft_edge(own, config.edge_px))
     if config.blending == "poisson":
-        harmonised[box] = np.where(mask[box], poisson_blend(improved, mask[box], inside).clip(-1, 1), inside)
-        return Transferred(erased, naive, harmonised)
-    weight = soft_edge(mask[box], config.edge_px)
-    harmonised[box] = np.where(weight > 0, inside + weight * (improved - inside), inside)
+        improved = np.where(own, poisson_blend(improved, own, around).clip(-1, 1), around)
+    harmonised = erased.copy()
+    harmonised[box] = improved
     return Transferred(erased, naive, harmonised)
 
 
+def core_of(mask: np.ndarray) -> np.ndarray:
+    """Voxels of `mask` (Z, Y, X) whose four neighbours in the slice are of it as well; `mask` where there are none."""
+    cross = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], dtype=bool)
+    core = binary_erosion(mask, cross, border_value=1)
+    return core if core.any() else mask
+
+
+def extended(values: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """`values` (Z, Y, X) with those outside `core` replaced by that of the nearest voxel in it."""
+    nearest = distance_transform_edt(~core, return_distances=False, return_indices=True)
+    return values[tuple(nearest)]
+
+
+def partial_volume(mask: np.ndarray, rim_px: float) -> np.ndarray:
+    """Share of the tumour in each voxel (Z, Y, X): `mask`, blurred within its slices by `rim_px` voxels."""
+    return gaussian_filter(mask.astype(np.float32), (0, rim_px, rim_px), mode="nearest", truncate=REACH)
+
+
+def mixed(around: np.ndarray, inside: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """`inside` by its `share` in [0, 1] and `around` by the rest; bit-identical to `around` where the share is 0."""
+    return np.where(share > 0, around + share * (inside - around), around)
+
+
 def match_look(source: np.ndarray, mask: np.ndarray, look: TumourLook) -> np.ndarray:
-    """`source` with its intensities inside `mask` brought to the mean and spread of `look`, clipped to [-1, 1]."""
+    """`source`, scaled so that inside `mask` it has the mean and spread of `look`, clipped to [-1, 1]."""
     inside = source[mask]
     spread = float(inside.std())
     scaled = (source - float(inside.mean())) * (look.sd / spread if spread > 1e-6 else 0.0) + look.mean
@@ -145,19 +172,21 @@ def soft_edge(mask: np.ndarray, edge_px: float) -> np.ndarray:
         return mask.astype(np.float32)
     distance = distance_transform_edt(~mask, sampling=(1e6, 1.0, 1.0))
     weight = np.exp(-0.5 * (distance / edge_px) ** 2)
-    return np.where(distance <= 3 * edge_px, weight, 0.0).astype(np.float32)
+    return np.where(distance <= REACH * edge_px, weight, 0.0).astype(np.float32)
 
 
 def reference_look(config: TransferConfig, record: dict) -> TumourLook | None:
     """What the copy is brought to, by the configured rule. Raises InputError where the reference shows no tumour."""
     if config.intensity == "none":
         return None
-    if record["tumour_mean"] is None:
+    image, tumour = record["image"], record["tumour"]
+    if not tumour.any():
         raise InputError(
             f"transfer.intensity 'reference' needs a labelled tumour in the reference slice "
             f"({record['case']}, slice {record['slice']}); label it, choose another slice, or set 'none'"
         )
-    return TumourLook(record["tumour_mean"], record["tumour_sd"])
+    inside = image[core_of(tumour[None])[0] if config.rim_px else tumour]
+    return TumourLook(float(inside.mean()), float(inside.std()))
 
 
 def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, result: Transferred) -> None:

@@ -59,6 +59,15 @@ def test_contrast_of_a_point_on_a_ramp_by_hand():
     assert found.cnr == pytest.approx(0.5 / spread)
 
 
+def test_rim_is_what_touches_other_tissue_in_the_slice_less_the_core():
+    image, mask = np.random.default_rng(0).normal(0, 0.1, (3, 41, 41)), np.zeros((3, 41, 41), dtype=bool)
+    mask[1, 18:23, 18:23] = True
+    image[mask] = 0.7
+    image[1, 19:22, 19:22] = 0.4
+    assert contrast(image, mask, mask).rim == pytest.approx(0.3)
+    assert contrast(image, point(), point()).rim is None
+
+
 def test_voxels_of_other_structures_are_no_surroundings():
     image = np.random.default_rng(0).normal(0, 0.1, (3, 41, 41))
     other = np.zeros(image.shape, dtype=bool)

@@ -49,7 +49,7 @@ def test_sweep_of_a_run_tries_every_scale_and_draws_them(config, run_dir):
     assert sheet.stat().st_size > 5000
 
 
-def test_reference_without_an_outlined_tumour_is_named(tmp_path):
-    np.savez(tmp_path / "reference.npz", image=np.zeros((20, 20)), tumour=np.zeros((20, 20), dtype=bool))
+def test_reference_without_an_outlined_tumour_is_named():
+    record = {"case": "case_1", "slice": 3, "image": np.zeros((20, 20)), "tumour": np.zeros((20, 20), dtype=bool)}
     with pytest.raises(InputError, match="case_1, slice 3: shows no outlined tumour"):
-        reference_patches(tmp_path / "reference.npz", {"case": "case_1", "slice": 3})
+        reference_patches(record)

@@ -6,7 +6,15 @@ import torch
 
 from training.config import TransferConfig
 from training.singan import SinGAN
-from training.transfer import TumourLook, match_look, reference_look, soft_edge, transfer_case
+from training.transfer import (
+    TumourLook,
+    core_of,
+    match_look,
+    partial_volume,
+    reference_look,
+    soft_edge,
+    transfer_case,
+)
 from vestibule.errors import InputError
 
 LOOK = TumourLook(-0.3, 0.1)
@@ -66,12 +74,68 @@ def test_case_without_a_tumour_stays_as_it_is(images, cascade):
     np.testing.assert_array_equal(result.harmonised, erased)
 
 
-def test_without_injection_and_edge_the_copy_is_the_matched_one(images, cascade):
+def test_without_injection_and_rim_the_copy_is_the_matched_one(images, cascade):
     source, erased = images
-    config = TransferConfig(intensity="reference", injection_scale=None, edge_px=0.0)
+    config = TransferConfig(intensity="reference", injection_scale=None, rim_px=0.0)
     mask = MASKS["in the middle"]
     result = transfer_case(source, mask, erased, cascade, LOOK, config, noise())
     np.testing.assert_allclose(result.harmonised[mask], match_look(source, mask, LOOK)[mask], atol=1e-6)
+
+
+def test_rim_mixes_the_inside_of_the_tumour_with_what_lies_around_it_on_t2(cascade):
+    mask, source = np.zeros((1, 20, 20), dtype=bool), np.full((1, 20, 20), -1, dtype=np.float32)
+    mask[:, :10] = True
+    source[:, :9] = 0.5  # the last row of the tumour is half as bright, mixed with dark fluid
+    source[:, 9] = -0.25
+    erased = np.full_like(source, 0.9)
+    result = transfer_case(source, mask, erased, cascade, None, TransferConfig(rim_px=0.6), None).harmonised
+    # exp(-d² / (2 · 0.6²)) at d = 0, 1, 2: 1, 0.24935, 0.00387
+    shares = np.cumsum([0.00387, 0.24935, 1, 0.24935, 0.00387]) / 1.50644
+    expected = 0.9 + shares[::-1] * (0.5 - 0.9)
+    np.testing.assert_allclose(result[0, 7:12, 10], expected, atol=1e-4)
+    np.testing.assert_array_equal(result[0, 12:], erased[0, 12:])
+
+
+def test_without_a_rim_the_copy_ends_with_that_of_t1(cascade):
+    mask, source = np.zeros((1, 20, 20), dtype=bool), np.full((1, 20, 20), -1, dtype=np.float32)
+    mask[:, :10] = True
+    source[:, :9], source[:, 9] = 0.5, -0.25
+    erased = np.full_like(source, 0.9)
+    result = transfer_case(source, mask, erased, cascade, None, TransferConfig(rim_px=0.0), None).harmonised
+    np.testing.assert_allclose(result[0, 7:12, 10], [0.5, 0.5, -0.25, 0.9, 0.9], atol=1e-6)
+
+
+def test_tumour_cut_by_the_field_of_view_has_no_rim_there():
+    mask = MASKS["cut by the field of view"]
+    assert core_of(mask)[4, 39, 0]
+    assert partial_volume(mask, 0.6)[4, 39, 0] == pytest.approx(1, abs=0.01)
+
+
+def test_core_leaves_out_what_touches_other_tissue_in_the_slice_unless_all_does():
+    core = core_of(MASKS["in the middle"])
+    np.testing.assert_array_equal(core, box_mask(np.s_[1:4, 16:21, 11:19]))
+    np.testing.assert_array_equal(core_of(MASKS["one voxel"]), MASKS["one voxel"])
+
+
+def test_copy_is_brought_to_the_reference_by_cores_alone(images, cascade):
+    source, erased = images[0].copy(), images[1]
+    mask = MASKS["in the middle"]
+    core = core_of(mask)
+    source[mask & ~core] = -1
+    config = TransferConfig(intensity="reference", injection_scale=None, rim_px=0.1)
+    result = transfer_case(source, mask, erased, cascade, LOOK, config, None).harmonised
+    assert result[core].mean() == pytest.approx(LOOK.mean, abs=1e-3)
+    assert result[core].std() == pytest.approx(LOOK.sd, abs=1e-3)
+
+
+def test_look_of_the_reference_leaves_its_rim_out_where_the_copys_is():
+    image, tumour = np.full((9, 9), -1, dtype=np.float32), np.zeros((9, 9), dtype=bool)
+    tumour[2:7, 2:7] = True
+    image[tumour], image[3:6, 3:6] = 0.5, -0.4
+    record = {"image": image, "tumour": tumour}
+    assert reference_look(HARMONISE, record).mean == pytest.approx(-0.4)
+    whole = reference_look(replace(HARMONISE, rim_px=0.0), record)
+    assert whole.mean == pytest.approx((9 * -0.4 + 16 * 0.5) / 25)
 
 
 def test_same_noise_gives_the_same_result_and_no_noise_another(images, cascade):
@@ -119,7 +183,7 @@ def test_other_shapes_are_refused(images, cascade):
 
 
 def test_reference_rule_needs_a_labelled_tumour():
-    record = {"case": "a", "slice": 3, "tumour_mean": None, "tumour_sd": None}
+    record = {"case": "a", "slice": 3, "image": np.zeros((9, 9)), "tumour": np.zeros((9, 9), dtype=bool)}
     assert reference_look(replace(HARMONISE, intensity="none"), record) is None
     with pytest.raises(InputError, match=r"a, slice 3.*label it"):
         reference_look(HARMONISE, record)
