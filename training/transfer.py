@@ -8,7 +8,7 @@ edge) the result replaces J, and everywhere else J stays as it is, bit for bit.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,8 @@ def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
             save_figure(folder / "figures" / f"{case.name}.png", case.name, source, mask, result)
             drawn += 1
     without = sum(1 for case in read_cases(run_dir, "source") if not any(case.tumour_voxels))
-    write_json(folder / "index.json", {"cases": entries, "without_tumour": without})
+    brought_to = [asdict(look) if look else None for look in looks]
+    write_json(folder / "index.json", {"cases": entries, "without_tumour": without, "brought_to": brought_to})
     return [folder / "index.json", *paths]
 
 

@@ -53,6 +53,14 @@ def test_all_cases_without_a_tumour_go_through(config, ready):
     assert read_json(ready / "transfer" / "index.json")["without_tumour"] == 3
 
 
+def test_what_the_copies_were_brought_to_is_recorded(config, ready):
+    transfer(replace(config, transfer=replace(config.transfer, intensity="reference", rim_px=0.0)), ready)
+    (recorded,) = read_json(ready / "transfer" / "index.json")["brought_to"]
+    with np.load(ready / "singan" / "reference.npz") as reference:
+        inside = reference["image"][reference["tumour"]]
+    assert recorded == pytest.approx({"mean": inside.mean(), "sd": inside.std()})
+
+
 @pytest.mark.parametrize("scale", [-1, 0, 99])
 def test_scale_that_the_cascade_does_not_have_is_refused_before_any_work(config, ready, scale):
     beyond = replace(config, transfer=replace(config.transfer, injection_scale=scale))
