@@ -147,9 +147,9 @@ class TransferConfig:
     """n*, from 1 on; the coarsest scale, 0, knows noise alone. None: no harmonisation, the copy as it is."""
     structures: tuple[str, ...] = ("vs",)
     rim_px: float = 0.6
-    """Standard deviation, in the slice, of the blur by which the copy's outermost voxels are tumour in part. There the
-    intensities of the tumour's inside go on, mixed with what lies around it on T2; those of T1 are mixed with what
-    lies around it on T1. 0: the copy ends with T1's own rim, as in the paper."""
+    """Standard deviation, in the slice, of the blur that tells how much of the copy's outermost voxels is tumour: by so
+    much they have the intensities of the tumour's core, by the rest those of phi0_AB(I). 0: the copy ends with the rim
+    that it has on T1, as in the paper."""
     edge_px: float = 1.0
     """Standard deviation of the soft edge of the region that the one-shot model replaces."""
     blending: str = "soft"
@@ -161,6 +161,8 @@ class TransferConfig:
             raise ValueError(f"intensity must be one of {INTENSITY_RULES}, got {self.intensity!r}")
         if self.blending not in BLENDINGS:
             raise ValueError(f"blending must be one of {BLENDINGS}, got {self.blending!r}")
+        if min(self.rim_px, self.edge_px) < 0:
+            raise ValueError(f"rim_px and edge_px must not be negative, got {self.rim_px} and {self.edge_px}")
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def transfer_case(
 
 
 def core_of(mask: np.ndarray) -> np.ndarray:
-    """Voxels of `mask` (Z, Y, X) whose four neighbours in the slice are of it as well; `mask` where there are none."""
+    """Voxels of `mask` (Z, Y, X) whose four neighbours in the slice belong to it too; `mask` where there are none."""
     cross = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], dtype=bool)
     core = binary_erosion(mask, cross, border_value=1)
     return core if core.any() else mask

@@ -45,6 +45,7 @@ def test_unknown_key_is_fatal_and_names_the_nearest_known(tmp_path):
         ("edition: 2019\n", "edition must be one of"),
         ("arms: [twoshot]\n", "arms must be among"),
         ("transfer:\n  intensity: brighter\n", "intensity must be one of"),
+        ("transfer:\n  rim_px: -0.5\n", "must not be negative, got -0.5 and 1.0"),
         ("cyclegan:\n  generator:\n    architecture: vit\n", "architecture must be one of"),
     ],
 )
