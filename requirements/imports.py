@@ -5,11 +5,12 @@ import os
 import sys
 
 EVALUATION = (
-    *("click", "nibabel", "numpy", "rich.console", "rich.progress", "rich.table"),
+    *("click", "isal.igzip", "nibabel", "numpy", "rich.console", "rich.progress", "rich.table"),
     *("scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"),
 )
 INFERENCE = (
     "click",
+    "isal.igzip",
     "nibabel",
     "numpy",
     "safetensors.torch",
