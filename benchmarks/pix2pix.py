@@ -2,22 +2,33 @@
 
     python benchmarks/pix2pix.py                                          U-Net 256, width 64, batch 1: as published
     python benchmarks/pix2pix.py --architecture resnet --width 16 --blocks 4 --critic-width 32 --side 96 --batch 4
+    python benchmarks/pix2pix.py --curve runs/x --architecture resnet --width 16 --blocks 4 --critic-width 32 --side 48
 
-Prints seconds a step and their ratio. On a GPU ours also runs in the precision that `precision: auto` takes there.
+Prints seconds a step and their ratio; with `--curve` the losses of both on the same pairs of a run, from the same
+weights. Where `precision: auto` means bfloat16 ours runs in that as well.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import torch
-from published import PublishedPix2Pix, UNet, resnet
-from timing import machine, seconds_of
+from published import PublishedPix2Pix, UNet, resnet, take_weights
+from timing import machine, print_curves, seconds_of
 
-from training.config import Pix2PixConfig
+from training.config import Pix2PixConfig, SamplingConfig
 from training.devices import make_fabric, subnormals_as_zero
 from training.pix2pix import Pix2Pix
+from training.slices import SliceSampler, load_slices, read_cases
 from vestibule.networks import GeneratorConfig
+from vestibule.pipeline import pick_device
+
+PUBLISHED = "published, float32"
 
 
 @subnormals_as_zero()
@@ -25,31 +36,54 @@ def main() -> None:
     """Time both and print the ratio."""
     arguments = parse()
     torch.manual_seed(0)
+    steps, device = steps_of(arguments), pick_device()
+    size = (arguments.batch, 1, arguments.side, arguments.side)
+    print(f"{arguments.architecture}, {size[0]} x {arguments.side} x {arguments.side}, {machine()}")
+    if arguments.curve:
+        print_curves(steps, pairs_of(arguments), arguments.steps)
+        return
+    condition, real = (torch.rand(size, device=device) * 2 - 1 for _ in range(2))
+    found = seconds_of({name: partial(step, condition, real) for name, step in steps.items()}, arguments.repeats)
+    for name, seconds in found.items():
+        print(f"{name:>20}: {seconds:8.3f} s a step, {found[PUBLISHED] / seconds:.2f} x")
+
+
+def steps_of(arguments: argparse.Namespace) -> dict[str, Callable[..., dict]]:
+    """The published step and ours, in float32 and in the automatic precision where that is another; all start alike."""
     plain = UNet if arguments.architecture == "unet" else resnet
     dropout = 0.5 if arguments.architecture == "unet" else 0.0
     config = Pix2PixConfig(
         generator=GeneratorConfig(arguments.architecture, arguments.width, arguments.blocks, dropout),
         discriminator_width=arguments.critic_width,
+        iterations=arguments.steps,
     )
-    fabric = make_fabric("32-true")
-    size = (arguments.batch, 1, arguments.side, arguments.side)
-    condition, real = (torch.rand(size, device=fabric.device) * 2 - 1 for _ in range(2))
-    generator = plain(arguments.width, arguments.blocks).to(fabric.device)
-    published = PublishedPix2Pix(generator, arguments.critic_width)
-    published.critic.to(fabric.device)
-    ours = Pix2Pix(config, fabric)
-    ways = {
-        "published, float32": lambda: published.step(condition, real),
-        "ours, float32": lambda: ours.step(condition, real),
-    }
+    ours = {"ours, float32": Pix2Pix(config, make_fabric("32-true"))}
     automatic = make_fabric("auto")
     if "bf16" in str(automatic._precision.precision):
-        fast = Pix2Pix(config, automatic)
-        ways["ours, bf16"] = lambda: fast.step(condition, real)
-    found = seconds_of(ways, arguments.repeats)
-    print(f"{arguments.architecture}, {size[0]} x {arguments.side} x {arguments.side}, {machine()}")
-    for name, seconds in found.items():
-        print(f"{name:>20}: {seconds:8.3f} s a step, {found['published, float32'] / seconds:.2f} x")
+        ours["ours, bf16"] = Pix2Pix(config, automatic)
+    first = ours["ours, float32"]
+    for model in ours.values():
+        model.generator.load_state_dict(first.generator.state_dict())
+        model.critic.load_state_dict(first.critic.state_dict())
+    published = PublishedPix2Pix(plain(arguments.width, arguments.blocks), arguments.critic_width)
+    take_weights(published.generator.to(first.fabric.device), first.generator)
+    take_weights(published.critic.to(first.fabric.device), first.critic)
+    return {PUBLISHED: published.step, **{name: model.step for name, model in ours.items()}}
+
+
+def pairs_of(arguments: argparse.Namespace) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
+    """Draws pairs (T2, T1) from B' and A of a run that has both."""
+    sources = {case.name: case for case in read_cases(arguments.curve, "source")}
+    sampling = SamplingConfig(batch_size=arguments.batch, crop_yx=(arguments.side, arguments.side))
+    sampler = SliceSampler(read_cases(arguments.curve, "source", "transfer"), sampling)
+    generator, device = np.random.default_rng(0), pick_device()
+
+    def draw() -> tuple[torch.Tensor, torch.Tensor]:
+        picks = sampler.draw(generator)
+        partners = [replace(pick, case=sources[pick.case.name]) for pick in picks]
+        return load_slices(picks).to(device), load_slices(partners).to(device)
+
+    return draw
 
 
 def parse() -> argparse.Namespace:
@@ -59,6 +93,8 @@ def parse() -> argparse.Namespace:
     for name, default in (("width", 64), ("blocks", 8), ("critic-width", 64), ("side", 256), ("batch", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--curve", type=Path, help="a run with a finished transfer stage, whose pairs are trained on")
+    parser.add_argument("--steps", type=int, default=1200, help="of the curve")
     return parser.parse_args()
 
 

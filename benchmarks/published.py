@@ -112,6 +112,14 @@ def _judge(logits: torch.Tensor, real: bool) -> torch.Tensor:
     return functional.mse_loss(logits, torch.full_like(logits, float(real)))
 
 
+def take_weights(published: nn.Module, ours: nn.Module) -> None:
+    """Give a published network the convolutions of ours, so that both start alike."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    pairs = ([module for module in network.modules() if isinstance(module, kinds)] for network in (published, ours))
+    for to, of in zip(*pairs, strict=True):
+        to.load_state_dict(of.state_dict())
+
+
 class PublishedCycleGAN:
     """Zhu et al. 2017: least squares, cycle 10, identity 0.5."""
 
@@ -123,16 +131,20 @@ class PublishedCycleGAN:
         self.generators, self.critics = _adam(self.forth, self.back), _adam(self.critic_a, self.critic_b)
         self.pool_a, self.pool_b = Pool(), Pool()
 
-    def step(self, a: torch.Tensor, b: torch.Tensor) -> None:
-        """One update of everything on slices (B, 1, Y, X)."""
+    def step(self, a: torch.Tensor, b: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One update of everything on slices (B, 1, Y, X). Returns terms of the loss, by our names."""
         _trainable(False, self.critic_a, self.critic_b)
         fake_b, fake_a = self.forth(a), self.back(b)
         cycled_a, cycled_b = self.back(fake_b), self.forth(fake_a)
         self.generators.zero_grad()
-        loss = 5 * (functional.l1_loss(self.forth(b), b) + functional.l1_loss(self.back(a), a))
-        loss = loss + _judge(self.critic_b(fake_b), True) + _judge(self.critic_a(fake_a), True)
-        loss = loss + 10 * (functional.l1_loss(cycled_a, a) + functional.l1_loss(cycled_b, b))
-        loss.backward()
+        losses = {
+            "identity": 5 * (functional.l1_loss(self.forth(b), b) + functional.l1_loss(self.back(a), a)),
+            "adversarial_ab": _judge(self.critic_b(fake_b), True),
+            "adversarial_ba": _judge(self.critic_a(fake_a), True),
+            "cycle_a": 10 * functional.l1_loss(cycled_a, a),
+            "cycle_b": 10 * functional.l1_loss(cycled_b, b),
+        }
+        sum(losses.values()).backward()
         self.generators.step()
         _trainable(True, self.critic_a, self.critic_b)
         self.critics.zero_grad()
@@ -143,6 +155,7 @@ class PublishedCycleGAN:
             shown = pool.query(fake.detach())
             (0.5 * (_judge(critic(real), True) + _judge(critic(shown), False))).backward()
         self.critics.step()
+        return losses
 
 
 class PublishedPix2Pix:
@@ -153,8 +166,8 @@ class PublishedPix2Pix:
         self.critic = patch_critic(2, critic_width, critic_layers, nn.BatchNorm2d)
         self.generator_step, self.critic_step = _adam(generator), _adam(self.critic)
 
-    def step(self, condition: torch.Tensor, real: torch.Tensor) -> None:
-        """One update of both on pairs of (B, 1, Y, X)."""
+    def step(self, condition: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One update of both on pairs of (B, 1, Y, X). Returns the generator's terms of the loss, by our names."""
         fake = self.generator(condition)
         _trainable(True, self.critic)
         self.critic_step.zero_grad()
@@ -164,9 +177,13 @@ class PublishedPix2Pix:
         self.critic_step.step()
         _trainable(False, self.critic)
         self.generator_step.zero_grad()
-        loss = _judge(self.critic(torch.cat([condition, fake], 1)), True) + 100 * functional.l1_loss(fake, real)
-        loss.backward()
+        losses = {
+            "adversarial": _judge(self.critic(torch.cat([condition, fake], 1)), True),
+            "pixel": 100 * functional.l1_loss(fake, real),
+        }
+        sum(losses.values()).backward()
         self.generator_step.step()
+        return losses
 
 
 class SinGANScale(nn.Module):

@@ -1,6 +1,7 @@
 """SinGAN: iterations against the published update, and what quality costs in time for both of our schedules.
 
     python benchmarks/singan.py                                    seconds an iteration at 25, 56 and 126 px, and ratios
+    python benchmarks/singan.py --whole 250                        every scale of the paper's schedule, and their sum
     python benchmarks/singan.py --curve runs/x --config configs/phantom.yaml --schedule fast      quality over time
     python benchmarks/singan.py --curve runs/x --config configs/phantom.yaml --schedule paper     the same; hours
     python benchmarks/singan.py --of runs/x                        the same measures of a run's own cascade
@@ -18,7 +19,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +30,22 @@ from experiment import scheduled
 from published import PublishedSinGAN
 from timing import machine, seconds_of
 
-from training.config import SCHEDULES, SinGANConfig, read_config
+from training.config import SCHEDULES, SinGANConfig, build, read_config
+from training.devices import convolution_type, layout_for, subnormals_as_zero
 from training.logs import LossLog
 from training.patches import pyramid_distance
 from training.reference import Reference
-from training.singan import LOSSES, SinGAN, load_cascade, train_cascade, train_scale
+from training.singan import (
+    LOSSES,
+    SinGAN,
+    channels,
+    load_cascade,
+    pyramid_sizes,
+    train_cascade,
+    train_scale,
+)
 from vestibule.pipeline import pick_device
 
-ITERATIONS = 4
-"""Of one timing: the networks of a scale are made anew for it."""
 SHARES = [0.05, 0.2, 0.5, 1.0]
 SAMPLES = 8
 BANDS = 3
@@ -43,6 +53,7 @@ STARTS = (0, 1, 2)
 MEASURES = f"RMSE    {''.join(f'from {start}: patches, spread     ' for start in STARTS)}injected at 1, 2, ..."
 
 
+@subnormals_as_zero()
 def main() -> None:
     """Print the ratios, or the curve."""
     arguments = parse()
@@ -52,46 +63,76 @@ def main() -> None:
         print(f"{record['case']}, slice {record['slice']}\n{MEASURES}\n{measures(model, record['image'])}")
         return
     if arguments.curve:
-        curve(arguments.curve, scheduled(read_config(arguments.config).singan, arguments.schedule), arguments.shares)
+        settings = scheduled(read_config(arguments.config).singan, arguments.schedule)
+        curve(arguments.curve, settings, arguments.shares, arguments.precision)
         return
+    if arguments.whole:
+        whole(arguments.whole, arguments.repeats)
+        return
+    dtypes = dict.fromkeys((torch.float32, convolution_type("auto", pick_device())))
     for side in arguments.sides:
-        ratio_at(side, arguments.width, arguments.repeats)
+        found = seconds_at(side, arguments.width, arguments.repeats, 20, dtypes)
+        print(f"{side:4d} px, width {arguments.width}: {_ratios(found)}", flush=True)
 
 
-def ratio_at(side: int, width: int, repeats: int) -> None:
-    """Time iterations (three steps of each network) at a scale of `side` px, ours and the published ones."""
+def whole(side: int, repeats: int) -> None:
+    """Time an iteration of every scale of the paper's schedule for a slice of `side` px, and print its hours."""
+    config = build(SinGANConfig, {"schedule": "paper", "scale_factor": 0.793701}, "singan")
+    sizes = pyramid_sizes((side, side), config)
+    total: dict[str, float] = {}
+    for (size, _), width in zip(sizes, channels(len(sizes), config), strict=True):
+        found = seconds_at(size, width, repeats, 2, (convolution_type("auto", pick_device()),))
+        print(f"{size:4d} px, width {width:3d}: {_ratios(found)}", flush=True)
+        total = {name: total.get(name, 0.0) + seconds for name, seconds in found.items()}
+    print(f"one iteration of all {len(sizes)} scales: {_ratios(total)}")
+    hours = ", ".join(f"{name} {seconds * config.iterations / 3600:.1f} h" for name, seconds in total.items())
+    print(f"{config.iterations} of them: {hours}, without the coarser scales' samples")
+
+
+def seconds_at(side: int, width: int, repeats: int, iterations: int, dtypes: Iterable[torch.dtype]) -> dict[str, float]:
+    """Seconds of an iteration (three steps of each network) at a scale of `side` px, published and ours in `dtypes`.
+
+    Each timing is of so many `iterations`, behind which the networks are made anew.
+    """
     torch.manual_seed(0)
     device = pick_device()
     real = torch.rand(1, 1, side, side, device=device) * 2 - 1
     published = PublishedSinGAN(real, width)
     published.generator.to(device), published.critic.to(device)
-    config = SinGANConfig(width=width, iterations=ITERATIONS, discriminator_steps=3, generator_steps=3)
+    config = SinGANConfig(width=width, iterations=iterations, discriminator_steps=3, generator_steps=3)
     with tempfile.TemporaryDirectory() as folder:
         log = LossLog(Path(folder), LOSSES)
-        ways = {
-            "published": lambda: [published.epoch(torch.zeros_like(real)) for _ in range(ITERATIONS)],
-            "ours": lambda: train_scale(
-                SinGAN([(side, side)], [width], config.layers).to(device), 0, real, config, log
-            ),
-        }
+        ways = {"published": lambda: [published.epoch(torch.zeros_like(real)) for _ in range(iterations)]}
+        for dtype in dtypes:
+            name = str(dtype).removeprefix("torch.")
+            ways[f"ours, {name}"] = partial(_train_anew, real, width, config, log, dtype)
         found = seconds_of(ways, repeats)
         log.close()
-    line = ", ".join(f"{name} {seconds / ITERATIONS:.3f} s" for name, seconds in found.items())
-    print(f"{side:4d} px, width {width}: {line}, ratio {found['published'] / found['ours']:.2f}", flush=True)
+    return {name: seconds / iterations for name, seconds in found.items()}
 
 
-def curve(run_dir: Path, config: SinGANConfig, shares: list[float]) -> None:
+def _train_anew(real: torch.Tensor, width: int, config: SinGANConfig, log: LossLog, dtype: torch.dtype) -> None:
+    model = SinGAN([tuple(real.shape[-2:])], [width], config.layers).to(real.device, memory_format=layout_for(dtype))
+    train_scale(model, 0, real, config, log, dtype)
+
+
+def _ratios(found: dict[str, float]) -> str:
+    return "; ".join(f"{name} {seconds:.3f} s, {found['published'] / seconds:.2f} x" for name, seconds in found.items())
+
+
+def curve(run_dir: Path, config: SinGANConfig, shares: list[float], precision: str) -> None:
     """Train with a growing share of the schedule's iterations and print what each training reaches."""
     with np.load(run_dir / "singan" / "reference.npz") as content:
         image, tumour = content["image"], content["tumour"]
     reference = Reference("reference", 0, "given", image, tumour)
-    print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px")
+    dtype = str(convolution_type(precision, pick_device())).removeprefix("torch.")
+    print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px, convolutions in {dtype}")
     print(f"iterations  seconds  {MEASURES}")
     for share in shares:
         settings = replace(config, iterations=max(1, round(config.iterations * share)))
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
-            train_cascade(settings, reference, Path(folder) / "cascade", 0)
+            train_cascade(settings, reference, Path(folder) / "cascade", 0, precision)
             seconds = time.perf_counter() - begin
             model, _ = load_cascade(Path(folder) / "cascade", pick_device())
         print(f"{settings.iterations:10d}  {seconds:7.1f}  {measures(model, image)}", flush=True)
@@ -127,6 +168,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs="+", default=[25, 56, 126])
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--whole", type=int, metavar="SIDE", help="every scale of a slice of so many px")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--curve", type=Path, help="a run with a finished singan stage, whose reference slice is taken")
     parser.add_argument("--of", type=Path, help="a run with a finished singan stage, whose cascade is measured")
@@ -135,6 +177,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--schedule", choices=tuple(SCHEDULES), default="fast")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the schedule's iterations")
+    parser.add_argument("--precision", default="auto", help="of the curve's trainings, as in the configuration")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Two ways of the same work, timed in turn, so that what else runs on the machine falls on both."""
+"""Two ways of the same work, side by side: timed in turn, so that what else runs falls on both, and their losses."""
 
 from __future__ import annotations
 
@@ -28,6 +28,24 @@ def wait() -> None:
     """Let a GPU finish what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def print_curves(
+    ways: dict[str, Callable[..., dict[str, torch.Tensor]]], draw: Callable[[], tuple], steps: int, lines: int = 6
+) -> None:
+    """Train all on the same batches; print the means of the first way's losses over as many parts of `steps`."""
+    part = max(1, steps // lines)
+    for begin in range(0, steps - part + 1, part):
+        sums: dict[str, dict[str, float]] = {name: {} for name in ways}
+        for _ in range(part):
+            batch = draw()
+            for name, step in ways.items():
+                for loss, value in step(*batch).items():
+                    sums[name][loss] = sums[name].get(loss, 0.0) + float(value.detach()) / part
+        shared = sorted(next(iter(sums.values())))
+        for name, found in sums.items():
+            shown = "  ".join(f"{loss} {found[loss]:6.3f}" for loss in shared)
+            print(f"{begin + 1:5d} to {begin + part:5d}  {name:>20}:  {shown}", flush=True)
 
 
 def machine() -> str:

@@ -1,13 +1,16 @@
 """What the experiments compute and write; that they go through is shown by running them."""
 
+import argparse
 import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from training.config import read_config
+from training.config import CycleGANConfig, read_config
 from vestibule.errors import InputError
+from vestibule.networks import GeneratorConfig
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import Geometry, Volume
 
@@ -146,3 +149,26 @@ def test_shift_is_the_way_from_each_part_of_the_reference_to_the_mask_near_it(be
     first, second = benchmark("shift").shifts(reference, mask)
     assert first == pytest.approx([0, -1, 0])
     assert second == pytest.approx([1, 0, 2])
+
+
+def test_ours_and_the_published_cyclegan_go_the_same_way_from_the_same_weights(benchmark):
+    module = benchmark("cyclegan")
+    arguments = argparse.Namespace(width=4, blocks=1, critic_width=4)
+    config = CycleGANConfig(generator=GeneratorConfig("resnet", 4, 1), discriminator_width=4)
+    steps = module.steps_of(arguments, config)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        source, target = (torch.rand(2, 1, 32, 32, generator=generator) * 2 - 1 for _ in range(2))
+        published = steps[module.PUBLISHED](source, target)
+        ours = steps["ours, float32"](source, target, torch.zeros(2, 2, 2))
+        for name, loss in published.items():
+            assert float(ours[name]) == pytest.approx(float(loss.detach()), rel=1e-3), name
+
+
+def test_ours_and_the_published_pix2pix_start_with_the_same_losses(benchmark):
+    module = benchmark("pix2pix")
+    arguments = argparse.Namespace(architecture="resnet", width=4, blocks=1, critic_width=4, steps=10)
+    steps = module.steps_of(arguments)
+    condition, real = torch.rand(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    published, ours = steps[module.PUBLISHED](condition, real), steps["ours, float32"](condition, real)
+    assert float(ours["pixel"]) == pytest.approx(float(published["pixel"].detach()), rel=1e-4)

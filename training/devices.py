@@ -34,10 +34,24 @@ def make_fabric(precision: str) -> Fabric:
     """
     join()
     device = pick_device()
-    if precision == "auto":
-        precision = "bf16-mixed" if has_bfloat16(device) else "32-true"
     devices = [local_rank()] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=precision)
+    return Fabric(accelerator=device.type, devices=devices, precision=_named(precision, device))
+
+
+def convolution_type(precision: str, device: torch.device) -> torch.dtype:
+    """Type in which convolutions run where no Fabric does it: bfloat16 where `precision` says so, else float32."""
+    return torch.bfloat16 if _named(precision, device).startswith("bf16") else torch.float32
+
+
+def layout_for(dtype: torch.dtype) -> torch.memory_format:
+    """Memory layout in which convolutions of small images are fast: for bfloat16 with the channels last."""
+    return torch.channels_last if dtype is torch.bfloat16 else torch.contiguous_format
+
+
+def _named(precision: str, device: torch.device) -> str:
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if has_bfloat16(device) else "32-true"
 
 
 def has_bfloat16(device: torch.device) -> bool:

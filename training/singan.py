@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ from torch.nn.functional import interpolate, pad
 
 from training.checkpoint import freeze
 from training.config import RunConfig, SinGANConfig
-from training.devices import subnormals_as_zero
+from training.devices import convolution_type, layout_for, subnormals_as_zero
 from training.logs import LossLog
 from training.parallel import side_by_side
 from training.pictures import save_sheet
 from training.progress import track
 from training.reference import Reference, choose_references
 from training.stages import stage_dir, write_json
+from training.wasserstein import set_gradients
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
 
@@ -161,25 +163,32 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train a cascade on each reference slice, side by side; leaves the first in `singan/`, others in folders there."""
     folder = stage_dir(run_dir, "singan")
     jobs = [
-        (config.singan, reference, folder / f"reference_{n}" if n else folder, config.seed + 100_003 * n)
+        (
+            *(config.singan, reference, folder / f"reference_{n}" if n else folder),
+            *(config.seed + 100_003 * n, config.precision),
+        )
         for n, reference in enumerate(choose_references(config, run_dir))
     ]
     return [path for paths in side_by_side(train_cascade, jobs) for path in paths]
 
 
 @subnormals_as_zero()
-def train_cascade(settings: SinGANConfig, reference: Reference, folder: Path, seed: int) -> list[Path]:
+def train_cascade(
+    settings: SinGANConfig, reference: Reference, folder: Path, seed: int, precision: str = "auto"
+) -> list[Path]:
     """Train all scales on the reference slice; leaves the cascade, the reference and sample sheets in `folder`."""
     folder.mkdir(exist_ok=True)
     torch.manual_seed(seed)
     sizes = pyramid_sizes(reference.image.shape, settings)
     device = pick_device()
-    model = SinGAN(sizes, channels(len(sizes), settings), settings.layers).to(device)
+    dtype = convolution_type(precision, device)
+    model = SinGAN(sizes, channels(len(sizes), settings), settings.layers)
+    model = model.to(device, memory_format=layout_for(dtype))
     full = torch.from_numpy(reference.image)[None, None].to(device)
     log = LossLog(folder, LOSSES)
     first = _resume(model, folder / "scales")
     for scale in track(range(first, len(sizes)), "singan", len(sizes), first):
-        train_scale(model, scale, resize(full, sizes[scale]), settings, log)
+        train_scale(model, scale, resize(full, sizes[scale]), settings, log, dtype)
         _save_scale(model, scale, folder / "scales")
     log.close()
     model.eval()
@@ -223,13 +232,16 @@ def load_cascade(folder: Path, device: torch.device) -> tuple[SinGAN, dict]:
     return model.to(device).eval(), record
 
 
-def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig, log: LossLog) -> None:
+def train_scale(
+    model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig, log: LossLog, dtype: torch.dtype
+) -> None:
     """Train G_scale on `real` (1, 1, Y, X) against its critic, the coarser scales frozen. Shaham et al. 2019, sec. 2.2.
 
-    Raises nothing; leaves the scale's noise amplitude and generator in `model`.
+    Convolutions run in `dtype`, float32 or bfloat16. Raises nothing; leaves the scale's noise amplitude and generator
+    in `model`.
     """
     generator = model.generators[scale]
-    critic = PatchStack(model.widths[scale], config.layers).to(real.device)
+    critic = PatchStack(model.widths[scale], config.layers).to(real.device, memory_format=layout_for(dtype))
     if scale:
         if model.widths[scale] == model.widths[scale - 1]:
             generator.load_state_dict(model.generators[scale - 1].state_dict())
@@ -237,6 +249,7 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
     else:
         model.amplitudes[0] = 1.0
         model.fixed_noise.copy_(torch.randn(model.fixed_noise.shape))
+    freeze(critic, True)
     optimisers = [
         torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
         for network in (generator, critic)
@@ -245,26 +258,25 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
     decay = [torch.optim.lr_scheduler.MultiStepLR(o, [settling], 0.1) for o in optimisers]
     rebuilt, fixed = _reconstruction_input(model, scale)
     interval = max(1, config.iterations // 10)
+    computed = partial(torch.autocast, real.device.type, torch.bfloat16, enabled=dtype is torch.bfloat16)
     for iteration in range(1, config.iterations + 1):
         if iteration > settling:
             # From here on its batch norm does what it will do to any image: tumours go in many at a time.
             generator.eval()
-        freeze(critic, False)
         for _ in range(config.discriminator_steps):
-            with torch.no_grad():
+            with torch.no_grad(), computed():
                 previous = _random_previous(model, scale)
                 noise = model._noise(previous, scale, None)
-            fake = generator(noise, previous)
-            wasserstein, penalty = critic_losses(critic, real, fake.detach(), config.penalty_weight)
-            optimisers[1].zero_grad()
-            (wasserstein + penalty).backward()
+            with computed():
+                fake = generator(noise, previous)
+            wasserstein, penalty = set_gradients(critic.layers, real, fake.detach(), config.penalty_weight, dtype)
             optimisers[1].step()
-        freeze(critic, True)
         for step in range(config.generator_steps):
-            # As published, the generator answers for the image that the critic saw last.
-            fake = generator(noise, previous) if step else fake
-            adversarial = -critic(fake).mean()
-            reconstruction = config.reconstruction_weight * (generator(fixed, rebuilt) - real).square().mean()
+            with computed():
+                # As published, the generator answers for the image that the critic saw last.
+                fake = generator(noise, previous) if step else fake
+                adversarial = -critic(fake).mean()
+                reconstruction = config.reconstruction_weight * (generator(fixed, rebuilt) - real).square().mean()
             optimisers[0].zero_grad()
             (adversarial + reconstruction).backward()
             optimisers[0].step()
@@ -275,16 +287,6 @@ def train_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
             log.write(scale * config.iterations + iteration, dict(zip(LOSSES, (scale, *losses), strict=True)))
     freeze(generator, True)
     generator.eval()
-
-
-def critic_losses(critic: nn.Module, real: torch.Tensor, fake: torch.Tensor, weight: float):
-    """Wasserstein loss and gradient penalty of a critic. Gulrajani et al. 2017, eq. 3; one mix for the whole image."""
-    wasserstein = critic(fake).mean() - critic(real).mean()
-    share = torch.rand((), device=real.device)
-    mixed = (share * real + (1 - share) * fake).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
-    penalty = weight * (gradient.norm(2, dim=1) - 1).square().mean()
-    return wasserstein, penalty
 
 
 def _random_previous(model: SinGAN, scale: int) -> torch.Tensor:

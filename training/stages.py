@@ -57,7 +57,7 @@ STAGES = {
         Stage(
             "singan",
             ("prepare",),
-            ("singan", "edition"),
+            ("singan", "edition", "precision"),
             "training.singan:train",
             "SinGAN on one T2 slice",
             arms=("oneshot", "blending"),

@@ -12,7 +12,6 @@ from training.reference import choose_references, crop_range
 from training.singan import (
     SinGAN,
     channels,
-    critic_losses,
     load_cascade,
     pyramid_sizes,
     resize,
@@ -54,16 +53,6 @@ def test_scales_of_other_widths_are_trained_kept_and_loaded(config, run_dir):
 def test_image_smaller_than_what_the_coarsest_scale_sees_is_refused(config):
     with pytest.raises(InputError, match="at least 7 px"):
         pyramid_sizes((6, 100), config.singan)
-
-
-def test_penalty_and_wasserstein_by_hand():
-    # D(x) = sum over the pixel's 1 x 1 patch of 3 x: gradient 3 everywhere, so the penalty is (3 - 1)^2.
-    critic = nn.Conv2d(1, 1, 1, bias=False)
-    nn.init.constant_(critic.weight, 3.0)
-    real, fake = torch.full((1, 1, 4, 4), 0.5), torch.full((1, 1, 4, 4), 0.25)
-    wasserstein, penalty = critic_losses(critic, real, fake, weight=0.1)
-    assert float(wasserstein) == pytest.approx(3 * (0.25 - 0.5))
-    assert float(penalty) == pytest.approx(0.1 * 4.0)
 
 
 def test_untrained_scale_adds_its_correction_to_the_coarser_image():

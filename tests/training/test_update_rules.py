@@ -73,21 +73,21 @@ def two_scales(config, tmp_path):
     model = SinGAN([(16, 16), (24, 24)], [settings.width] * 2, settings.layers)
     full = smooth(1, size=24)
     log = LossLog(tmp_path, LOSSES)
-    train_scale(model, 0, resize(full, (16, 16)), settings, log)
+    train_scale(model, 0, resize(full, (16, 16)), settings, log, torch.float32)
     return model, full, settings, log
 
 
 def test_noise_of_a_scale_is_the_residual_that_the_coarser_ones_leave(two_scales):
     model, full, settings, log = two_scales
     residual = resize(model.reconstruct(0), (24, 24)) - full
-    train_scale(model, 1, full, replace(settings, iterations=0), log)
+    train_scale(model, 1, full, replace(settings, iterations=0), log, torch.float32)
     assert float(model.amplitudes[1]) == pytest.approx(0.1 * float(residual.pow(2).mean().sqrt()), rel=1e-5)
     assert float(model.amplitudes[0]) == 1.0
 
 
 def test_scale_starts_from_the_weights_of_the_coarser_one(two_scales):
     model, full, settings, log = two_scales
-    train_scale(model, 1, full, replace(settings, iterations=0), log)
+    train_scale(model, 1, full, replace(settings, iterations=0), log, torch.float32)
     coarse, fine = (generator.state_dict() for generator in model.generators)
     assert all(torch.equal(coarse[name], fine[name]) for name in coarse)
 
@@ -95,6 +95,6 @@ def test_scale_starts_from_the_weights_of_the_coarser_one(two_scales):
 def test_coarser_scales_stay_as_they_were_when_a_finer_one_is_trained(two_scales):
     model, full, settings, log = two_scales
     before = {name: value.clone() for name, value in model.generators[0].state_dict().items()}
-    train_scale(model, 1, full, settings, log)
+    train_scale(model, 1, full, settings, log, torch.float32)
     after = model.generators[0].state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
