@@ -1,10 +1,12 @@
 """What goes into B', and what each is worth: variants of the transfer, each with its own pix2pix, on unseen phantoms.
 
     python benchmarks/ablation.py --config configs/phantom.yaml --out runs/ablation                     3 seeds
+    python benchmarks/ablation.py --config configs/phantom.yaml --out runs/ablation --trainings 4       4 of each seed
     python benchmarks/ablation.py --config configs/phantom.yaml --out runs/tiny --size tiny --page /tmp/page.md
 
-Phantoms, CycleGAN, SinGAN and segmenter of a seed are shared: only `transfer` and `pix2pix` differ. The variants are
-lines of `VARIANTS`; `--only` names some of them. A killed run goes on where it stopped.
+Phantoms, CycleGAN, SinGAN and segmenter of a seed are shared: only `transfer` and `pix2pix` differ. These two can be
+trained several times behind what a seed shares, by other seeds of their own, so that chance in them averages out. The
+variants are lines of `VARIANTS`; `--only` names some of them. A killed run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import mean
 
@@ -40,6 +43,7 @@ from vestibule.errors import InputError
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 SHARED = ("prepare", "cyclegan", "singan", "segmenter")
+OWN = ("transfer", "pix2pix", "export")
 
 
 @dataclass(frozen=True)
@@ -85,22 +89,27 @@ def main() -> None:
     scores: dict[str, list[list[Row]]] = {name: [] for name in names}
     contrasts: dict[str, list[float]] = {name: [] for name in names}
     run_dirs, edition = [], get_edition(config.edition)
-    for seed in range(config.seed, config.seed + arguments.seeds):
+    seeds = range(config.seed, config.seed + arguments.seeds)
+    for seed, training in product(seeds, range(arguments.trainings)):
         for name in names:
-            run_dir = arguments.out / f"seed_{seed}" / name.replace(", ", "_").replace(" ", "_")
-            run_variant(VARIANTS[name], replace(config, seed=seed), run_dir, population)
+            folder = name.replace(", ", "_").replace(" ", "_") + (f"_{training}" if training else "")
+            run_dir = arguments.out / f"seed_{seed}" / folder
+            run_variant(VARIANTS[name], replace(config, seed=seed), run_dir, population, training)
             scores[name].append(score_arm(run_dir, "oneshot", edition))
             contrasts[name].append(contrast_in_b_prime(run_dir, edition))
             run_dirs.append(run_dir)
     (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
     title = f"## What goes into B', {arguments.size} size"
-    text = "\n".join([title, "", *report(scores, contrasts, config), "", *provenance(run_dirs)])
+    text = "\n".join([title, "", *report(scores, contrasts, config, arguments.trainings), "", *provenance(run_dirs)])
     print(text)
     write_section(arguments.page, f"ablation {arguments.size}", text)
 
 
-def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: Path) -> None:
-    """Train a variant, with the stages that all share made once beside it and linked into its own run."""
+def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: Path, training: int = 0) -> None:
+    """Train a variant, with the stages that all share made once beside it and linked into its own run.
+
+    `training` counts the trainings of its own stages behind the same shared ones; each has another seed.
+    """
     common = run_dir.parent / "shared_1"
     train(config, common, population, print, SHARED)
     singan = replace(config.singan, references=variant.references)
@@ -117,7 +126,7 @@ def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: 
         blending=variant.blending,
         injection_scale=config.transfer.injection_scale if variant.injects else None,
     )
-    train(replace(config, transfer=own), run_dir, population, print)
+    train(replace(config, transfer=own, seed=config.seed + 1000 * training), run_dir, population, print, OWN)
 
 
 def contrast_in_b_prime(run_dir: Path, edition: Edition) -> float:
@@ -136,15 +145,18 @@ def contrast_in_b_prime(run_dir: Path, edition: Edition) -> float:
     return mean(row.cnr for row in rows if row.structure == "vs")
 
 
-def report(scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]], config: RunConfig) -> list[str]:
-    """The section: a line a variant, with its difference to what it builds on."""
+def report(
+    scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]], config: RunConfig, trainings: int = 1
+) -> list[str]:
+    """The section: a line a variant, with its difference to what it builds on. Runs are in order of seed, training."""
     means = {name: averaged(runs) for name, runs in scores.items()}
     rows = []
     for name, runs in scores.items():
         summary = summarise([row for rows in runs for row in rows])["vs"]
         base = VARIANTS[name].matches or "none"
         difference = _difference(means[base], means[name]) if base in means and base != name else ""
-        each = " ".join(f"{summarise(rows)['vs']['dice']['mean']:.2f}" for rows in runs)
+        dice = [summarise(rows)["vs"]["dice"]["mean"] for rows in runs]
+        each = " ".join(f"{mean(dice[n : n + trainings]):.2f}" for n in range(0, len(dice), trainings))
         rows.append(
             (
                 *(name, f"{mean(contrasts[name]):+.2f}", spread(summary["dice"]), str(summary["dice"]["over_0_8"])),
@@ -153,10 +165,11 @@ def report(scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]]
         )
     header = ("into B'", "contrast in B'", "VS Dice", "> 0.8", "VS ASSD (mm)", "Dice by seed", "difference (95 %)")
     cases = len({row["case"] for row in next(iter(means.values()))})
-    seeds = len(next(iter(scores.values())))
+    seeds = len(next(iter(scores.values()))) // trainings
     return [
-        f"{cases} unseen T2 phantoms, {seeds} seed(s). n* = {config.transfer.injection_scale}. The difference in VS "
-        "Dice is that of the means over seeds, paired by case, to the same copy without SinGAN, or else to no copy.",
+        f"{cases} unseen T2 phantoms, {seeds} seed(s), {trainings} training(s) of each. n* = "
+        f"{config.transfer.injection_scale}. The difference in VS Dice is that of the means over all trainings, paired "
+        "by case, to the same copy without SinGAN, or else to no copy.",
         "",
         TextTable(header, tuple(rows), names=1).markdown,
     ]
@@ -171,6 +184,7 @@ def _difference(first: list[Row], second: list[Row]) -> str:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = experiment_parser(__doc__, PAGE)
+    parser.add_argument("--trainings", type=int, default=1, help="of transfer and pix2pix, behind what a seed shares")
     parser.add_argument("--only", action="append", choices=list(VARIANTS), help="may be given several times")
     return parser.parse_args()
 

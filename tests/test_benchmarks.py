@@ -92,6 +92,15 @@ def test_ablation_compares_each_variant_with_what_it_builds_on(benchmark, reposi
     assert "+0.050 (+0.050 to +0.050) |" in text
 
 
+def test_several_trainings_of_a_seed_are_one_number_of_it(benchmark, repository):
+    config = read_config(repository / "configs" / "phantom.yaml")
+    # Seed 0 twice, then seed 1 twice.
+    scores = {"none": [rows(0.2), rows(0.4), rows(0.6), rows(0.8)]}
+    text = "\n".join(benchmark("ablation").report(scores, {"none": [0.0] * 4}, config, trainings=2))
+    assert "2 seed(s), 2 training(s) of each" in text
+    assert "| 0.30 0.70 |" in text
+
+
 def test_every_variant_builds_on_one_that_is_run(benchmark):
     variants = benchmark("ablation").VARIANTS
     assert all(variant.matches in (None, *variants) for variant in variants.values())
