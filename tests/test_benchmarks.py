@@ -161,23 +161,25 @@ def test_shift_is_the_way_from_each_part_of_the_reference_to_the_mask_near_it(be
 
 
 def test_ours_and_the_published_cyclegan_go_the_same_way_from_the_same_weights(benchmark):
+    torch.manual_seed(0)
     module = benchmark("cyclegan")
     arguments = argparse.Namespace(width=4, blocks=1, critic_width=4)
     config = CycleGANConfig(generator=GeneratorConfig("resnet", 4, 1), discriminator_width=4)
     steps = module.steps_of(arguments, config)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(3):
-        source, target = (torch.rand(2, 1, 32, 32, generator=generator) * 2 - 1 for _ in range(2))
+    # Rounding differs from the first update on: Adam's first steps take the sign of a gradient, however small.
+    for tolerance in (1e-5, 0.02, 0.02):
+        source, target = (torch.rand(2, 1, 32, 32) * 2 - 1 for _ in range(2))
         published = steps[module.PUBLISHED](source, target)
         ours = steps["ours, float32"](source, target, torch.zeros(2, 2, 2))
         for name, loss in published.items():
-            assert float(ours[name]) == pytest.approx(float(loss.detach()), rel=1e-3), name
+            assert float(ours[name]) == pytest.approx(float(loss.detach()), rel=tolerance), name
 
 
 def test_ours_and_the_published_pix2pix_start_with_the_same_losses(benchmark):
+    torch.manual_seed(0)
     module = benchmark("pix2pix")
     arguments = argparse.Namespace(architecture="resnet", width=4, blocks=1, critic_width=4, steps=10)
     steps = module.steps_of(arguments)
-    condition, real = torch.rand(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    condition, real = torch.rand(2, 1, 1, 32, 32) * 2 - 1
     published, ours = steps[module.PUBLISHED](condition, real), steps["ours, float32"](condition, real)
     assert float(ours["pixel"]) == pytest.approx(float(published["pixel"].detach()), rel=1e-4)
