@@ -30,7 +30,7 @@ class TrainingState:
             return
         content = {name: part.state_dict() for name, part in self._parts.items()}
         content["iteration"] = self.iteration
-        content["torch_rng"] = torch.get_rng_state()
+        content.update(random_state())
         content["numpy_rng"] = _plain(self.generator.bit_generator.state)
         partial = self.path.with_suffix(".partial")
         torch.save(content, partial)
@@ -44,9 +44,24 @@ class TrainingState:
         for name, part in self._parts.items():
             part.load_state_dict(content[name])
         self.iteration = content["iteration"]
-        torch.set_rng_state(content["torch_rng"])
+        set_random_state(content)
         self.generator.bit_generator.state = _unplain(content["numpy_rng"])
         return True
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """States of torch's random generators: the CPU's and, where there is one, this process's GPU's."""
+    state = {"torch_rng": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda_rng"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, torch.Tensor]) -> None:
+    """Go on from what `random_state` gave; a state that was saved without a GPU leaves the GPU's generator alone."""
+    torch.set_rng_state(state["torch_rng"])
+    if torch.cuda.is_available() and "cuda_rng" in state:
+        torch.cuda.set_rng_state(state["cuda_rng"])
 
 
 def freeze(network: nn.Module, frozen: bool) -> None:

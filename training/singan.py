@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import interpolate, pad
 
-from training.checkpoint import freeze
+from training.checkpoint import freeze, random_state, set_random_state
 from training.config import RunConfig, SinGANConfig
 from training.devices import convolution_type, layout_for, subnormals_as_zero
 from training.logs import LossLog
@@ -124,8 +124,9 @@ class SinGAN(nn.Module):
         return image.clamp(-1, 1)
 
     def _noise(self, like: torch.Tensor, scale: int, generator: torch.Generator | None) -> torch.Tensor:
-        noise = torch.randn(like.shape, generator=generator, device="cpu").to(like.device)
-        return self.amplitudes[scale] * noise
+        if generator is None:
+            return self.amplitudes[scale] * torch.randn_like(like)
+        return self.amplitudes[scale] * torch.randn(like.shape, generator=generator).to(like.device)
 
 
 def resize(image: torch.Tensor, size_yx: tuple[int, int]) -> torch.Tensor:
@@ -311,7 +312,7 @@ def _prepare_amplitude(model: SinGAN, scale: int, real: torch.Tensor, config: Si
 
 def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    content = {"model": model.state_dict(), "torch_rng": torch.get_rng_state()}
+    content = {"model": model.state_dict(), **random_state()}
     partial = folder / f"{scale:02d}.partial"
     torch.save(content, partial)
     partial.replace(folder / f"{scale:02d}.pt")
@@ -323,7 +324,7 @@ def _resume(model: SinGAN, folder: Path) -> int:
         return 0
     content = torch.load(saved[-1], map_location="cpu", weights_only=True)
     model.load_state_dict(content["model"])
-    torch.set_rng_state(content["torch_rng"])
+    set_random_state(content)
     for scale in range(len(saved)):
         freeze(model.generators[scale], True)
         model.generators[scale].eval()
