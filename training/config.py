@@ -83,8 +83,8 @@ class SinGANConfig:
     """The one-shot model of a single target slice, Shaham et al. 2019."""
 
     schedule: str = "fast"
-    """`fast`: minutes, by a crop around the tumour, one width, one step of each network and fewer iterations. `paper`:
-    the published channels and iterations, hours on a CPU. Keys that the file gives stand in either."""
+    """`fast`: minutes, by a crop around the tumour, one width and one step of each network an iteration. `paper`: the
+    published channels and steps, hours on a CPU. Keys that the file gives stand in either."""
     case: str | None = None
     """Case of the reference slice; without it one is drawn among labelled target slices with a tumour."""
     slice: int | None = None
@@ -101,7 +101,7 @@ class SinGANConfig:
     max_width: int | None = None
     """Channels double every four scales up to so many; unset, all scales have `width`."""
     layers: int = 5
-    iterations: int = 600
+    iterations: int = 2400
     """A scale's iterations."""
     discriminator_steps: int = 1
     generator_steps: int = 1
