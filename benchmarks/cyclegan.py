@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from published import PublishedCycleGAN, take_weights
-from timing import machine, print_curves, seconds_of
+from timing import in_each_precision, machine, print_curves, seconds_of
 
 from training.config import CycleGANConfig, SamplingConfig
 from training.cyclegan import CycleGAN
-from training.devices import make_fabric, subnormals_as_zero
+from training.devices import subnormals_as_zero
 from training.slices import PreparedCase, SliceSampler, load_slices, read_cases
 from vestibule.networks import GeneratorConfig
+from vestibule.pipeline import pick_device
 
 PUBLISHED = "published, float32"
 
@@ -42,11 +43,10 @@ def main() -> None:
         discriminator_width=arguments.critic_width,
         sampling=SamplingConfig(batch_size=arguments.batch),
     )
-    fabric = make_fabric("32-true")
     if arguments.curve:
         curve(arguments, config)
         return
-    source, target = (torch.rand(size, device=fabric.device) * 2 - 1 for _ in range(2))
+    source, target = (torch.rand(size, device=pick_device()) * 2 - 1 for _ in range(2))
     choices = torch.rand(2, arguments.batch, 2)
     steps = steps_of(arguments, config)
     published = steps.pop(PUBLISHED)
@@ -65,10 +65,7 @@ def main() -> None:
 
 def steps_of(arguments: argparse.Namespace, config: CycleGANConfig) -> dict[str, Callable[..., dict]]:
     """The published step and ours, in float32 and in the automatic precision where that is another; all start alike."""
-    ours = {"ours, float32": CycleGAN(config, make_fabric("32-true"))}
-    automatic = make_fabric("auto")
-    if "bf16" in str(automatic._precision.precision):
-        ours["ours, bf16"] = CycleGAN(config, automatic)
+    ours = in_each_precision(partial(CycleGAN, config))
     first = ours["ours, float32"]
     for model in ours.values():
         for name, part in model.parts().items():
@@ -91,7 +88,7 @@ def curve(arguments: argparse.Namespace, config: CycleGANConfig) -> None:
     sampling = replace(config.sampling, crop_yx=(arguments.side, arguments.side))
     samplers = [SliceSampler(read_cases(arguments.curve, domain), sampling) for domain in ("source", "target")]
     steps, generator = steps_of(arguments, config), np.random.default_rng(0)
-    published, device = steps.pop(PUBLISHED), make_fabric("32-true").device
+    published, device = steps.pop(PUBLISHED), pick_device()
 
     def draw() -> tuple[torch.Tensor, ...]:
         slices = [load_slices(sampler.draw(generator)).to(device) for sampler in samplers]

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from published import PublishedPix2Pix, UNet, resnet, take_weights
-from timing import machine, print_curves, seconds_of
+from timing import in_each_precision, machine, print_curves, seconds_of
 
 from training.config import Pix2PixConfig, SamplingConfig
-from training.devices import make_fabric, subnormals_as_zero
+from training.devices import subnormals_as_zero
 from training.pix2pix import Pix2Pix
 from training.slices import SliceSampler, load_slices, read_cases
 from vestibule.networks import GeneratorConfig
@@ -57,10 +57,7 @@ def steps_of(arguments: argparse.Namespace) -> dict[str, Callable[..., dict]]:
         discriminator_width=arguments.critic_width,
         iterations=arguments.steps,
     )
-    ours = {"ours, float32": Pix2Pix(config, make_fabric("32-true"))}
-    automatic = make_fabric("auto")
-    if "bf16" in str(automatic._precision.precision):
-        ours["ours, bf16"] = Pix2Pix(config, automatic)
+    ours = in_each_precision(partial(Pix2Pix, config))
     first = ours["ours, float32"]
     for model in ours.values():
         model.generator.load_state_dict(first.generator.state_dict())

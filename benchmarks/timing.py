@@ -6,8 +6,14 @@ import os
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import TypeVar
 
 import torch
+from lightning_fabric import Fabric
+
+from training.devices import make_fabric
+
+Model = TypeVar("Model")
 
 
 def seconds_of(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
@@ -22,6 +28,15 @@ def seconds_of(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, f
             if number:
                 spent[name].append(time.perf_counter() - begin)
     return {name: median(values) for name, values in spent.items()}
+
+
+def in_each_precision(make: Callable[[Fabric], Model]) -> dict[str, Model]:
+    """Our way as `make` builds it: in float32 and, where that is another, in the automatic precision."""
+    found = {"ours, float32": make(make_fabric("32-true"))}
+    automatic = make_fabric("auto")
+    if "bf16" in str(automatic._precision.precision):
+        found["ours, bf16"] = make(automatic)
+    return found
 
 
 def wait() -> None:
