@@ -100,7 +100,7 @@ def set_gradients(
 
 
 def layers_of(critic: nn.Sequential, dtype: torch.dtype) -> list[Layer]:
-    """The critic's layers, with weights in `dtype`. Channels last, where that is a short type."""
+    """The critic's layers, with weights in `dtype` that lie in memory as the critic's do."""
     modules = list(critic)
     layers = []
     for place in range(0, len(modules), 3):
@@ -187,6 +187,7 @@ def _back_once_more(layers: list[Layer], traces: list[Trace], curvature: Curvatu
     for place in reversed(range(len(layers))):
         layer, trace = layers[place], traces[place]
         if layer.norm is None:
+            # The last one leaves the mixed image out: of its result the penalty takes a slope that is 1 everywhere.
             gradient, by_weight, by_bias = layer.back(gradient, trace.images[FAKE:], (True, True))
         else:
             at_found, own = torch.empty_like(trace.found), curvature.norm_weight[place]
