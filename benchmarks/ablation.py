@@ -72,6 +72,7 @@ VARIANTS = {
     "poisson, SinGAN": Variant(injects=True, blending="poisson", matches="poisson"),
     "reference, SinGAN": Variant(intensity="reference", injects=True, matches="reference"),
     "reference, SinGAN of 3 slices": Variant("reference", True, references=3, matches="reference"),
+    "reference, SinGAN, fast": Variant("reference", True, schedule="fast", matches="reference"),
     "reference, SinGAN, paper": Variant("reference", True, schedule="paper", matches="reference"),
 }
 
