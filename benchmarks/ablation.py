@@ -25,7 +25,6 @@ from experiment import (
     link,
     make_population,
     provenance,
-    scheduled,
     score_arm,
     sized,
     train,
@@ -35,7 +34,7 @@ from experiment import (
 from evaluation.scores import Row, summarise
 from evaluation.statistics import compare
 from evaluation.table import TextTable, spread
-from training.config import RunConfig, read_config
+from training.config import RunConfig, read_config, scheduled
 from training.evidence import contrast_rows
 from training.slices import read_cases
 from vestibule.editions import Edition, get_edition

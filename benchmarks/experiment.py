@@ -16,7 +16,7 @@ import torch
 
 from evaluation.scores import Row
 from evaluation.scoring import score_folder
-from training.config import SCHEDULES, RunConfig, SamplingConfig, SegmenterConfig, SinGANConfig, build
+from training.config import RunConfig, SamplingConfig, SegmenterConfig
 from training.phantom.config import PhantomConfig
 from training.stages import code_version, read_json, run_stage, stage_dir, stages_of
 from vestibule.editions import Edition
@@ -102,12 +102,6 @@ def _full(config: RunConfig) -> RunConfig:
             **{"iterations_per_epoch": 250, "optimiser": "sgd", "learning_rate": 0.01},
         ),
     )
-
-
-def scheduled(own: SinGANConfig, schedule: str) -> SinGANConfig:
-    """The configuration `own` with what a schedule decides taken from `schedule`."""
-    named = build(SinGANConfig, {"schedule": schedule}, "singan")
-    return replace(own, schedule=schedule, **{key: getattr(named, key) for key in set().union(*SCHEDULES.values())})
 
 
 def make_population(config: RunConfig, out_dir: Path, report: Callable[[str], None]) -> None:

@@ -26,11 +26,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from experiment import scheduled
 from published import PublishedSinGAN
 from timing import machine, seconds_of
 
-from training.config import SCHEDULES, SinGANConfig, build, read_config
+from training.config import SCHEDULES, SinGANConfig, build, read_config, scheduled
 from training.devices import convolution_type, layout_for, subnormals_as_zero
 from training.logs import LossLog
 from training.patches import pyramid_distance

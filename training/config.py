@@ -321,6 +321,12 @@ def build(kind: type, values: object, where: str) -> typing.Any:
     return kind(**{key: _convert(hints[key], value, _join(where, key)) for key, value in values.items()})
 
 
+def scheduled(own: SinGANConfig, schedule: str) -> SinGANConfig:
+    """The configuration `own` with what a schedule decides taken from `schedule`."""
+    named = build(SinGANConfig, {"schedule": schedule}, "singan")
+    return replace(own, schedule=schedule, **{key: getattr(named, key) for key in set().union(*SCHEDULES.values())})
+
+
 def _convert(hint: typing.Any, value: object, where: str) -> typing.Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
