@@ -64,14 +64,14 @@ if [[ -n $weights ]]; then
 	# Without names, times and owners of this machine: the same bundle gives the same archive.
 	tar --create --directory "$weights" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=a+rX . |
 		gzip -n -6 >"$partial"
-	python3 -m vestibule.check.archive --weights "$partial" >&2 || fail "$output: the archive is no bundle that can be uploaded"
+	python3 -m contract.archive --weights "$partial" >&2 || fail "$output: the archive is no bundle that can be uploaded"
 else
 	[[ -n $engine ]] || fail "neither docker nor podman found; install one of them or name it with --engine"
 	"$engine" image inspect "$tag" >/dev/null 2>&1 || fail "$tag: no such image; build it with ./build.sh --tag $tag"
 	format=()
 	[[ ${engine##*/} != podman ]] || format=(--format docker-archive)
 	"$engine" save "${format[@]}" "$tag" | compress >"$partial"
-	python3 -m vestibule.check.archive "$partial" >&2 || fail "$output: the archive would be refused, see above"
+	python3 -m contract.archive "$partial" >&2 || fail "$output: the archive would be refused, see above"
 fi
 mv "$partial" "$output"
 (cd "$(dirname "$output")" && sha256sum "$(basename "$output")") >"$output.sha256"

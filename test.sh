@@ -133,11 +133,11 @@ run_outside() {
 
 compare() {
 	if [[ -n $outside ]]; then
-		"$python" -m vestibule.check.compare --allow-voxels "$allow_voxels" "$expected" "$output"
+		"$python" -m contract.compare --allow-voxels "$allow_voxels" "$expected" "$output"
 	else
 		"$engine" run --rm --pull never "${sandbox[@]}" --volume "$(realpath "$expected"):/expected:ro" \
-			--volume "$output:/output:ro" --entrypoint python3 "$tag" \
-			-m vestibule.check.compare --allow-voxels "$allow_voxels" /expected /output
+			--volume "$output:/output:ro" --volume "$PWD/contract:/opt/vestibule/contract:ro" --entrypoint python3 "$tag" \
+			-m contract.compare --allow-voxels "$allow_voxels" /expected /output
 	fi
 }
 

@@ -23,9 +23,9 @@ from published import PublishedCycleGAN, take_weights
 from timing import in_each_precision, machine, print_curves, seconds_of
 
 from training.config import CycleGANConfig, SamplingConfig
-from training.cyclegan import CycleGAN
-from training.devices import subnormals_as_zero
-from training.slices import PreparedCase, SliceSampler, load_slices, read_cases
+from training.data.slices import PreparedCase, SliceSampler, load_slices, read_cases
+from training.gan.devices import subnormals_as_zero
+from training.stages.cyclegan import CycleGAN
 from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import pick_device
 

@@ -35,7 +35,7 @@ def draw(folder: Path, count: int) -> None:
     from cyclegan import write_case
 
     from training.config import SamplingConfig
-    from training.slices import SliceSampler, load_slices
+    from training.data.slices import SliceSampler, load_slices
 
     sampler = SliceSampler([write_case(folder, number, 192) for number in range(count)], SamplingConfig(batch_size=4))
     generator = np.random.default_rng(0)

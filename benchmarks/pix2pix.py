@@ -22,9 +22,9 @@ from published import PublishedPix2Pix, UNet, resnet, take_weights
 from timing import in_each_precision, machine, print_curves, seconds_of
 
 from training.config import Pix2PixConfig, SamplingConfig
-from training.devices import subnormals_as_zero
-from training.pix2pix import Pix2Pix
-from training.slices import SliceSampler, load_slices, read_cases
+from training.data.slices import SliceSampler, load_slices, read_cases
+from training.gan.devices import subnormals_as_zero
+from training.stages.pix2pix import Pix2Pix
 from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import pick_device
 

@@ -30,11 +30,11 @@ from published import PublishedSinGAN
 from timing import machine, seconds_of
 
 from training.config import SCHEDULES, SinGANConfig, build, read_config, scheduled
-from training.devices import convolution_type, layout_for, subnormals_as_zero
-from training.logs import LossLog
-from training.patches import pyramid_distance
-from training.reference import Reference
-from training.singan import (
+from training.data.reference_slice import Reference
+from training.diagnostics.patches import pyramid_distance
+from training.gan.devices import convolution_type, layout_for, subnormals_as_zero
+from training.gan.logs import LossLog
+from training.harmonisers.singan import (
     LOSSES,
     SinGAN,
     channels,

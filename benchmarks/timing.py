@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from lightning_fabric import Fabric
 
-from training.devices import make_fabric
+from training.gan.devices import make_fabric
 
 Model = TypeVar("Model")
 

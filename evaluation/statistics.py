@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from evaluation.metrics import HIGHER_IS_BETTER
-from evaluation.scores import GOOD_DICE, Row, moments
-from evaluation.table import STRUCTURE_NAMES, TextTable, spread
+from evaluation.reporting.table import STRUCTURE_NAMES, TextTable, spread
+from evaluation.scoring.scores import GOOD_DICE, Row, moments
 from vestibule.editions import case_site
 
 SMALL_MM3, LARGE_MM3 = 288.0, 2340.0

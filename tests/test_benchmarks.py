@@ -17,8 +17,9 @@ from vestibule.volume import Geometry, Volume
 
 @pytest.fixture
 def benchmark(repository, monkeypatch):
-    """A module of benchmarks/ by its name, as `python benchmarks/...` finds it."""
+    """A module of benchmarks/ or studies/ by its name, as `python benchmarks/...` finds it."""
     monkeypatch.syspath_prepend(repository / "benchmarks")
+    monkeypatch.syspath_prepend(repository / "studies")
     return importlib.import_module
 
 

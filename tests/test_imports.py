@@ -31,9 +31,10 @@ def imports_of(folder):
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("vestibule", {"training", "evaluation", "process", "tests", "benchmarks"}),
-        ("training", {"evaluation", "process", "tests", "benchmarks"}),
-        ("evaluation", {"training", "process", "tests", "benchmarks"}),
+        ("vestibule", {"contract", "training", "evaluation", "process", "tests", "benchmarks", "studies"}),
+        ("contract", {"training", "evaluation", "process", "tests", "benchmarks", "studies"}),
+        ("training", {"contract", "evaluation", "process", "tests", "benchmarks", "studies"}),
+        ("evaluation", {"contract", "training", "process", "tests", "benchmarks", "studies"}),
     ],
 )
 def test_imports_point_towards_the_inference_package(repository, package, forbidden):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from vestibule.check.compare import differences
+from contract.compare import differences
 from vestibule.cli import main
 from vestibule.editions import EDITIONS
 from vestibule.inputs import Case

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from training.config import read_config
-from training.slices import read_cases
-from training.stages import run_stage, write_json
+from training.data.slices import read_cases
+from training.runner import run_stage, write_json
 from vestibule.cli import cli
 from vestibule.editions import get_edition
 from vestibule.inputs import find_cases

@@ -14,18 +14,21 @@ from vestibule.errors import InputError
 
 # Command -> (where it lives, its line in --help). A container without the training package simply lacks its commands.
 COMMANDS = {
-    "phantom": ("training.phantom.cli:phantom", "Make a synthetic two-domain data set in the challenge's layout."),
-    "implant": ("training.implant.cli:implant", "Put a simulated schwannoma into a real head."),
-    "train": ("training.cli:train", "Train the stages of the method: run, or one stage at a time."),
+    "phantom": ("training.commands.phantom:phantom", "Make a synthetic two-domain data set in the challenge's layout."),
+    "implant": ("training.commands.implant:implant", "Put a simulated schwannoma into a real head."),
+    "train": ("training.commands.train:train", "Train the stages of the method: run, or one stage at a time."),
     "predict": ("vestibule.predict:predict", "Segment T2 images with a bundle of weights."),
-    "evaluate": ("evaluation.cli:evaluate", "Score masks against references: Dice and ASSD."),
-    "screen": ("evaluation.screen_cli:screen", "Name masks that are likely to have failed, without references."),
-    "rank": ("evaluation.rank_cli:rank", "Rank teams as the challenge does; see where you would stand."),
-    "statistics": ("evaluation.statistics_cli:statistics", "Scores by site and tumour size; arms against each other."),
-    "table1": ("evaluation.table_cli:table1_command", "Set the scores of several arms side by side."),
-    "pictures": ("evaluation.pictures:pictures", "Draw results over the images they were made from."),
-    "check": ("vestibule.check.cli:check", "Check masks or an image against the submission contract."),
-    "weights": ("vestibule.weights_cli:weights", "Show or verify a bundle of weights."),
+    "evaluate": ("evaluation.commands.evaluate:evaluate", "Score masks against references: Dice and ASSD."),
+    "screen": ("evaluation.commands.screen:screen", "Name masks that are likely to have failed, without references."),
+    "rank": ("evaluation.commands.rank:rank", "Rank teams as the challenge does; see where you would stand."),
+    "statistics": (
+        "evaluation.commands.statistics:statistics",
+        "Scores by site and tumour size; arms against each other.",
+    ),
+    "table1": ("evaluation.commands.table1:table1_command", "Set the scores of several arms side by side."),
+    "pictures": ("evaluation.reporting.pictures:pictures", "Draw results over the images they were made from."),
+    "check": ("contract.commands.check:check", "Check masks or an image against the submission contract."),
+    "weights": ("vestibule.commands.weights:weights", "Show or verify a bundle of weights."),
 }
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha")
 """Image file endings that are read, longest first."""
 
+LABELLED_VOLUMES_MM3 = {"vs": (44.0, 9801.0), "cochlea": (72.0, 224.0)}
+"""Smallest and largest volume of each structure among the 105 training labels of the 2021 edition."""
+
 
 @dataclass(frozen=True)
 class Edition:

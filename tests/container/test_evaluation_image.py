@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vestibule.check.sandbox import Engine
+from contract.sandbox import Engine
 from vestibule.editions import get_edition
 from vestibule.volume import Geometry, Volume, write_volume
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vestibule.check.cases import full_size_case, generate_cases, write_flat
-from vestibule.check.image import FULL_SIZE_SECONDS, check_image
-from vestibule.check.report import Report
-from vestibule.check.sandbox import READ_ONLY, STRICT, Engine, Run
+from contract.cases import full_size_case, generate_cases, write_flat
+from contract.image import FULL_SIZE_SECONDS, check_image
+from contract.report import Report
+from contract.sandbox import READ_ONLY, STRICT, Engine, Run
 from vestibule.editions import get_edition
 from vestibule.weights import open_bundle, write_bundle
 

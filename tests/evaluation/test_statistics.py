@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from evaluation.outputs import read_rows
+from evaluation.reporting.outputs import read_rows
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table, size_class
 from vestibule.cli import main
 from vestibule.errors import InputError

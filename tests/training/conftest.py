@@ -15,7 +15,7 @@ from training.config import (
     SinGANConfig,
     TransferConfig,
 )
-from training.stages import write_json
+from training.runner import write_json
 from vestibule.networks import GeneratorConfig
 from vestibule.preprocessing import PreprocessingConfig
 

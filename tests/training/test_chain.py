@@ -6,7 +6,7 @@ import pytest
 
 from training.config import ARMS, SamplingConfig, SegmenterConfig
 from training.phantom.config import PhantomConfig
-from training.stages import run_stage, stages_of
+from training.runner import run_stage, stages_of
 from vestibule.pipeline import load_model
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import read_scan

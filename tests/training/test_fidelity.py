@@ -6,8 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from training.config import SinGANConfig
-from training.reference import Reference
-from training.singan import load_cascade, train_cascade
+from training.data.reference_slice import Reference
+from training.harmonisers.singan import load_cascade, train_cascade
 
 
 @pytest.fixture(scope="module")

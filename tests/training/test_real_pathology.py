@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.slices import read_cases
-from training.stages import run_stage, write_json
+from training.data.slices import read_cases
+from training.runner import run_stage, write_json
 from vestibule.editions import get_edition
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import Geometry, Volume, read_labels, read_scan, write_volume

@@ -85,7 +85,7 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
     bone. Usual places count a little more. Where one of the two may be wrong, the `doubt` of both says why.
 
     On 20 drawn heads, ten of them with a tumour, the middles are 1.2 mm off (median; at most 2.0), and of 20 whose ears
-    were cut off 19 are in doubt: `benchmarks/canals.py --heads 20 --seed 2`, with and without `--absent`. On five real
+    were cut off 19 are in doubt: `studies/canals.py --heads 20 --seed 2`, with and without `--absent`. On five real
     heads with slices of 3 to 4 mm all ten are in the right canal, some 3 mm nearer to the midline than eyes put them.
     """
     oriented = reorient(t2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from training.commands.implant import implant as command
 from training.implant.canals import Canal, find_canals, midsagittal_plane, mirrored
-from training.implant.cli import implant as command
 from training.implant.lesion import implant
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig

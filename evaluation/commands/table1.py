@@ -1,0 +1,40 @@
+"""`vestibule table1`: several arms side by side, in the form of the paper's Table 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from evaluation.commands.statistics import read_arms
+from evaluation.reporting.outputs import write_text
+from evaluation.reporting.table import table1, write_table1_json
+from evaluation.scoring.scores import summarise
+from vestibule.errors import InputError
+
+
+@click.command("table1")
+@click.argument("arms", nargs=-1, required=True, metavar="ARM=SCORES...")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+@click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Also write the table as Markdown.")
+@click.option("--latex", "latex_path", type=click.Path(path_type=Path), help="Also write the table as LaTeX.")
+def table1_command(
+    arms: tuple[str, ...], json_path: Path | None, markdown_path: Path | None, latex_path: Path | None
+) -> None:
+    """Print mean ± sd (median) of Dice and ASSD and the count of cases above 0.8, an arm a row.
+
+    SCORES is a folder that `vestibule evaluate` wrote.
+    """
+    summaries = {arm: summarise(rows) for arm, rows in read_arms(arms).items()}
+    try:
+        table = table1(summaries)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    table.print(Console(width=100), title="mean ± sd (median)")
+    if json_path:
+        write_table1_json(json_path, summaries)
+    if markdown_path:
+        write_text(markdown_path, table.markdown)
+    if latex_path:
+        write_text(latex_path, table.latex)

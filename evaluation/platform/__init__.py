@@ -1,0 +1,1 @@
+"""Scoring on Grand Challenge and in the organisers' image."""

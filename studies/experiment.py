@@ -1,0 +1,201 @@
+"""What experiments on phantoms share: one population, runs over seeds, scores on unseen cases, a page of results."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from evaluation.scoring.folder import score_folder
+from evaluation.scoring.scores import Row
+from training.config import RunConfig, SamplingConfig, SegmenterConfig
+from training.phantom.config import PhantomConfig
+from training.runner import code_version, read_json, run_stage, stage_dir, stages_of
+from vestibule.editions import Edition
+from vestibule.errors import InputError
+from vestibule.inputs import find_cases
+from vestibule.networks import GeneratorConfig
+from vestibule.pipeline import load_model
+from vestibule.predict import failure_message, predict_cases
+from vestibule.preprocessing import PreprocessingConfig
+
+SIZES = ("tiny", "small", "full")
+"""`tiny`: goes through in a minute or two and says nothing. `small`: the networks of the configuration, 40 + 40
+patients and 20 unseen. `full`: as many patients as the paper, the published networks, for a GPU."""
+
+
+def experiment_parser(description: str, page: Path) -> argparse.ArgumentParser:
+    """The options that every experiment on phantoms has; `page` is where its section goes by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="a configuration that makes phantoms")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the population and of the runs")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument(
+        "--page", type=Path, default=page, help="page whose section is written (default: docs/results.md)"
+    )
+    return parser
+
+
+def sized(config: RunConfig, size: str) -> RunConfig:
+    """`config` at one of `SIZES`. Raises InputError where it makes no phantoms."""
+    if config.phantom is None:
+        raise InputError(f"{config.name}: experiments need a configuration that makes phantoms")
+    if size == "tiny":
+        return _tiny(config)
+    if size == "small":
+        return replace(config, phantom=replace(config.phantom, cases=40, validation=20))
+    return _full(config)
+
+
+def _tiny(config: RunConfig) -> RunConfig:
+    phantom = PhantomConfig(4, 2, shape_zyx=(12, 72, 72), spacing_zyx=(2.5, 2.0, 2.0), volume_mm3=(2000.0, 9800.0))
+    generator = GeneratorConfig("resnet", width=4, blocks=1)
+    brief = {
+        **{"generator": generator, "discriminator_width": 4, "discriminator_layers": 1, "iterations": 4},
+        "sampling": SamplingConfig(batch_size=1, crop_yx=(32, 32)),
+    }
+    return replace(
+        config,
+        phantom=phantom,
+        prepare=PreprocessingConfig((2.0, 2.0), (64, 64)),
+        cyclegan=replace(config.cyclegan, **brief),
+        pix2pix=replace(config.pix2pix, **brief),
+        singan=replace(
+            config.singan, crop_px=32, coarsest_px=16, scale_factor=0.5, width=4, iterations=4, min_tumour_px=1
+        ),
+        transfer=replace(config.transfer, injection_scale=1),
+        segmenter=SegmenterConfig(
+            **{"configuration": "2d", "folds": (), "epochs": 1, "iterations_per_epoch": 2, "features_base": 4},
+            **{"max_features": 16, "gpu_memory_gb": 0.02, "mirror_at_test": False, "tile_step": 1.0},
+        ),
+    )
+
+
+def _full(config: RunConfig) -> RunConfig:
+    generator = GeneratorConfig("resnet", width=64, blocks=9)
+    networks = {"generator": generator, "discriminator_width": 64, "discriminator_layers": 3, "learning_rate": 2e-4}
+    phantom = replace(config.phantom, cases=105, validation=32, shape_zyx=(40, 256, 256), spacing_zyx=(1.5, 0.6, 0.6))
+    return replace(
+        config,
+        phantom=replace(phantom, workers=os.cpu_count() or 1),
+        prepare=replace(config.prepare, spacing_yx_mm=(0.6, 0.6), size_yx=(192, 192)),
+        cyclegan=replace(
+            config.cyclegan,
+            **networks,
+            sampling=SamplingConfig(batch_size=4, crop_yx=(176, 176)),
+            iterations=20_000,
+        ),
+        pix2pix=replace(config.pix2pix, **networks, sampling=SamplingConfig(batch_size=8), iterations=10_000),
+        singan=replace(config.singan, crop_px=128, coarsest_px=25, iterations=2000),
+        segmenter=replace(
+            config.segmenter,
+            **{"features_base": 32, "max_features": 512, "gpu_memory_gb": 8.0, "epochs": 60},
+            **{"iterations_per_epoch": 250, "optimiser": "sgd", "learning_rate": 0.01},
+        ),
+    )
+
+
+def make_population(config: RunConfig, out_dir: Path, report: Callable[[str], None]) -> None:
+    """Make the phantoms of `config` once, by its own seed, in `out_dir`, from where the runs of all seeds have them."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    run_stage("phantom", config, out_dir, report)
+
+
+def train(
+    config: RunConfig, run_dir: Path, population: Path, report: Callable[[str], None], only: Iterable[str] = ()
+) -> None:
+    """Run the stages of `config` on the phantoms of `population`, or those named `only`; what is done is skipped."""
+    link(population, run_dir, ("phantom",))
+    names = [name for name in stages_of(config) if name != "phantom"]
+    for name in names:
+        if not only or name in only:
+            run_stage(name, config, run_dir, report)
+
+
+def link(from_dir: Path, to_dir: Path, stages: tuple[str, ...]) -> None:
+    """Let the run `to_dir` have the finished `stages` of another run, without a copy."""
+    to_dir.mkdir(parents=True, exist_ok=True)
+    for stage in stages:
+        place = to_dir / stage
+        if not place.is_symlink():
+            place.symlink_to((from_dir / stage).resolve(), target_is_directory=True)
+
+
+def score_arm(run_dir: Path, arm: str, edition: Edition) -> list[Row]:
+    """Rows of scores of one arm of the run's bundle on the unseen phantoms, masks and scores kept beside the bundle.
+
+    Raises InputError where a case could not be segmented: its Dice of 0 would be taken for the method's.
+    """
+    data, masks = stage_dir(run_dir, "phantom") / "data", run_dir / "predictions" / arm
+    masks.mkdir(parents=True, exist_ok=True)
+    cases = find_cases(data / edition.validation_folder, masks, edition).cases
+    outcome = predict_cases(load_model(stage_dir(run_dir, "export") / "bundle", arm).run, cases, edition)
+    if outcome.failures:
+        raise InputError(failure_message([line for _, line in outcome.failures], len(cases)))
+    references = data / "references" / edition.validation_folder
+    return score_folder(masks, references, run_dir / "scores" / arm, edition).rows
+
+
+def averaged(runs: list[list[Row]]) -> list[Row]:
+    """One row a case and structure, the mean over runs: the cases are the independent units, not the seeds.
+
+    Raises ValueError where the runs hold other cases or structures.
+    """
+    keyed = [{(row["case"], row["structure"]): row for row in rows} for rows in runs]
+    if any(own.keys() != keyed[0].keys() for own in keyed):
+        raise ValueError("all runs must hold the same cases and structures")
+    return [
+        {
+            key: sum(own[place][key] for own in keyed) / len(keyed) if isinstance(value, float) else value
+            for key, value in row.items()
+        }
+        for place, row in keyed[0].items()
+    ]
+
+
+def provenance(run_dirs: list[Path]) -> list[str]:
+    """Lines on command, commit, machine and the seconds of every stage, as the results page wants them."""
+    seconds: dict[str, list[float]] = {}
+    for run_dir in run_dirs:
+        for path in sorted(run_dir.glob("*/stage.json")):
+            seconds.setdefault(path.parent.name, []).append(read_json(path)["seconds"])
+    spent = ", ".join(f"{name} {sum(values) / len(values):.0f}" for name, values in seconds.items())
+    return [
+        f"- Command: `python {shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])}`",
+        f"- Code: `{code_version()}`, {datetime.now(UTC).date().isoformat()}",
+        f"- Hardware: {hardware()}",
+        f"- Seconds a run: {spent}",
+    ]
+
+
+def hardware() -> str:
+    """Processor, threads and GPU, in words."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
+    return f"{name}, {len(os.sched_getaffinity(0))} cores used, {torch.get_num_threads()} threads{gpu}"
+
+
+def write_section(page: Path, name: str, text: str) -> None:
+    """Put `text` between the markers `<!-- name -->` and `<!-- /name -->` of `page`, which are added where missing."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    old = page.read_text(encoding="utf-8") if page.is_file() else ""
+    section = f"{begin}\n{text.strip()}\n{end}"
+    if begin in old and end in old:
+        before, _, rest = old.partition(begin)
+        new = before + section + rest.partition(end)[2]
+    else:
+        new = f"{old.rstrip()}\n\n{section}\n"
+    page.write_text(new.lstrip("\n"), encoding="utf-8")

@@ -1,0 +1,24 @@
+"""Items in processes of their own; expressions stand for items, so that a child needs no module of the tests."""
+
+import pytest
+
+from evaluation.scoring.processes import default_workers, each_in_a_process
+
+
+def test_every_item_comes_back_with_its_result() -> None:
+    assert dict(each_in_a_process(eval, ["1 + 1", "2 + 2", "3 + 3"], 2)) == {"1 + 1": 2, "2 + 2": 4, "3 + 3": 6}
+
+
+def test_an_item_that_kills_its_process_is_the_only_one_lost() -> None:
+    deadly = "__import__('os')._exit(9)"
+    assert dict(each_in_a_process(eval, ["1", deadly, "2", "3"], 1)) == {"1": 1, deadly: None, "2": 2, "3": 3}
+
+
+def test_an_exception_of_the_work_is_raised_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(each_in_a_process(eval, ["1 / 0", "1"], 1))
+
+
+def test_there_are_no_more_processes_than_items_and_always_one() -> None:
+    assert default_workers(1) == 1
+    assert default_workers(0) == 1

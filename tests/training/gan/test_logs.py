@@ -1,0 +1,29 @@
+from training.gan.logs import LossLog
+
+
+def rows(folder):
+    return [line.split(",") for line in (folder / "losses.csv").read_text().splitlines()]
+
+
+def test_resumed_log_drops_what_will_be_written_again_and_goes_on_in_time(tmp_path):
+    log = LossLog(tmp_path, ("loss",))
+    for iteration in (10, 20, 30):
+        log.write(iteration, {"loss": 1.0 / iteration})
+    log.close()
+    path = tmp_path / "losses.csv"
+    path.write_text(path.read_text().replace("20,0.0", "20,100.0"))
+    resumed = LossLog(tmp_path, ("loss",), first_iteration=20)
+    resumed.write(30, {"loss": 7.0})
+    resumed.close()
+    assert [row[0] for row in rows(tmp_path)] == ["iteration", "10", "20", "30"]
+    assert rows(tmp_path)[-1][2] == "7"
+    assert float(rows(tmp_path)[-1][1]) >= 100
+
+
+def test_new_log_starts_over(tmp_path):
+    for _ in range(2):
+        log = LossLog(tmp_path, ("loss",))
+        log.write(1, {"loss": 0.5})
+        log.close()
+    assert len(rows(tmp_path)) == 2
+    assert list((tmp_path / "tensorboard").iterdir())

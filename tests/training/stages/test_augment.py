@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from training.config import BlendConfig, read_config
+from training.data.slices import read_cases
+from training.harmonisers.singan import SinGAN, pyramid_sizes
+from training.runner import stages_of
+from training.stages import self_training
+from training.stages.augment import altered_copies, factors_for, multiplied
+from training.stages.self_training import largest_tumour
+from vestibule.editions import get_edition
+
+EVEN, UNEVEN = np.zeros(8), np.tile([-0.5, 0.5], 4)
+
+
+@pytest.mark.parametrize(
+    ("structure", "volume_mm3", "inside", "expected"),
+    [
+        ("vs", 200.0, EVEN, (0.6, 0.8, 1.2)),
+        ("vs", 1000.0, UNEVEN, ()),
+        ("vs", 3000.0, EVEN, ()),
+        ("vs", 3000.0, UNEVEN, (0.7, 1.2, 1.5)),
+        ("cochlea", 100.0, EVEN, (2.0,)),
+    ],
+)
+def test_factors_are_those_of_the_tumours_size_and_texture(structure, volume_mm3, inside, expected):
+    config = BlendConfig(cochlea_factors=(2.0,))
+    assert factors_for(structure, volume_mm3, inside, config) == expected
+
+
+def test_intensity_is_multiplied_on_0_to_1():
+    # 0.5 on [-1, 1] is 0.75; halved 0.375, which is -0.25; doubled it is clipped at 1.
+    assert multiplied(np.array([0.5]), 0.5) == pytest.approx([-0.25])
+    assert multiplied(np.array([0.5]), 2.0) == pytest.approx([1.0])
+
+
+def test_copies_differ_from_the_plain_one_at_the_tumour_alone(run_dir):
+    torch.manual_seed(0)
+    cascade = SinGAN([(12, 12), (16, 16)], [4, 4], 3).eval()
+    case = read_cases(run_dir, "source")[0]
+    plain = np.random.default_rng(0).uniform(-1, 1, case.image.shape).astype(np.float32)
+    copies = altered_copies(case, plain, cascade, BlendConfig(injection_scale=1), 2021, None)
+    assert list(copies) == ["_vs0", "_vs1", "_vs2"]
+    tumour = np.asarray(case.labels) == 1
+    for volume in copies.values():
+        changed = volume != plain
+        assert changed[tumour].mean() > 0.9
+        assert not changed[~tumour.any(axis=(1, 2))].any()
+        assert changed.mean() < 0.2
+
+
+def test_of_several_tumours_the_largest_is_kept_and_other_structures_stay():
+    labels = np.zeros((2, 10, 10), dtype=np.uint8)
+    labels[0, 1:4, 1:4], labels[1, 7:9, 7:9], labels[0, 8, 1] = 1, 1, 2
+    kept = largest_tumour(labels, get_edition(2021))
+    assert (kept == 1).sum() == 9
+    assert (kept == 2).sum() == 1
+    np.testing.assert_array_equal(largest_tumour(kept, get_edition(2021)), kept)
+
+
+@pytest.fixture
+def rounds(config, run_dir, monkeypatch):
+    """Self-training with a segmenter that calls everything tumour; what each round was trained on, and the folder."""
+    seen = []
+
+    class Everywhere:
+        def probabilities(self, image, spacing):
+            return np.stack([np.zeros_like(image), np.ones_like(image), np.zeros_like(image)])
+
+    def remember(cases, channel, config, folder):
+        seen.append([(case.domain, bool((np.asarray(case.labels) == 1).all())) for case in cases])
+        (folder / "plans.json").write_text("{}")
+        return [folder / "plans.json"]
+
+    monkeypatch.setattr(self_training, "train_on", remember)
+    monkeypatch.setattr(self_training, "load_segmenter", lambda config, folder: Everywhere())
+    (run_dir / "blend").mkdir()
+    (run_dir / "self_training").mkdir()
+    index = run_dir / "prepare" / "index.json"
+    text = index.read_text().replace('"source/', '"../prepare/source/').replace('"target/', '"../prepare/target/')
+    (run_dir / "blend" / "index.json").write_text(text)
+    outputs = self_training.train(config, run_dir)
+    return seen, outputs, run_dir
+
+
+def test_rounds_see_synthetic_t2_then_real_t2_with_own_masks_and_at_last_real_t2_alone(rounds):
+    seen, outputs, run_dir = rounds
+    synthetic, real = [("source", False)] * 3, [("target", True)] * 3
+    assert seen == [synthetic, synthetic + real, synthetic + real, real]
+    assert outputs == [run_dir / "self_training" / "plans.json"]
+
+
+def test_killed_self_training_does_not_repeat_finished_rounds(rounds, config):
+    seen, _, run_dir = rounds
+    (run_dir / "self_training" / "round_3" / "done.json").unlink()
+    self_training.train(config, run_dir)
+    assert len(seen) == 5
+
+
+def test_arm_has_its_own_stages_and_leaves_out_those_of_the_others(config):
+    assert stages_of(replace(config, arms=("blending",))) == [
+        *("prepare", "cyclegan", "singan", "blend", "self_training", "export"),
+    ]
+
+
+def test_configuration_of_2022_has_the_published_scales(repository):
+    config = read_config(repository / "configs" / "crossmoda2022.yaml")
+    sizes = pyramid_sizes(config.prepare.size_yx, config.singan)
+    assert len(sizes) == 17 + 1
+    assert config.blend.injection_scale < len(sizes)
+    assert config.blend == BlendConfig()

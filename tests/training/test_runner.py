@@ -1,0 +1,93 @@
+from dataclasses import replace
+
+import pytest
+
+from training import runner as stages
+from training.runner import Stage, read_json, run_stage, stages_of, write_json
+from vestibule.errors import InputError
+
+CALLS = []
+
+
+def count_calls(config, run_dir):
+    CALLS.append(config.cyclegan.iterations)
+    path = stages.stage_dir(run_dir, "fake") / "out.txt"
+    path.write_text(str(config.cyclegan.iterations))
+    return [path]
+
+
+def be_killed(config, run_dir):
+    (stages.stage_dir(run_dir, "fake") / "state.txt").write_text("half way")
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Register a stage that counts its calls; returns a function that swaps its entry."""
+    CALLS.clear()
+
+    def use(function):
+        monkeypatch.setattr(
+            stages.importlib, "import_module", lambda name: __import__("types").SimpleNamespace(f=function)
+        )
+        monkeypatch.setitem(stages.STAGES, "fake", Stage("fake", (), ("cyclegan",), "somewhere:f", "fake"))
+
+    use(count_calls)
+    return use
+
+
+def test_done_and_unchanged_stage_is_skipped(fake, config, tmp_path):
+    assert run_stage("fake", config, tmp_path)
+    assert not run_stage("fake", config, tmp_path)
+    assert CALLS == [4]
+
+
+def test_changed_section_runs_again_and_other_sections_do_not(fake, config, tmp_path):
+    run_stage("fake", config, tmp_path)
+    assert not run_stage("fake", replace(config, pix2pix=replace(config.pix2pix, iterations=9)), tmp_path)
+    assert run_stage("fake", replace(config, cyclegan=replace(config.cyclegan, iterations=9)), tmp_path)
+    assert CALLS == [4, 9]
+
+
+def test_missing_output_runs_again(fake, config, tmp_path):
+    run_stage("fake", config, tmp_path)
+    (tmp_path / "fake" / "out.txt").unlink()
+    assert run_stage("fake", config, tmp_path)
+
+
+def test_killed_stage_keeps_its_state_for_the_same_configuration_alone(fake, config, tmp_path):
+    fake(be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("fake", config, tmp_path)
+    assert not (tmp_path / "fake" / "stage.json").exists()
+    fake(count_calls)
+    run_stage("fake", config, tmp_path)
+    assert (tmp_path / "fake" / "state.txt").read_text() == "half way"
+    run_stage("fake", replace(config, seed=7), tmp_path)
+    assert not (tmp_path / "fake" / "state.txt").exists()
+
+
+def test_record_holds_seed_configuration_code_version_and_hash_of_outputs(fake, config, tmp_path):
+    run_stage("fake", config, tmp_path)
+    record = read_json(tmp_path / "fake" / "stage.json")
+    assert record["seed"] == 0
+    assert record["config"]["cyclegan"]["iterations"] == 4
+    assert record["code_version"].startswith("0.")
+    # sha256 of the text "4"
+    assert record["outputs"] == {"out.txt": "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a"}
+
+
+def test_stage_without_its_input_says_which_to_run(config, tmp_path):
+    with pytest.raises(InputError, match="stage 'prepare' is not done"):
+        run_stage("cyclegan", config, tmp_path)
+
+
+def test_baseline_alone_needs_no_one_shot_stage(config):
+    assert stages_of(replace(config, arms=("baseline",))) == ["prepare", "cyclegan", "segmenter", "export"]
+
+
+def test_half_written_json_counts_as_absent(tmp_path):
+    (tmp_path / "stage.json").write_text('{"a": ')
+    assert read_json(tmp_path / "stage.json") is None
+    write_json(tmp_path / "stage.json", {"a": 1})
+    assert read_json(tmp_path / "stage.json") == {"a": 1}

@@ -1,0 +1,46 @@
+"""What a challenge forbids, as far as a run can tell: further data and annotation that is not the challenge's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.runner import read_json, stage_dir
+from vestibule.editions import Edition
+
+if TYPE_CHECKING:
+    from training.stages.prepare import RawCase
+
+UNKNOWN = {"external_data": False, "extra_annotation": False, "pretrained": False, "remarks": []}
+"""Of phantom runs, which have nothing of anybody's."""
+
+
+def audit(cases: list[RawCase], data: Path, edition: Edition) -> dict:
+    """Which rules the training data in `data` breaks, and why one thinks so.
+
+    `external_data`: cases that are not called as the edition's are, more cases than it offers, or a population that a
+    tool of this project made. `extra_annotation`: labels of T2 training images, which the challenge does not give.
+    """
+    remarks = [
+        f"{path.name} says that {data.name} was made by this toolkit"
+        for path in (data / "population.json", data / "implants.json")
+        if path.is_file()
+    ]
+    foreign = [case.name for case in cases if not edition.offers(case.name)]
+    if foreign:
+        remarks.append(f"{len(foreign)} cases are not named as those of crossMoDA {edition.year}, such as {foreign[0]}")
+    for domain, offered in zip(("source", "target"), edition.training_cases, strict=True):
+        count = sum(case.domain == domain for case in cases)
+        if count > offered:
+            remarks.append(f"{count} {domain} cases, crossMoDA {edition.year} offers {offered}")
+    outlined = [case.name for case in cases if case.domain == "target" and case.label]
+    external = bool(remarks)
+    if outlined:
+        remarks.append(f"{len(outlined)} T2 training images have labels, such as {outlined[0]}")
+    return {"external_data": external, "extra_annotation": bool(outlined), "pretrained": False, "remarks": remarks}
+
+
+def read_audit(run_dir: Path) -> dict:
+    """What `prepare` found about the rules, for the bundle's provenance."""
+    index = read_json(stage_dir(run_dir, "prepare") / "index.json") or {}
+    return {**UNKNOWN, **index.get("rules", {})}

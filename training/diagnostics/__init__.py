@@ -1,0 +1,1 @@
+"""What is measured and plotted of a run."""

@@ -1,0 +1,1 @@
+"""What makes a copied tumour look like T2."""

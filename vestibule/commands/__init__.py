@@ -1,0 +1,1 @@
+"""Commands of the inference package, a file each."""
