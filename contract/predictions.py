@@ -14,7 +14,7 @@ import numpy as np
 
 from contract.report import Report
 from contract.unpack import MAX_FILE_BYTES
-from vestibule.editions import IMAGE_SUFFIXES, LABELLED_VOLUMES_MM3, Edition, image_stem, label_case, target_case
+from vestibule.editions import ANATOMY, IMAGE_SUFFIXES, Edition, image_stem, label_case, target_case
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases
 from vestibule.volume import Geometry, read_header, read_volume
@@ -151,7 +151,7 @@ def _check_volumes(masks: list[Mask], edition: Edition, report: Report) -> None:
             report.warn(f"empty {structure}", f"{len(empty)} of {len(masks)}: {_some(empty)}", remedy)
         else:
             report.passed(f"empty {structure}", f"none of {len(masks)} masks")
-        low, high = LABELLED_VOLUMES_MM3[structure]
+        low, high = ANATOMY[structure].volume_mm3
         odd = [f"{name} {volume:.0f}" for name, volume in volumes.items() if volume and not low <= volume <= high]
         if odd:
             remedy = f"the training labels of 2021 have {low:.0f} to {high:.0f} mm3: look at these masks"

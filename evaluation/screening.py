@@ -19,7 +19,7 @@ from evaluation.metrics.surfaces import bounding_box
 from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import masks_by_case, natural_order, turned_onto
 from evaluation.scoring.processes import each_in_a_process
-from vestibule.editions import LABELLED_VOLUMES_MM3, Edition, get_edition
+from vestibule.editions import ANATOMY, Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, read_header, read_labels, read_volume
 
@@ -126,7 +126,7 @@ def _structure_reasons(structure: str, voxels: np.ndarray, geometry: Geometry, h
     box = bounding_box(voxels)
     if box is None:
         return ["empty"]
-    low, high = LABELLED_VOLUMES_MM3[structure]
+    low, high = ANATOMY[structure].volume_mm3
     voxel_mm3 = float(np.prod(geometry.spacing_zyx))
     inside = voxels[box]
     volume = np.count_nonzero(inside) * voxel_mm3

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from training.progress import track
+from vestibule.progress import track
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -1,16 +1,45 @@
-"""The crossMoDA editions: file names, folders and label sets. Nothing else in the project spells a file name."""
+"""The crossMoDA editions: all that is known of one. Nothing else in the project spells a file name or a label value.
+
+A further edition is a further entry of `EDITIONS`.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha")
 """Image file endings that are read, longest first."""
 
-LABELLED_VOLUMES_MM3 = {"vs": (44.0, 9801.0), "cochlea": (72.0, 224.0)}
-"""Smallest and largest volume of each structure among the 105 training labels of the 2021 edition."""
+REFERENCES = "references"
+"""Folder of the T2 labels of generated data, which the challenge hides; it has a folder for each folder of images."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What holds of a structure in nearly every patient, whatever the edition's labels."""
+
+    title: str
+    """How tables and pictures call it."""
+    components: int | None = None
+    """Connected parts; None where nobody has counted."""
+    volume_mm3: tuple[float, float] | None = None
+    """Smallest and largest volume; None where nobody has measured."""
+
+
+ANATOMY = {
+    # Of the 105 training labels of 2021, all have one tumour and 102 two cochleae; the volumes are their extremes.
+    "vs": Anatomy("VS", 1, (44.0, 9801.0)),
+    "cochlea": Anatomy("cochlea", 2, (72.0, 224.0)),
+}
+TUMOUR = "vs"
+"""The structure that stages copy, harmonise and report on."""
+NO_TUMOUR, SMALL, MEDIUM, LARGE = SIZE_CLASSES = ("no tumour", "small", "medium", "large")
+"""Classes of tumour volume, in this order."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +71,59 @@ class Edition:
     """What the challenge's own cases are called."""
     case_format: str = "crossmoda{year}_{site}_{number}"
     """Case names of this edition's phantoms; real case names are taken as they come."""
+    sites: tuple[str, ...] = ("ldn",)
+    """Sites whose images it has: London (ldn), Tilburg (etz), the UK's multi-centre collection (ukm)."""
+    anatomy: dict[str, Anatomy] = field(default_factory=lambda: ANATOMY)
+    """What is known of structures; ask `anatomy_of`, which has an answer for all."""
+    size_limits_mm3: tuple[float, float] = (288.0, 2340.0)
+    """Tumours below the first are small, above the second large (Sallé et al., crossMoDA 2022)."""
 
     @property
     def labels(self) -> tuple[int, ...]:
         """Every value that a mask of this edition may hold, background included."""
         return (0, *sorted({value for values in self.structures.values() for value in values}))
+
+    def values_of(self, structure: str) -> tuple[int, ...]:
+        """Label values that make up a structure or a part of one. Raises ValueError for one that it does not score."""
+        known = {**self.structures, **self.parts}
+        if structure not in known:
+            raise ValueError(f"edition {self.year} has the structures {', '.join(known)}, got {structure!r}")
+        return known[structure]
+
+    def mask_of(self, labels: np.ndarray, structure: str) -> np.ndarray:
+        """Voxels of a structure, or of a part of one, in `labels`: bool of the same shape.
+
+        Raises ValueError for a structure that the edition does not score.
+        """
+        return np.isin(labels, self.values_of(structure))
+
+    def foreign_labels(self, labels: np.ndarray) -> list[float]:
+        """Values in `labels` that no mask of this edition may hold, ascending; usually none."""
+        return sorted(set(np.unique(labels).tolist()) - set(self.labels))
+
+    def anatomy_of(self, structure: str) -> Anatomy:
+        """What is known of a structure: at least what it is called."""
+        return self.anatomy.get(structure, Anatomy(structure))
+
+    def size_class(self, volume_mm3: float) -> str:
+        """Class of a tumour of `volume_mm3` among `SIZE_CLASSES`."""
+        small_below, large_above = self.size_limits_mm3
+        if volume_mm3 <= 0:
+            return NO_TUMOUR
+        if volume_mm3 < small_below:
+            return SMALL
+        return LARGE if volume_mm3 > large_above else MEDIUM
+
+    def site_of(self, case: str) -> str | None:
+        """The site in a case's name, or the edition's only one where it is one of its own; None where neither tells."""
+        match = _SITE.match(case)
+        if match:
+            return match.group(1)
+        return self.sites[0] if len(self.sites) == 1 and self.offers(case) else None
+
+    def references_of(self, data: Path, folder: str) -> Path:
+        """Folder of the labels of the T2 images in `data / folder`; generated data have it, the challenge hides it."""
+        return Path(data) / REFERENCES / folder
 
     def source_name(self, case: str) -> str:
         """File name of the contrast-enhanced T1 image of `case`."""
@@ -99,6 +176,7 @@ EDITIONS = {
         target_suffix="hrT2",
         training_cases=(210, 210),
         case_pattern=r"crossmoda(2021_ldn|2022_etz)_\d+",
+        sites=("ldn", "etz"),
     ),
     2023: Edition(
         year=2023,
@@ -112,6 +190,7 @@ EDITIONS = {
         parts={"vs_extrameatal": (1,), "vs_intrameatal": (2,)},
         training_cases=(227, 295),
         case_pattern=r"crossmoda2023_(ldn|etz|ukm)_\d+",
+        sites=("ldn", "etz", "ukm"),
     ),
 }
 
@@ -130,6 +209,18 @@ def get_edition(year: int) -> Edition:
         return EDITIONS[int(year)]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"edition must be one of {sorted(EDITIONS)}, got {year!r}") from None
+
+
+def edition_of(cases: Iterable[str]) -> Edition | None:
+    """The first edition whose own cases are called like all of `cases`; None where the names do not tell.
+
+    London's cases of 2021 belong to 2022 too, where labels mean the same.
+    """
+    names = list(cases)
+    for edition in EDITIONS.values():
+        if names and all(map(edition.offers, names)):
+            return edition
+    return None
 
 
 def case_site(case: str) -> str | None:

@@ -21,12 +21,12 @@ from training.data.sheets import save_sheet
 from training.data.slices import PreparedCase, read_cases
 from training.diagnostics.patches import patches_of, sliced_wasserstein
 from training.harmonisers.singan import load_cascade
-from training.progress import track
 from training.runner import read_outputs, stage_dir, write_json
 from training.stages.transfer import reference_look, transfer_case
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
+from vestibule.progress import track
 
 CASES = 6
 SHAPE_KEPT = 0.9

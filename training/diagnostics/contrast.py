@@ -19,12 +19,12 @@ from scipy.ndimage import distance_transform_edt
 from training.data.intermediates import Translators, data_of, recorded_config, source_stations, target_images
 from training.data.slices import read_cases
 from training.gan.alignment import shift_between
-from training.progress import track
 from training.runner import stage_dir, write_json
 from training.stages.transfer import core_of
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.pipeline import Model, load_model
 from vestibule.preprocessing import mask_to_working, to_working
+from vestibule.progress import track
 from vestibule.volume import read_labels, read_scan
 
 RING_PX = (3.0, 8.0)

@@ -25,10 +25,10 @@ from training.gan.devices import convolution_type, layout_for, subnormals_as_zer
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
 from training.parallel import side_by_side
-from training.progress import track
 from training.runner import stage_dir, write_json
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
+from vestibule.progress import track
 
 SETTLING_FROM = 0.8
 """Share of a scale's iterations after which the rate falls to a tenth and the generator's batch norm stands still."""

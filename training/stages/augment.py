@@ -18,12 +18,12 @@ from training.data.intermediates import Translators
 from training.data.slices import PreparedCase, read_cases
 from training.diagnostics.contrast import size_class
 from training.harmonisers.singan import SinGAN, load_cascades
-from training.progress import track
 from training.runner import stage_dir, write_json
 from training.stages.transfer import transfer_case
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
+from vestibule.progress import track
 
 
 def blend(config: RunConfig, run_dir: Path) -> list[Path]:

@@ -24,9 +24,9 @@ from training.gan.discriminators import PatchGAN, ReplayPool, initialise, least_
 from training.gan.distributed import average_gradients, leads, own_share, together, world_size
 from training.gan.ema import WeightAverage
 from training.gan.logs import LossLog
-from training.progress import track
 from training.runner import stage_dir
 from vestibule.networks import build_generator
+from vestibule.progress import track
 
 LOSSES = ("adversarial_ab", "adversarial_ba", "cycle_a", "cycle_b", "identity", "discriminator_a", "discriminator_b")
 

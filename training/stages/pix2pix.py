@@ -20,10 +20,10 @@ from training.gan.discriminators import PatchGAN, initialise, least_squares, lin
 from training.gan.distributed import average_gradients, leads, own_share
 from training.gan.ema import WeightAverage
 from training.gan.logs import LossLog
-from training.progress import track
 from training.runner import stage_dir
 from vestibule.editions import get_edition
 from vestibule.networks import build_generator
+from vestibule.progress import track
 
 LOSSES = ("adversarial", "pixel", "discriminator")
 

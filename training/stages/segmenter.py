@@ -24,11 +24,11 @@ from safetensors.torch import save_file
 from training.config import RunConfig, SegmenterConfig
 from training.data.slices import PreparedCase, read_cases
 from training.gan.devices import has_bfloat16, subnormals_as_zero
-from training.progress import track
 from training.runner import stage_dir, write_json
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import pick_device
+from vestibule.progress import track
 from vestibule.volume import Geometry, Volume, write_volume
 
 DATASET = "Dataset001_vestibule"

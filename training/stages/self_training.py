@@ -12,11 +12,11 @@ from scipy.ndimage import label as components
 
 from training.config import RunConfig
 from training.data.slices import PreparedCase, read_cases
-from training.progress import track
 from training.runner import read_json, stage_dir, write_json
 from training.stages.segmenter import train_on
 from vestibule.editions import Edition, get_edition
 from vestibule.pipeline import pick_device
+from vestibule.progress import track
 from vestibule.segmentation import Segmenter
 
 

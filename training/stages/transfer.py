@@ -21,12 +21,12 @@ from training.data.sheets import save_sheet
 from training.data.slices import PreparedCase, read_cases
 from training.harmonisers.poisson import poisson_blend
 from training.harmonisers.singan import SinGAN, load_cascades
-from training.progress import track
 from training.runner import stage_dir, write_json
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.networks import build_generator
 from vestibule.pipeline import pick_device
+from vestibule.progress import track
 from vestibule.translation import translate
 from vestibule.volume import labelled_box
 

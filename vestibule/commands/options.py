@@ -1,0 +1,66 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
+from vestibule.errors import InputError
+
+
+class EditionType(click.ParamType):
+    """A year of the challenge, turned into its `Edition`. Asks the table when it is used, not when it is imported."""
+
+    name = "year"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Edition:
+        if isinstance(value, Edition):
+            return value
+        try:
+            return get_edition(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return f"[{'|'.join(map(str, EDITIONS))}]"
+
+
+def edition_option(help: str = "The challenge's year; by default the one that the case names tell.") -> Callable:
+    """`--edition YEAR`, which gives the parameter `edition`: an `Edition`, or None where it is not given."""
+    return click.option("--edition", type=EditionType(), help=help)
+
+
+def resolve_edition(given: Edition | None, cases: Iterable[str], where: object) -> Edition:
+    """The edition that holds for `cases`: the one that was given, else the one that their names tell.
+
+    Args:
+        given: What the user chose, if anything.
+        cases: Case names.
+        where: Folder or file that the cases come from, for messages.
+
+    Returns:
+        The edition.
+
+    Raises:
+        InputError: Nothing was given and the names tell none, or they tell one whose labels mean something else than
+            those of the edition that was given.
+    """
+    cases = list(cases)
+    told = edition_of(cases)
+    if given is None:
+        if told is None:
+            shown = f", such as {cases[0]!r}," if cases else ""
+            raise InputError(
+                f"{where}: its case names{shown} do not tell the edition, on which the meaning of labels depends; "
+                f"give one with --edition ({', '.join(map(str, EDITIONS))})"
+            )
+        return told
+    if told is not None and told.structures != given.structures:
+        raise InputError(
+            f"{where}: its cases are called as those of edition {told.year}, whose labels mean something else than "
+            f"those of the edition {given.year} that was given; leave out --edition"
+        )
+    return given
