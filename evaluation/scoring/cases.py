@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
-from vestibule.editions import Edition, label_case
+from vestibule.commands.options import resolve_edition
+from vestibule.editions import EDITIONS, Edition, edition_of, label_case
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, read_header, read_labels
 
@@ -58,23 +59,29 @@ def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) ->
     A case without a prediction, or with two, keeps its place with the problem named. Raises InputError where a folder
     is missing, the references are none or ambiguous, or no prediction belongs to any of them.
     """
-    references = masks_by_case(Path(references_dir), edition)
+    references = references_by_case(Path(references_dir), edition)
     predictions = masks_by_case(Path(predictions_dir), edition)
-    if not references:
-        raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
-    for case, paths in references.items():
-        if len(paths) > 1:
-            raise InputError(f"{paths[0]}: {paths[1].name} is a reference of case {case} too; keep one of them")
     if not references.keys() & predictions.keys():
         raise InputError(
             f"{predictions_dir}: none of its {len(predictions)} masks belongs to a case of {references_dir} "
             f"(expected, for instance, {edition.prediction_name(min(references, key=natural_order))})"
         )
     names = sorted(references, key=natural_order)
-    pairs = [_pair(case, references[case][0], predictions.get(case, []), edition) for case in names]
+    pairs = [_pair(case, references[case], predictions.get(case, []), edition) for case in names]
     pairs = [refuse_link(pair, Path(references_dir)) for pair in pairs]
     extra = [path for case, paths in predictions.items() if case not in references for path in paths]
     return Joined(pairs, extra)
+
+
+def references_by_case(references_dir: Path, edition: Edition) -> dict[str, Path]:
+    """The reference of each case of a flat folder. Raises InputError where there is none, or two of a case."""
+    found = masks_by_case(Path(references_dir), edition)
+    if not found:
+        raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
+    for case, paths in found.items():
+        if len(paths) > 1:
+            raise InputError(f"{paths[0]}: {paths[1].name} is a reference of case {case} too; keep one of them")
+    return {case: paths[0] for case, paths in found.items()}
 
 
 def read_pair(pair: Pair, mode: Mode = "default") -> AlignedPair:
@@ -190,6 +197,22 @@ def masks_by_case(folder: Path, edition: Edition) -> dict[str, list[Path]]:
         if case and not path.is_dir():
             found.setdefault(case, []).append(path)
     return found
+
+
+def edition_of_masks(folder: Path, given: Edition | None = None) -> Edition:
+    """The edition of a flat folder of masks: the one that was given, else the one that the case names tell.
+
+    Raises InputError where there is no mask, or where `resolve_edition` does.
+    """
+    names: list[str] = []
+    for edition in EDITIONS.values():
+        # What a file's name says of its case depends on the edition's endings.
+        names = sorted(masks_by_case(Path(folder), edition))
+        if edition_of(names) is not None:
+            break
+    if not names:
+        raise InputError(f"{folder}: no mask in this folder")
+    return resolve_edition(given, names, folder)
 
 
 def _pair(case: str, reference: Path, predictions: list[Path], edition: Edition) -> Pair:

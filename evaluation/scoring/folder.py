@@ -46,14 +46,48 @@ def score_folder(
     edition = edition if isinstance(edition, Edition) else get_edition(edition)
     check_mode(mode)
     joined = join_cases(predictions_dir, references_dir, edition)
-    results = score_pairs(joined.pairs, edition, mode, workers, on_case)
-    rows = [row for pair in joined.pairs for row in results[pair.case].rows]
-    problems = {pair.case: results[pair.case].problem for pair in joined.pairs if results[pair.case].problem}
-    notes = {pair.case: results[pair.case].notes for pair in joined.pairs if results[pair.case].notes}
     extra = [path.name for path in joined.extra]
-    scores = Scores(rows, summarise(rows), mode, edition.year, problems, extra, notes)
+    scores = scores_of(joined.pairs, edition, mode, extra, workers, on_case)
     write_scores(Path(out_dir), scores)
     return scores
+
+
+def scores_of(
+    pairs: list[Pair],
+    edition: Edition,
+    mode: Mode,
+    extra: list[str] | None = None,
+    workers: int | None = None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> Scores:
+    """Score pairs, and gather what was found of all of them, in their order.
+
+    Args:
+        pairs: The cases.
+        edition: What their labels mean.
+        mode: Which definitions hold.
+        extra: Predictions of cases that have no reference, by name.
+        workers: How many processes share the cases; without, all happens in this process.
+        on_case: Told how many cases of how many are done.
+
+    Returns:
+        The scores. A prediction that cannot be used counts as empty and is named in `Scores.problems`.
+
+    Raises:
+        InputError: A reference cannot be read.
+    """
+    results = score_pairs(pairs, edition, mode, workers, on_case)
+    rows: list[Row] = []
+    problems: dict[str, str] = {}
+    notes: dict[str, list[str]] = {}
+    for pair in pairs:
+        result = results[pair.case]
+        rows += result.rows
+        if result.problem:
+            problems[pair.case] = result.problem
+        if result.notes:
+            notes[pair.case] = result.notes
+    return Scores(rows, summarise(rows), mode, edition.year, problems, extra or [], notes)
 
 
 def score_pairs(
