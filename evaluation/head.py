@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from vestibule.head import head_outline
 from vestibule.volume import Volume
-
-COARSE_MM = 3.0
-"""The head is sought among voxels about so far apart."""
 
 
 def inside_head(image: Volume) -> np.ndarray:
@@ -17,13 +14,9 @@ def inside_head(image: Volume) -> np.ndarray:
     What is brighter than half the mean above the darkest percent is tissue, whatever the contrast; of that the largest
     connected part is the head. All of an image without contrast is inside.
     """
-    steps = [max(1, round(COARSE_MM / spacing)) for spacing in image.geometry.spacing_zyx]
-    coarse = ndimage.uniform_filter(image.voxels, steps)[tuple(slice(None, None, step) for step in steps)]
-    coarse = coarse - np.percentile(coarse, 1)
-    parts, count = ndimage.label(coarse > 0.5 * coarse.mean())
-    if count == 0:
+    head, steps = head_outline(image, "points")
+    if not head.any():
         return np.ones(image.voxels.shape, dtype=bool)
-    head = parts == 1 + np.bincount(parts.ravel())[1:].argmax()
     slices_axis = int(np.argmax(image.geometry.spacing_zyx))
     for axis in range(3):
         if axis != slices_axis:

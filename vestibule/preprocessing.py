@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from vestibule.boxes import bounding_box
 from vestibule.errors import InputError
 from vestibule.region import find_ears
-from vestibule.volume import Geometry, Volume, labelled_box, reorient, resample
+from vestibule.volume import Geometry, Volume, reorient, resample
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def region_around(
 
 def _holds(geometry: Geometry, mask: Volume) -> bool:
     """Whether the middle of every labelled voxel lies within the grid's rows and columns."""
-    box = labelled_box(mask.voxels)
+    box = bounding_box(mask.voxels)
     if box is None:
         return True
     part = mask.part(box)

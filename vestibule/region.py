@@ -8,12 +8,10 @@ lies on the head's midline, a fixed way in front of its back.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from vestibule.head import head_outline
 from vestibule.volume import Volume
 
-COARSE_MM = 3.0
-"""The outline is sought on voxels of about this size."""
 BACK_TO_EARS_MM = 82.0
 """From the back of the head to the middle of the region. Cochleae begin 8 to 20 mm in front of it and the largest
 tumours end as far behind it: measured on drawn heads, and seen to hold on real ones of adults."""
@@ -32,7 +30,8 @@ def find_ears(oriented: Volume) -> tuple[float, float] | None:
 
     None where no outline of a head is seen or too much of its back is cut off.
     """
-    head, step_zyx = _outline(oriented)
+    head, coarse_voxels = head_outline(oriented, "blocks")
+    step_zyx = np.asarray(oriented.geometry.spacing_zyx) * coarse_voxels
     areas = head.sum(axis=(1, 2))
     slices = [rows for rows in map(_Rows, head[areas >= 0.5 * areas.max()]) if rows.present.any()]
     if not slices:
@@ -60,28 +59,6 @@ class _Rows:
         self.first = head.argmax(axis=1)
         self.stop = np.where(self.present, head.shape[1] - head[:, ::-1].argmax(axis=1), 0)
         self.width = np.where(self.present, self.stop - self.first, 0)
-
-
-def _outline(oriented: Volume) -> tuple[np.ndarray, np.ndarray]:
-    """The head (Z, Y, X) on coarse voxels, and their size in mm."""
-    spacing = np.asarray(oriented.geometry.spacing_zyx)
-    factors = np.clip(np.rint(COARSE_MM / spacing).astype(int), 1, oriented.geometry.size_zyx)
-    coarse = oriented.voxels
-    for axis, factor in enumerate(factors):
-        whole = coarse.shape[axis] // factor * factor
-        parts = [coarse[(slice(None),) * axis + (slice(k, whole, factor),)] for k in range(factor)]
-        total = parts[0].astype(np.float32)
-        for part in parts[1:]:
-            total += part
-        coarse = total / np.float32(factor)
-    coarse = coarse - np.percentile(coarse, 1)
-    smooth = ndimage.gaussian_filter(coarse, np.minimum(0.5, COARSE_MM / 2 / (spacing * factors)))
-    # Half of the mean lies between air and the dimmest tissue, whatever the contrast and however bright the fat.
-    components, count = ndimage.label(smooth > 0.5 * smooth.mean())
-    if count == 0:
-        return np.zeros(coarse.shape, dtype=bool), spacing * factors
-    largest = int(np.bincount(components.ravel())[1:].argmax()) + 1
-    return components == largest, spacing * factors
 
 
 def _back_mm(rows: _Rows, size_y: int, step_y: float, step_x: float) -> float | None:

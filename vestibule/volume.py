@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from vestibule.boxes import bounding_box
 from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
 from vestibule.interpolation import REACH, along_axes, axis_weights
@@ -141,7 +142,7 @@ def read_labels(path: Path) -> Volume:
     """
     volume = read_volume(path)
     labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
-    box = labelled_box(volume.voxels)
+    box = bounding_box(volume.voxels)
     if box is not None:
         values = volume.voxels[box]
         rounded = np.rint(values)
@@ -149,17 +150,6 @@ def read_labels(path: Path) -> Volume:
             raise InputError(f"{path}: label values must be integers from 0 to 255")
         labels[box] = rounded
     return volume.with_voxels(labels)
-
-
-def labelled_box(voxels: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """The smallest box of `voxels` (Z, Y, X) outside which all are 0; None where all are."""
-    box: list[slice] = []
-    for axes in ((1, 2), (0, 2), (0, 1)):
-        found = np.flatnonzero(voxels[tuple(box)].any(axis=axes))
-        if found.size == 0:
-            return None
-        box.append(slice(int(found[0]), int(found[-1]) + 1))
-    return tuple(box)
 
 
 def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:

@@ -17,7 +17,6 @@ from vestibule.volume import (
     Geometry,
     Volume,
     from_image,
-    labelled_box,
     read_labels,
     read_scan,
     read_volume,
@@ -213,13 +212,6 @@ def test_whole_gzip_of_a_truncated_image_is_refused(tmp_path):
     truncated_inside(tmp_path / "bad.nii.gz")
     with pytest.raises(InputError, match=r"bad\.nii\.gz: truncated, it ends before the last of its 4800 voxels"):
         read_volume(tmp_path / "bad.nii.gz")
-
-
-def test_labelled_box_holds_every_label_and_no_more():
-    labels = np.zeros((4, 5, 6), np.uint8)
-    assert labelled_box(labels) is None
-    labels[1, 3, 2] = labels[3, 2, 5] = 2
-    assert labelled_box(labels) == (slice(1, 4), slice(2, 4), slice(2, 6))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])

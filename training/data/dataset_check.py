@@ -12,9 +12,10 @@ import numpy as np
 from scipy import ndimage
 
 from training.parallel import file_by_file
+from vestibule.boxes import bounding_box
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, labelled_box, read_header, read_volume
+from vestibule.volume import Geometry, Volume, read_header, read_volume
 
 if TYPE_CHECKING:
     from training.stages.prepare import RawCase
@@ -155,7 +156,7 @@ def _in_patient_order(geometry: Geometry) -> tuple[tuple, tuple, float, list[str
 
 def _labelled_part(label: Volume) -> Volume:
     """The box that holds all labels, out of which nothing is to be learnt; one voxel where there are none."""
-    return label.part(labelled_box(label.voxels) or (slice(0, 1),) * 3)
+    return label.part(bounding_box(label.voxels) or (slice(0, 1),) * 3)
 
 
 def _label_values(path: Path, label: Volume, edition: Edition) -> tuple[np.ndarray, list[str]]:

@@ -22,13 +22,13 @@ from training.data.slices import PreparedCase, read_cases
 from training.harmonisers.poisson import poisson_blend
 from training.harmonisers.singan import SinGAN, load_cascades
 from training.runner import stage_dir, write_json
+from vestibule.boxes import bounding_box
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.networks import build_generator
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.translation import translate
-from vestibule.volume import labelled_box
 
 MARGIN_PX = 16
 """Context around the tumour that the cascade sees; more than half of what its finest scales see."""
@@ -206,7 +206,7 @@ def _box(mask: np.ndarray, margin_px: int) -> tuple[slice, slice, slice]:
     margins = (0, margin_px, margin_px)
     return tuple(
         slice(max(0, axis.start - margin), min(size, axis.stop + margin))
-        for axis, size, margin in zip(labelled_box(mask), mask.shape, margins, strict=True)
+        for axis, size, margin in zip(bounding_box(mask), mask.shape, margins, strict=True)
     )
 
 
