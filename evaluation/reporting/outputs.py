@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.scoring.scores import COLUMNS, DEFINITIONS, Row, Scores, detection_summary, moments
+from evaluation.metrics import headlines
+from evaluation.metrics.detection import detection_summary
+from evaluation.scoring.scores import DEFINITIONS, NAME_COLUMNS, Row, Scores, moments
 from vestibule.errors import InputError
 
 
@@ -45,7 +47,7 @@ def flat_scores(rows: list[Row]) -> list[dict]:
     cases: dict[str, dict] = {}
     for row in rows:
         case = cases.setdefault(row["case"], {"case": row["case"]})
-        case.update({f"{row['structure']}_{key}": value for key, value in row.items() if key not in COLUMNS[:2]})
+        case.update({f"{row['structure']}_{key}": value for key, value in row.items() if key not in NAME_COLUMNS})
     return list(cases.values())
 
 
@@ -96,9 +98,10 @@ def _names(cases: list[dict]) -> list[str]:
 
 
 def _as_row(cells: dict[str, str]) -> Row:
-    numbers = {name: float(text) for name, text in cells.items() if name not in COLUMNS[:2] and text}
-    if not {"dice", "assd_mm"} <= numbers.keys() or not all(math.isfinite(number) for number in numbers.values()):
-        raise ValueError(f"case {cells['case']!r} lacks a finite dice or assd_mm")
+    numbers = {name: float(text) for name, text in cells.items() if name not in NAME_COLUMNS and text}
+    needed = [metric.key for metric in headlines()]
+    if not set(needed) <= numbers.keys() or not all(math.isfinite(number) for number in numbers.values()):
+        raise ValueError(f"case {cells['case']!r} lacks a finite {' or '.join(needed)}")
     return {"case": cells["case"], "structure": cells["structure"], **numbers}
 
 

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.metrics import (
-    Mode,
-    boundary_voxels,
-    check_mode,
-    detect,
-    dice,
-    empty_distance,
-    surface_distances,
-    voxel_distances,
-)
-from evaluation.metrics.surfaces import bounding_box
+from evaluation.metrics import METRICS, MaskPair, Mode, check_mode, reported_spacing
+from evaluation.metrics.surfaces import Box, bounding_box
 from evaluation.scoring.cases import AlignedPair
 from evaluation.scoring.scores import Row
 from vestibule.editions import Edition
@@ -22,81 +13,47 @@ from vestibule.volume import Geometry
 
 
 def score_case(case: str, pair: AlignedPair, edition: Edition, mode: Mode = "default") -> list[Row]:
-    """Rows of one case, one a structure, with the keys of `COLUMNS`; the rest of the labels is not looked at.
+    """Every metric of every structure of one case.
 
-    In an edition with parts (2023), they are structures too, and the row of `vs` says how far the boundary between
-    them lies from the reference's, as `boundary_assd_mm`.
+    In an edition with parts (2023), they are structures too.
+
+    Args:
+        case: Name of the case.
+        pair: Labels of prediction and reference on one grid.
+        edition: Which label values make up which structure.
+        mode: Which definitions, see `Metric`.
+
+    Returns:
+        A row a structure: `case`, `structure` and a key for each of `METRICS` that applies to it.
+
+    Raises:
+        ValueError: An unknown mode.
     """
+    check_mode(mode)
     box = _union_box(pair)
     found, expected = pair.prediction[box], pair.reference[box]
+
+    def masks_of(structure: str, parts: tuple[MaskPair, ...] = ()) -> MaskPair:
+        prediction = edition.mask_of(found, structure)
+        reference = edition.mask_of(expected, structure)
+        return MaskPair(prediction, reference, pair.geometry, mode, parts)
+
+    parts = {name: masks_of(name) for name in edition.parts}
+    structures: dict[str, MaskPair] = {}
+    for structure in edition.structures:
+        values = set(edition.values_of(structure))
+        own_parts = [masks for name, masks in parts.items() if values.issuperset(edition.values_of(name))]
+        structures[structure] = masks_of(structure, tuple(own_parts))
+
     rows = []
-    for structure, labels in (edition.structures | edition.parts).items():
-        scores = _structure_scores(_holds(found, labels), _holds(expected, labels), pair.geometry, mode)
-        rows.append({"case": case, "structure": structure, **scores})
-    if edition.parts:
-        boundaries = [
-            boundary_voxels(*(_holds(values, part) for part in edition.parts.values())) for values in (found, expected)
-        ]
-        rows[0]["boundary_assd_mm"] = _boundary_assd(*boundaries, pair.geometry, mode)
+    for structure, masks in (structures | parts).items():
+        row: Row = {"case": case, "structure": structure}
+        for metric in METRICS.values():
+            value = metric.value(masks)
+            if value is not None:
+                row[metric.key] = value
+        rows.append(row)
     return rows
-
-
-def _structure_scores(prediction: np.ndarray, reference: np.ndarray, geometry: Geometry, mode: Mode) -> Row:
-    counts = [int(np.count_nonzero(mask)) for mask in (prediction, reference)]
-    if all(counts):
-        distances = surface_distances(prediction, reference, reported_spacing(geometry, mode))
-        scores = {
-            "dice": dice(prediction, reference),
-            "assd_mm": distances.assd(mode),
-            "hd95_pooled_mm": distances.hd95_pooled(),
-            "hd95_directed_mm": distances.hd95_directed(),
-        }
-    else:
-        distance = _distance_without(any(counts), geometry, mode)
-        scores = {"dice": 0.0 if distance else 1.0}
-        scores |= dict.fromkeys(("assd_mm", "hd95_pooled_mm", "hd95_directed_mm"), distance)
-    volume, reference_volume = (count * float(np.prod(geometry.spacing_zyx)) for count in counts)
-    detection = detect(prediction, reference)
-    return scores | {
-        "volume_mm3": volume,
-        "reference_volume_mm3": reference_volume,
-        "volume_error_mm3": volume - reference_volume,
-        "components": detection.components,
-        "components_found": detection.found,
-        "components_false": detection.false,
-    }
-
-
-def _boundary_assd(prediction: np.ndarray, reference: np.ndarray, geometry: Geometry, mode: Mode) -> float:
-    present = bool(prediction.any()), bool(reference.any())
-    if all(present):
-        return voxel_distances(prediction, reference, reported_spacing(geometry, mode)).assd(mode)
-    return _distance_without(any(present), geometry, mode)
-
-
-def _distance_without(in_one: bool, geometry: Geometry, mode: Mode) -> float:
-    """Distance in mm of a structure that one mask at most holds; `in_one` tells whether one does."""
-    if mode == "default" and not in_one:
-        return 0.0
-    return empty_distance(geometry.size_zyx, geometry.spacing_zyx, mode)
-
-
-def reported_spacing(geometry: Geometry, mode: Mode) -> tuple[float, float, float]:
-    """Voxel spacing in mm (z, y, x) that distances are measured with.
-
-    The organisers read it off the affine's diagonal, which is too small for an oblique image; `challenge` does so too.
-    """
-    if check_mode(mode) == "default":
-        return geometry.spacing_zyx
-    diagonal = np.abs(np.diag(geometry.matrix))[::-1]
-    return tuple(float(value) for value in diagonal * geometry.spacing_zyx)
-
-
-def _union_box(pair: AlignedPair) -> tuple[slice, slice, slice]:
-    boxes = [box for box in map(bounding_box, (pair.prediction, pair.reference)) if box]
-    if not boxes:
-        return (slice(0, 1),) * 3
-    return tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*boxes, strict=True))
 
 
 def spacing_notes(geometry: Geometry, mode: Mode) -> list[str]:
@@ -104,9 +61,20 @@ def spacing_notes(geometry: Geometry, mode: Mode) -> list[str]:
     reported = reported_spacing(geometry, mode)
     if np.allclose(reported, geometry.spacing_zyx, rtol=0.01):
         return []
-    texts = [" x ".join(f"{length:.3g}" for length in lengths) for lengths in (reported, geometry.spacing_zyx)]
-    return [f"distances use the affine's diagonal, {texts[0]} mm; the voxels are {texts[1]} mm (z x y x x)"]
+    used, true = _as_text(reported), _as_text(geometry.spacing_zyx)
+    return [f"distances use the affine's diagonal, {used} mm; the voxels are {true} mm (z x y x x)"]
 
 
-def _holds(values: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:
-    return np.logical_or.reduce([values == label for label in labels])
+def _as_text(lengths_mm: tuple[float, ...]) -> str:
+    return " x ".join(f"{length:.3g}" for length in lengths_mm)
+
+
+def _union_box(pair: AlignedPair) -> Box:
+    """The box that holds every label of both masks, or one voxel where there is none."""
+    boxes = [box for box in map(bounding_box, (pair.prediction, pair.reference)) if box]
+    if not boxes:
+        return slice(0, 1), slice(0, 1), slice(0, 1)
+    z, y, x = (
+        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*boxes, strict=True)
+    )
+    return z, y, x

@@ -7,25 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluation.metrics import CHALLENGE_EMPTY_MM, Mode
+from evaluation.metrics import CHALLENGE_EMPTY_MM, METRICS, Mode, headlines
 
-COLUMNS = (
-    "case",
-    "structure",
-    "dice",
-    "assd_mm",
-    "hd95_pooled_mm",
-    "hd95_directed_mm",
-    "volume_mm3",
-    "reference_volume_mm3",
-    "volume_error_mm3",
-    "components",
-    "components_found",
-    "components_false",
-)
-"""Of `cases.csv`, one row a case and structure; `docs/evaluation.md` says what each holds."""
-GOOD_DICE = 0.8
-"""The paper counts the cases whose Dice is above this."""
+NAME_COLUMNS = ("case", "structure")
+"""Columns of `cases.csv` that are names; a column for each metric follows."""
+GOOD_DICE = METRICS["dice"].good_above or 0.0
 DEFINITIONS = {
     "default": "ASSD: mean of the distances of both surfaces pooled, true voxel spacing; a structure that only one of "
     "the masks holds costs the image's diagonal and Dice 0; one that neither holds scores Dice 1 and 0 mm",
@@ -40,7 +26,7 @@ class Scores:
     """What an evaluation found."""
 
     rows: list[Row]
-    """One a case and structure, with the keys of `COLUMNS`."""
+    """One a case and structure: `case`, `structure` and a key for each metric."""
     summary: dict
     """As `summarise` gives it."""
     mode: Mode
@@ -54,35 +40,31 @@ class Scores:
 
 
 def summarise(rows: Iterable[Row]) -> dict:
-    """Mean, standard deviation (n - 1; 0 for one case) and median of Dice and ASSD for each structure.
+    """Mean, standard deviation (n - 1; 0 for one case) and median of each headline metric for each structure.
 
-    Returns {structure: {"dice": {"mean", "std", "median", "over_0_8"}, "assd_mm": {"mean", "std", "median"}}}, where
-    `over_0_8` counts the cases with a Dice above 0.8. Raises ValueError where there is no row.
+    Returns {structure: {"dice": {"mean", "std", "median", "over_0_8"}, "assd_mm": {"mean", "std", "median"}, ...}},
+    where `over_0_8` counts the cases with a Dice above 0.8. Raises ValueError where there is no row.
     """
     rows = list(rows)
     if not rows:
         raise ValueError("no scores to summarise")
-    summary = {}
-    for structure in dict.fromkeys(row["structure"] for row in rows):
-        own = [row for row in rows if row["structure"] == structure]
-        values = {metric: np.array([row[metric] for row in own], dtype=float) for metric in ("dice", "assd_mm")}
-        summary[structure] = {metric: moments(column) for metric, column in values.items()}
-        summary[structure]["dice"]["over_0_8"] = int((values["dice"] > GOOD_DICE).sum())
+    summary: dict[str, dict] = {}
+    for structure, own in by_structure(rows).items():
+        summary[structure] = {}
+        for metric in headlines():
+            values = np.array([row[metric.key] for row in own], dtype=float)
+            summary[structure][metric.key] = moments(values)
+            if metric.good_above is not None:
+                summary[structure][metric.key][metric.count_key] = int((values > metric.good_above).sum())
     return summary
 
 
-def detection_summary(rows: Iterable[Row]) -> dict:
-    """How often each structure was found: counts of cases that have it, of those with a part found, and of parts."""
-    rows = list(rows)
-    summary = {}
-    for structure in dict.fromkeys(row["structure"] for row in rows):
-        own = [row for row in rows if row["structure"] == structure]
-        summary[structure] = {
-            "cases": sum(row["components"] > 0 for row in own),
-            "cases_found": sum(row["components_found"] > 0 for row in own),
-            **{name: sum(row[name] for row in own) for name in ("components", "components_found", "components_false")},
-        }
-    return summary
+def by_structure(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows of each structure, structures in the order in which they come."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(str(row["structure"]), []).append(row)
+    return groups
 
 
 def moments(values: np.ndarray) -> dict[str, float]:

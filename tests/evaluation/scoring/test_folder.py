@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.metrics import reported_spacing
 from evaluation.scoring import folder as scoring
-from evaluation.scoring.case import reported_spacing
 from evaluation.scoring.folder import score_folder, summarise
 from vestibule.cli import main
 

@@ -1,0 +1,227 @@
+"""Distances between the surfaces of two masks: ASSD and HD95.
+
+The surface of a mask is every voxel of it that has a face neighbour outside it, or that touches the image's edge (the
+mask without its erosion at connectivity 1, as MedPy and MONAI have it). Distances run between voxel centres, in mm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation.metrics.base import MaskPair, Metric, Mode, as_masks, check_mode
+from evaluation.metrics.surfaces import bounding_box, nearest_distances, surface_of
+
+CHALLENGE_EMPTY_MM = 350.0
+"""ASSD that the challenge's organisers give to an empty prediction."""
+
+
+class SurfaceDistances(NamedTuple):
+    """Distances in mm from each surface voxel of one mask to the other mask's surface, in no particular order."""
+
+    prediction_to_reference: np.ndarray
+    reference_to_prediction: np.ndarray
+
+    def assd(self, mode: Mode = "default") -> float:
+        """Average symmetric surface distance in mm.
+
+        `default` averages the distances of both surfaces pooled (MedPy 0.5, MONAI); `challenge` averages the two
+        directed means (MedPy 0.4.0, with which the challenge was scored). Raises ValueError for another mode.
+        """
+        forth, back = self
+        if check_mode(mode) == "challenge":
+            means = [float(forth.sum()) / forth.size, float(back.sum()) / back.size]
+            return float(np.mean(means))
+        total = float(forth.sum()) + float(back.sum())
+        return total / (forth.size + back.size)
+
+    def hd95_pooled(self) -> float:
+        """95th percentile of the distances of both surfaces pooled, in mm: MedPy's `hd95`."""
+        return float(np.percentile(np.concatenate(self), 95))
+
+    def hd95_directed(self) -> float:
+        """The larger of the two directed 95th percentiles, in mm: MONAI's `percentile=95`."""
+        forth, back = self
+        return float(max(np.percentile(forth, 95), np.percentile(back, 95)))
+
+
+def assd(
+    prediction_zyx: np.ndarray,
+    reference_zyx: np.ndarray,
+    spacing_zyx: tuple[float, float, float],
+    mode: Mode = "default",
+) -> float:
+    """Average symmetric surface distance of two masks, by the empty rules of `mode`.
+
+    Args:
+        prediction_zyx: Mask (Z, Y, X); what is not zero is set.
+        reference_zyx: Mask of the same shape.
+        spacing_zyx: Distance of voxels along each axis in mm.
+        mode: Which definition, see `SurfaceDistances.assd`.
+
+    Returns:
+        The distance in mm. 0 for two empty masks in the default mode; otherwise an empty mask costs `empty_distance`.
+
+    Raises:
+        ValueError: Unequal shapes or an unknown mode.
+    """
+    prediction, reference = as_masks(prediction_zyx, reference_zyx)
+    has_prediction, has_reference = bool(prediction.any()), bool(reference.any())
+    if has_prediction and has_reference:
+        return surface_distances(prediction, reference, spacing_zyx).assd(mode)
+    if check_mode(mode) == "default" and has_prediction == has_reference:
+        return 0.0
+    return empty_distance(reference.shape, spacing_zyx, mode)
+
+
+def empty_distance(shape_zyx: tuple[int, ...], spacing_zyx: tuple[float, ...], mode: Mode = "default") -> float:
+    """Distance that stands for a structure which only one of two masks holds.
+
+    Args:
+        shape_zyx: Voxels of the image along each axis.
+        spacing_zyx: Distance of voxels along each axis in mm.
+        mode: `challenge` or `default`.
+
+    Returns:
+        350 mm for `challenge`; for `default` the length of the image's diagonal, which no pair of voxels exceeds.
+
+    Raises:
+        ValueError: An unknown mode.
+    """
+    if check_mode(mode) == "challenge":
+        return CHALLENGE_EMPTY_MM
+    return float(np.linalg.norm(np.multiply(shape_zyx, spacing_zyx)))
+
+
+def surface_distances(
+    prediction_zyx: np.ndarray, reference_zyx: np.ndarray, spacing_zyx: tuple[float, float, float]
+) -> SurfaceDistances:
+    """Distances between the surfaces of two masks; the cost follows the masks and not the image.
+
+    Args:
+        prediction_zyx: Mask (Z, Y, X); what is not zero is set.
+        reference_zyx: Mask of the same shape.
+        spacing_zyx: Distance of voxels along each axis in mm; 0 where an axis counts for nothing.
+
+    Returns:
+        The distances in mm, one for each voxel of either surface.
+
+    Raises:
+        ValueError: Unequal shapes, an empty mask, or a spacing that is no length.
+    """
+    return _distances(prediction_zyx, reference_zyx, spacing_zyx, surface_of)
+
+
+def voxel_distances(
+    prediction_zyx: np.ndarray, reference_zyx: np.ndarray, spacing_zyx: tuple[float, float, float]
+) -> SurfaceDistances:
+    """As `surface_distances`, from every voxel of each set (Z, Y, X) to the other set, for sets that are surfaces."""
+    return _distances(prediction_zyx, reference_zyx, spacing_zyx, np.asarray)
+
+
+def boundary_voxels(one_zyx: np.ndarray, other_zyx: np.ndarray) -> np.ndarray:
+    """Voxels of two masks (Z, Y, X) with a face neighbour in the other one, bool: where the two parts meet."""
+    one, other = as_masks(one_zyx, other_zyx)
+    boundary = np.zeros(one.shape, dtype=bool)
+    for axis in range(3):
+        everything = [slice(None)] * 3
+        before, after = everything.copy(), everything.copy()
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        # Each voxel beside the one that follows it along the axis.
+        first, second = tuple(before), tuple(after)
+        meeting = (one[first] & other[second]) | (other[first] & one[second])
+        boundary[first] |= meeting
+        boundary[second] |= meeting
+    return boundary
+
+
+def _distances(
+    prediction: np.ndarray, reference: np.ndarray, spacing_zyx: tuple, surface: Callable[[np.ndarray], np.ndarray]
+) -> SurfaceDistances:
+    prediction, reference = as_masks(prediction, reference)
+    spacing = np.asarray(spacing_zyx, dtype=float)
+    if spacing.shape != (3,) or not np.isfinite(spacing).all() or (spacing < 0).any():
+        raise ValueError(f"spacing_zyx must be three lengths in mm, got {spacing_zyx}")
+    boxes = bounding_box(prediction), bounding_box(reference)
+    if boxes[0] is None or boxes[1] is None:
+        raise ValueError("an empty mask has no surface")
+    surfaces = surface(prediction[boxes[0]]), surface(reference[boxes[1]])
+    offset = np.array([there.start - here.start for here, there in zip(*boxes, strict=True)])
+    return SurfaceDistances(
+        nearest_distances(surfaces[0], surfaces[1], offset, spacing),
+        nearest_distances(surfaces[1], surfaces[0], -offset, spacing),
+    )
+
+
+def distance_when_empty(pair: MaskPair) -> float:
+    """Distance in mm where a mask is empty: 0 by default where both are, else `empty_distance` of the whole image."""
+    both_empty = pair.prediction_voxels == 0 and pair.reference_voxels == 0
+    if both_empty and pair.mode == "default":
+        return 0.0
+    return empty_distance(pair.geometry.size_zyx, pair.geometry.spacing_zyx, pair.mode)
+
+
+def _distances_of(pair: MaskPair) -> SurfaceDistances:
+    return surface_distances(pair.prediction, pair.reference, pair.spacing_zyx)
+
+
+def _assd(pair: MaskPair) -> float:
+    return pair.shared(_distances_of).assd(pair.mode)
+
+
+def _hd95_pooled(pair: MaskPair) -> float:
+    return pair.shared(_distances_of).hd95_pooled()
+
+
+def _hd95_directed(pair: MaskPair) -> float:
+    return pair.shared(_distances_of).hd95_directed()
+
+
+def _boundary_assd(pair: MaskPair) -> float | None:
+    """ASSD between the boundaries where a structure's two parts meet; None for one that has no two parts."""
+    if len(pair.parts) != 2:
+        return None
+    first, second = pair.parts
+    predicted = boundary_voxels(first.prediction, second.prediction)
+    expected = boundary_voxels(first.reference, second.reference)
+    boundaries = replace(pair, prediction=predicted, reference=expected, parts=())
+    # Parts that do not meet have an empty boundary, however full they are.
+    if not predicted.any() or not expected.any():
+        return distance_when_empty(boundaries)
+    return voxel_distances(predicted, expected, pair.spacing_zyx).assd(pair.mode)
+
+
+ASSD = Metric(
+    key="assd_mm",
+    label="ASSD",
+    unit="mm",
+    digits=2,
+    higher_is_better=False,
+    compute=_assd,
+    when_empty=distance_when_empty,
+    headline=True,
+)
+HD95_POOLED = Metric(
+    key="hd95_pooled_mm",
+    label="HD95",
+    unit="mm",
+    digits=2,
+    higher_is_better=False,
+    compute=_hd95_pooled,
+    when_empty=distance_when_empty,
+    in_report=True,
+    note="HD95 is of both surfaces pooled.",
+)
+HD95_DIRECTED = Metric(
+    key="hd95_directed_mm",
+    label="directed HD95",
+    unit="mm",
+    digits=2,
+    higher_is_better=False,
+    compute=_hd95_directed,
+    when_empty=distance_when_empty,
+)
+BOUNDARY_ASSD = Metric("boundary_assd_mm", "boundary ASSD", "mm", 2, False, _boundary_assd)
