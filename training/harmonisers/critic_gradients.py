@@ -1,15 +1,21 @@
-"""A critic's Wasserstein loss with gradient penalty, its gradients worked out by hand. Gulrajani et al. 2017, eq. 3.
+"""The gradients of a WGAN-GP critic, worked out by hand. Gulrajani et al. 2017, eq. 3.
 
-The penalty is a function of a gradient, so that its own gradient needs the network four times over: forwards, back to
-the image, forwards with what the penalty asks of that gradient, and back once more. Autograd does the same by a graph
-of the gradient's graph, a pass an image, in which a batch normalisation alone takes some twenty sums. Here the three
-images of an update share their passes, each normalised by itself, and the normalisation's second derivative is made of
-what its first has left. It holds for stacks of convolutions without padding, batch norm and LeakyReLU.
+The gradient penalty is a function of a gradient, so that its own gradient needs the network four times over:
+
+1. forwards, for the scores of the three images of an update (`Layer.forward`);
+2. back to the mixed image, for the gradient that the penalty is about (`_back_to_image`);
+3. forwards again, with the penalty's derivative by that gradient in the place of an image (`_forward_again`);
+4. back once more, for the gradients of the parameters (`_back_once_more`).
+
+Autograd does the same by a graph of the gradient's graph, with a pass for each image, in which a batch normalisation
+alone takes some twenty sums. Here the three images share their passes, each normalised by itself, and the second
+derivative of the normalisation is made of what its first has left. It holds for stacks of convolutions without padding,
+batch normalisation and LeakyReLU.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -17,199 +23,340 @@ from torch.nn.functional import conv2d, leaky_relu
 
 aten = torch.ops.aten
 MIXED, FAKE, REAL = range(3)
-
-
-@dataclass
-class Layer:
-    """A convolution, and the batch norm and LeakyReLU behind it, which the last one lacks."""
-
-    convolution: nn.Conv2d
-    norm: nn.BatchNorm2d | None
-    slope: float
-    weight: torch.Tensor
-    """In the type in which all is computed; that of the parameters stays."""
-
-    def forward(self, images: torch.Tensor) -> Trace:
-        """What becomes of `images` (B, C, Y, X), each normalised by itself."""
-        found = conv2d(images, self.weight, self.convolution.bias.to(images.dtype))
-        if self.norm is None:
-            return Trace(images, found, found, found, [])
-        normalised, moments = torch.empty_like(found), []
-        for n in range(len(found)):
-            normalised[n : n + 1], mean, scale = aten.native_batch_norm(
-                found[n : n + 1], self.norm.weight, self.norm.bias, None, None, True, 0.0, self.norm.eps
-            )
-            moments.append((mean, scale))
-        return Trace(images, found, normalised, leaky_relu(normalised, self.slope), moments)
-
-    def unrectify(self, gradient: torch.Tensor, trace: Trace, images: slice) -> torch.Tensor:
-        """LeakyReLU's derivative, which is its own transpose, applied to what belongs to `images` of the trace."""
-        return aten.leaky_relu_backward(gradient, trace.normalised[images], self.slope, False)
-
-    def unnormalise(self, gradient: torch.Tensor, trace: Trace, image: int) -> tuple[torch.Tensor, ...]:
-        """Batch norm's derivative of one image, symmetric as well; the gradients of its weight and bias."""
-        found = trace.found[image : image + 1]
-        return aten.native_batch_norm_backward(
-            gradient, found, self.norm.weight, None, None, *trace.moments[image], True, self.norm.eps, [True] * 3
-        )
-
-    def back(self, gradient: torch.Tensor, images: torch.Tensor, need: tuple[bool, bool]) -> tuple[torch.Tensor, ...]:
-        """The convolution's gradients: by its input and by its weight and bias, as far as they are in `need`."""
-        return aten.convolution_backward(
-            *(gradient, images, self.weight, [len(self.weight)], [1, 1], [0, 0], [1, 1]),
-            *(False, [0, 0], 1, [need[0], need[1], need[1]]),
-        )
+"""Places of the three images in a batch."""
+ONLY_MIXED = slice(MIXED, MIXED + 1)
+AFTER_MIXED = slice(FAKE, None)
 
 
 @dataclass
 class Trace:
-    """What a layer made of its input, all (B, C, Y, X): behind the convolution, the norm and the LeakyReLU."""
+    """What a layer computed on its way forwards, all (B, C, Y, X)."""
 
-    images: torch.Tensor
-    found: torch.Tensor
+    inputs: torch.Tensor
+    convolved: torch.Tensor
     normalised: torch.Tensor
-    result: torch.Tensor
+    activated: torch.Tensor
     moments: list[tuple[torch.Tensor, torch.Tensor]]
-    """Mean and reciprocal standard deviation of every image's channels."""
+    """Mean and reciprocal standard deviation of the channels of each image."""
 
 
-@torch.no_grad()
-def set_gradients(
-    critic: nn.Sequential, real: torch.Tensor, fake: torch.Tensor, weight: float, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Set the gradients of `critic` for its loss on two images (1, 1, Y, X); returns its two terms.
+@dataclass
+class Layer:
+    """A convolution without padding: the last layer of a critic, which has nothing behind it."""
 
-    Its mean over `fake` less that over `real`, and `weight` times the squared way from 1 of the gradient's norm, at one
-    random mix for the whole image. Convolutions are computed in `dtype`, the parameters' gradients have their own.
-    """
-    layers = layers_of(critic, dtype)
-    share = torch.rand((), device=real.device)
-    mixed = share * real + (1 - share) * fake
-    traces, images = [], torch.cat([mixed, fake, real]).to(dtype)
-    for layer in layers:
-        traces.append(layer.forward(images))
-        images = traces[-1].result
-    wasserstein = images[FAKE].mean(dtype=real.dtype) - images[REAL].mean(dtype=real.dtype)
-    slopes = _back_to_image(layers, traces)
-    norm = slopes.image.to(real.dtype).abs()
-    penalty = weight * (norm - 1).square().mean()
-    asked = (2 * weight / norm.numel()) * (norm - 1) * slopes.image.sign()
-    curvature = _forward_again(layers, traces, slopes, asked.to(dtype))
-    _back_once_more(layers, traces, curvature)
-    return wasserstein, penalty
+    convolution: nn.Conv2d
+    weight: torch.Tensor
+    """In the type in which all is computed; that of the parameters stays."""
+
+    def forward(self, inputs: torch.Tensor) -> Trace:
+        """What becomes of `inputs` (B, C, Y, X)."""
+        convolved = self._convolve(inputs)
+        return Trace(inputs, convolved, convolved, convolved, [])
+
+    def _convolve(self, inputs: torch.Tensor) -> torch.Tensor:
+        bias = self.convolution.bias
+        return conv2d(inputs, self.weight, None if bias is None else bias.to(inputs.dtype))
+
+    def convolution_backward(
+        self, gradient: torch.Tensor, inputs: torch.Tensor, by_input: bool, by_parameters: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Gradients of the convolution by its input, its weight and its bias.
+
+        Args:
+            gradient: By the convolution's output, (B, C, Y, X).
+            inputs: What was convolved, (B, C', Y + 2, X + 2).
+            by_input: Whether the first is needed; it is None otherwise.
+            by_parameters: Whether the other two are needed; they are None otherwise.
+
+        Returns:
+            The three gradients, each of the shape of what it is by.
+        """
+        wanted = [by_input, by_parameters, by_parameters]
+        bias_sizes = [len(self.weight)]
+        stride, padding, dilation, output_padding = [1, 1], [0, 0], [1, 1], [0, 0]
+        return aten.convolution_backward(
+            gradient,
+            inputs,
+            self.weight,
+            bias_sizes,
+            stride,
+            padding,
+            dilation,
+            False,  # not transposed
+            output_padding,
+            1,  # one group
+            wanted,
+        )
 
 
-def layers_of(critic: nn.Sequential, dtype: torch.dtype) -> list[Layer]:
-    """The critic's layers, with weights in `dtype` that lie in memory as the critic's do."""
-    modules = list(critic)
-    layers = []
-    for place in range(0, len(modules), 3):
-        norm, rectifier = modules[place + 1 : place + 3] if place + 1 < len(modules) else (None, None)
-        weight = modules[place].weight.to(dtype)
-        layers.append(Layer(modules[place], norm, rectifier.negative_slope if rectifier else 1.0, weight))
-    return layers
+@dataclass
+class HiddenLayer(Layer):
+    """A convolution with the batch normalisation and the LeakyReLU behind it."""
+
+    norm: nn.BatchNorm2d
+    slope: float
+
+    def forward(self, inputs: torch.Tensor) -> Trace:
+        """What becomes of `inputs` (B, C, Y, X), each image normalised by itself."""
+        convolved = self._convolve(inputs)  # (B, C, Y - 2, X - 2)
+        normalised = torch.empty_like(convolved)
+        moments = []
+        for image in range(len(convolved)):
+            alone = slice(image, image + 1)
+            normalised[alone], mean, inverse_sd = aten.native_batch_norm(
+                convolved[alone],
+                self.norm.weight,
+                self.norm.bias,
+                None,
+                None,
+                True,  # by the image's own moments, with no running ones kept
+                0.0,
+                self.norm.eps,
+            )
+            moments.append((mean, inverse_sd))
+        activated = leaky_relu(normalised, self.slope)
+        return Trace(inputs, convolved, normalised, activated, moments)
+
+    def activation_backward(self, gradient: torch.Tensor, trace: Trace, images: slice) -> torch.Tensor:
+        """LeakyReLU's derivative at `images` of the trace, applied to `gradient`; it is its own transpose."""
+        return aten.leaky_relu_backward(gradient, trace.normalised[images], self.slope, False)
+
+    def norm_backward(
+        self, gradient: torch.Tensor, trace: Trace, image: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Batch normalisation's derivative at one image of the trace, applied to `gradient`; symmetric as well.
+
+        Args:
+            gradient: By the normalisation's output, (1, C, Y, X).
+            trace: Of the way forwards.
+            image: Its place in the batch.
+
+        Returns:
+            The gradients by what was normalised (1, C, Y, X), by the norm's weight (C,) and by its bias (C,).
+        """
+        convolved = trace.convolved[image : image + 1]
+        mean, inverse_sd = trace.moments[image]
+        wanted = [True, True, True]
+        return aten.native_batch_norm_backward(
+            gradient, convolved, self.norm.weight, None, None, mean, inverse_sd, True, self.norm.eps, wanted
+        )
+
+
+@dataclass
+class Critic:
+    """A critic, layer by layer."""
+
+    hidden: list[HiddenLayer]
+    last: Layer
+
+    def forward(self, images: torch.Tensor) -> list[Trace]:
+        """The traces of `images` (B, 1, Y, X) through all layers; the scores are what the last of them ends with."""
+        traces = []
+        for layer in (*self.hidden, self.last):
+            trace = layer.forward(images)
+            traces.append(trace)
+            images = trace.activated
+        return traces
 
 
 @dataclass
 class Slopes:
-    """Gradients of the critic's sum over the mixed image: by the image, and layer by layer."""
+    """Gradients of the sum of the critic's scores of the mixed image: by the image, and layer by layer."""
 
     image: torch.Tensor
-    found: list[torch.Tensor]
-    """By what the convolutions found."""
+    """(1, 1, Y, X)"""
+    convolved: list[torch.Tensor]
+    """By the output of each layer's convolution."""
     normalised: list[torch.Tensor]
+    """By the output of each hidden layer's normalisation."""
     means: list[tuple[torch.Tensor, torch.Tensor]]
-    """By channel: mean of the gradient by what the norm gave, and of that times what it gave before weight and bias."""
-
-
-def _back_to_image(layers: list[Layer], traces: list[Trace]) -> Slopes:
-    mixed = slice(MIXED, MIXED + 1)
-    gradient = torch.ones_like(traces[-1].result[mixed])
-    found, normalised, means = [gradient], [], []
-    for layer, trace, after in reversed(list(zip(layers, traces, layers[1:], strict=False))):
-        gradient, _, _ = after.back(gradient, trace.result[mixed], (True, False))
-        gradient = layer.unrectify(gradient, trace, mixed)
-        normalised.insert(0, gradient)
-        gradient, by_weight, by_bias = layer.unnormalise(gradient, trace, MIXED)
-        found.insert(0, gradient)
-        pixels = gradient[0, 0].numel()
-        means.insert(0, (by_bias / pixels, by_weight / pixels))
-    image, _, _ = layers[0].back(gradient, traces[0].images[mixed], (True, False))
-    return Slopes(image, found, normalised, means)
+    """By channel of each hidden layer: mean of the gradient by the normalisation's output, and mean of that gradient
+    times the normalised image before weight and bias."""
 
 
 @dataclass
 class Curvature:
     """What the penalty adds, layer by layer, to the gradients of the weights and of the mixed image."""
 
-    weight: list[torch.Tensor]
-    norm_weight: list[torch.Tensor]
-    found: list[torch.Tensor]
+    weight: list[torch.Tensor] = field(default_factory=list)
+    norm_weight: list[torch.Tensor] = field(default_factory=list)
+    convolved: list[torch.Tensor] = field(default_factory=list)
 
 
-def _forward_again(layers: list[Layer], traces: list[Trace], slopes: Slopes, asked: torch.Tensor) -> Curvature:
-    """Carry forwards what the penalty asks of the image's gradient; all that `_back_to_image` used owes its part."""
-    mixed = slice(MIXED, MIXED + 1)
-    result = Curvature([], [], [])
-    for layer, trace, gradient, normalised, (mean, along) in zip(
-        layers, traces, slopes.found, slopes.normalised, slopes.means, strict=False
-    ):
-        result.weight.append(layer.back(gradient, asked, (False, True))[1])
-        asked = conv2d(asked, layer.weight)
-        at_norm = asked
-        asked, by_weight, by_bias = layer.unnormalise(at_norm, trace, MIXED)
-        # With P the projection that batch norm's derivative is, up to weight and scale, the gradient that it handed
-        # back was weight * scale * P(normalised): its derivative by the channel's weight, and by what P is made of.
-        pixels, (centre, scale) = asked[0, 0].numel(), trace.moments[MIXED]
-        asked_mean, asked_along = by_bias / pixels, by_weight / pixels
-        overlap = (at_norm * normalised).sum((0, 2, 3)).to(scale.dtype) / pixels
+@torch.no_grad()
+def set_gradients(
+    critic: nn.Sequential, real: torch.Tensor, fake: torch.Tensor, weight: float, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Set the gradients of a critic's parameters for its loss on a real and a fake image.
+
+    Args:
+        critic: Convolutions without padding, with batch normalisation and LeakyReLU between them.
+        real: Image (1, 1, Y, X).
+        fake: Image (1, 1, Y, X), without a graph.
+        weight: Of the gradient penalty.
+        dtype: In which convolutions are computed; gradients have the parameters' own.
+
+    Returns:
+        The two terms of the loss. The Wasserstein term: mean score of `fake` less that of `real`. The penalty: `weight`
+        times the mean squared difference from 1 of the norm of the scores' gradient, at one random mix of both images.
+    """
+    layers = layers_of(critic, dtype)
+    share = torch.rand((), device=real.device)
+    mixed = share * real + (1 - share) * fake
+    images = torch.cat([mixed, fake, real]).to(dtype)  # (3, 1, Y, X)
+
+    traces = layers.forward(images)
+    scores = traces[-1].activated  # (3, 1, Y', X')
+    fake_score = scores[FAKE].mean(dtype=real.dtype)
+    real_score = scores[REAL].mean(dtype=real.dtype)
+    wasserstein = fake_score - real_score
+
+    slopes = _back_to_image(layers, traces)
+    # An image has one channel, so that the norm over channels is the magnitude of each pixel's slope.
+    norm = slopes.image.to(real.dtype).abs()  # (1, 1, Y, X)
+    excess = norm - 1
+    penalty = weight * excess.square().mean()
+
+    by_norm = (2 * weight / norm.numel()) * excess
+    by_slope = by_norm * slopes.image.sign()
+    curvature = _forward_again(layers, traces, slopes, by_slope.to(dtype))
+    _back_once_more(layers, traces, curvature)
+    return wasserstein, penalty
+
+
+def layers_of(critic: nn.Sequential, dtype: torch.dtype) -> Critic:
+    """The layers of `critic`, with weights in `dtype` that lie in memory as the critic's do."""
+    modules = list(critic)
+    hidden = []
+    for place in range(0, len(modules) - 1, 3):
+        convolution, norm, activation = modules[place : place + 3]
+        weight = convolution.weight.to(dtype)
+        hidden.append(HiddenLayer(convolution, weight, norm, activation.negative_slope))
+    last = modules[-1]
+    return Critic(hidden, Layer(last, last.weight.to(dtype)))
+
+
+def _back_to_image(critic: Critic, traces: list[Trace]) -> Slopes:
+    """Step 2: the gradient of the sum of the mixed image's scores, and all that step 3 will need of the way."""
+    gradient = torch.ones_like(traces[-1].activated[ONLY_MIXED])
+    convolved = [gradient]
+    normalised = []
+    means = []
+
+    after = critic.last
+    for layer, trace in zip(reversed(critic.hidden), reversed(traces[:-1]), strict=True):
+        gradient, _, _ = after.convolution_backward(gradient, trace.activated[ONLY_MIXED], True, False)
+        gradient = layer.activation_backward(gradient, trace, ONLY_MIXED)
+        normalised.append(gradient)
+        gradient, by_weight, by_bias = layer.norm_backward(gradient, trace, MIXED)
+        convolved.append(gradient)
+        # The gradients by weight and bias are the two sums over pixels that the projection in step 3 needs as means.
+        pixels = gradient[0, 0].numel()
+        means.append((by_bias / pixels, by_weight / pixels))
+        after = layer
+
+    image, _, _ = after.convolution_backward(gradient, traces[0].inputs[ONLY_MIXED], True, False)
+    return Slopes(image, convolved[::-1], normalised[::-1], means[::-1])
+
+
+def _forward_again(critic: Critic, traces: list[Trace], slopes: Slopes, asked: torch.Tensor) -> Curvature:
+    """Step 3: carry forwards `asked`, the penalty's derivative by the image's gradient; (1, 1, Y, X).
+
+    All that step 2 used owes its part: weights, and through batch normalisation the mixed image itself.
+    """
+    result = Curvature()
+    for place, layer in enumerate(critic.hidden):
+        trace = traces[place]
+        slope = slopes.convolved[place]  # (1, C, Y, X), as are all images from here on
+        slope_at_norm = slopes.normalised[place]
+        mean, along = slopes.means[place]
+
+        _, by_weight, _ = layer.convolution_backward(slope, asked, False, True)
+        result.weight.append(by_weight)
+        asked_at_norm = conv2d(asked, layer.weight)
+        asked, by_norm_weight, by_norm_bias = layer.norm_backward(asked_at_norm, trace, MIXED)
+
+        # With P the projection that the derivative of batch normalisation is, up to weight and scale, the gradient that
+        # it handed back in step 2 was weight * scale * P(slope_at_norm): what follows is its derivative by the
+        # channel's weight, and by what P is made of, which is the mixed image's mean and standard deviation.
+        pixels = asked[0, 0].numel()
+        centre, scale = trace.moments[MIXED]  # (C,)
+        asked_mean = by_norm_bias / pixels
+        asked_along = by_norm_weight / pixels
+        overlap = (asked_at_norm * slope_at_norm).sum((0, 2, 3)).to(scale.dtype) / pixels
         excess = overlap - asked_mean * mean - asked_along * along
         result.norm_weight.append(pixels * scale * excess)
+
+        # Three terms of the gradient by the mixed image: along the image itself, along what was asked, along the slope.
         spread = -(scale**3) * layer.norm.weight * excess
-        found = torch.addcmul(_by_channel(-spread * centre, asked), trace.found[mixed], _by_channel(spread, asked))
-        found.addcmul_(asked, _by_channel(-scale * along, asked))
-        found.addcmul_(gradient, _by_channel(-scale * asked_along, asked))
-        result.found.append(found)
-        asked = layer.unrectify(asked, trace, mixed)
-    result.weight.append(layers[-1].back(slopes.found[-1], asked, (False, True))[1])
+        at_mixed = trace.convolved[ONLY_MIXED]
+        offset = _by_channel(-spread * centre, asked)
+        by_mixed = torch.addcmul(offset, at_mixed, _by_channel(spread, asked))
+        by_mixed.addcmul_(asked, _by_channel(-scale * along, asked))
+        by_mixed.addcmul_(slope, _by_channel(-scale * asked_along, asked))
+        result.convolved.append(by_mixed)
+        asked = layer.activation_backward(asked, trace, ONLY_MIXED)
+
+    _, by_weight, _ = critic.last.convolution_backward(slopes.convolved[-1], asked, False, True)
+    result.weight.append(by_weight)
     return result
 
 
 def _by_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """`values` (C,) as (1, C, 1, 1), of the type of `like`."""
     return values.to(like.dtype).view(1, -1, 1, 1)
 
 
-def _back_once_more(layers: list[Layer], traces: list[Trace], curvature: Curvature) -> None:
-    """The ordinary gradients, those of the penalty joining the mixed image's on the way, into the parameters."""
-    share = 1 / traces[-1].result[0].numel()
-    gradient = torch.empty_like(traces[-1].result[FAKE:])
-    gradient[FAKE - 1], gradient[REAL - 1] = share, -share
-    for place in reversed(range(len(layers))):
-        layer, trace = layers[place], traces[place]
-        if layer.norm is None:
-            # The last one leaves the mixed image out: of its result the penalty takes a slope that is 1 everywhere.
-            gradient, by_weight, by_bias = layer.back(gradient, trace.images[FAKE:], (True, True))
-        else:
-            at_found, own = torch.empty_like(trace.found), curvature.norm_weight[place]
-            bias = torch.zeros_like(own)
-            first = len(trace.found) - len(gradient)
-            gradient = layer.unrectify(gradient, trace, slice(first, None))
-            at_found[MIXED] = curvature.found[place][0]
-            for image in range(first, len(trace.found)):
-                through, norm_weight, norm_bias = layer.unnormalise(
-                    gradient[image - first : image - first + 1], trace, image
-                )
-                own, bias = own + norm_weight, bias + norm_bias
-                at_found[image] = through[0] if image != MIXED else at_found[MIXED] + through[0]
-            _set(layer.norm.weight, own)
-            _set(layer.norm.bias, bias)
-            gradient, by_weight, by_bias = layer.back(at_found, trace.images, (place > 0, True))
-        _set(layer.convolution.weight, by_weight, curvature.weight[place])
+def _back_once_more(critic: Critic, traces: list[Trace], curvature: Curvature) -> None:
+    """Step 4: the ordinary gradients into the parameters, those of the penalty joining the mixed image's on the way."""
+    # The last layer leaves the mixed image out: of its scores the penalty takes a slope that is 1 everywhere.
+    trace = traces[-1]
+    share = 1 / trace.activated[0].numel()
+    gradient = torch.empty_like(trace.activated[AFTER_MIXED])  # (2, 1, Y', X')
+    gradient[FAKE - 1] = share
+    gradient[REAL - 1] = -share
+    gradient, by_weight, by_bias = critic.last.convolution_backward(gradient, trace.inputs[AFTER_MIXED], True, True)
+    _set_convolution(critic.last, by_weight, by_bias, curvature.weight[-1])
+
+    # The layer before it gets a gradient of two images and hands on one of three; all others get and give three.
+    first = FAKE
+    for place in reversed(range(len(critic.hidden))):
+        layer, trace = critic.hidden[place], traces[place]
+        gradient = layer.activation_backward(gradient, trace, slice(first, None))
+        at_convolved = torch.empty_like(trace.convolved)  # (3, C, Y, X)
+        at_convolved[MIXED] = curvature.convolved[place][0]
+
+        norm_weight = curvature.norm_weight[place]
+        norm_bias = torch.zeros_like(norm_weight)
+        for image in range(first, len(trace.convolved)):
+            own = gradient[image - first : image - first + 1]
+            through, by_norm_weight, by_norm_bias = layer.norm_backward(own, trace, image)
+            norm_weight = norm_weight + by_norm_weight
+            norm_bias = norm_bias + by_norm_bias
+            if image == MIXED:
+                at_convolved[MIXED] = at_convolved[MIXED] + through[0]
+            else:
+                at_convolved[image] = through[0]
+        _set(layer.norm.weight, norm_weight)
+        _set(layer.norm.bias, norm_bias)
+
+        is_first_layer = place == 0
+        gradient, by_weight, by_bias = layer.convolution_backward(at_convolved, trace.inputs, not is_first_layer, True)
+        _set_convolution(layer, by_weight, by_bias, curvature.weight[place])
+        first = MIXED
+
+
+def _set_convolution(
+    layer: Layer, by_weight: torch.Tensor, by_bias: torch.Tensor, penalty_by_weight: torch.Tensor
+) -> None:
+    _set(layer.convolution.weight, by_weight, penalty_by_weight)
+    if layer.convolution.bias is not None:
         _set(layer.convolution.bias, by_bias)
 
 
 def _set(parameter: nn.Parameter, *terms: torch.Tensor) -> None:
     """Make the sum of `terms` the gradient, with the parameter's type and, as Adam wants it, its layout."""
-    parameter.grad = torch.zeros_like(parameter)
+    total = torch.zeros_like(parameter)
     for term in terms:
-        parameter.grad += term
+        total += term
+    parameter.grad = total

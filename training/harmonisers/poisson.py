@@ -7,45 +7,77 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+"""Steps (Y, X) to the four neighbours of a pixel."""
 
 
 def poisson_blend(guide: np.ndarray, mask: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """`background` with the gradients of `guide` inside `mask`, slice by slice; all (Z, Y, X), result float32.
+    """`background` with the gradients of `guide` inside `mask`, slice by slice. Pérez et al. 2003, eq. 7 and 8.
 
-    Inside the mask the result has the guide's Laplacian and meets the background at the border; outside it is the
-    background, bit for bit. Where the mask touches the image's edge, no condition holds across the edge. A slice that
-    is all mask has no border to meet and takes the guide as it is. Pérez et al. 2003, eq. 7 and 8.
+    Inside the mask the result has the guide's Laplacian and meets the background at the border. Where the mask touches
+    the image's edge, no condition holds across the edge. A slice that is all mask has no border to meet and takes the
+    guide as it is.
+
+    Args:
+        guide: What gives the gradients, (Z, Y, X).
+        mask: Where, bool (Z, Y, X).
+        background: What they go into, (Z, Y, X).
+
+    Returns:
+        Float32 (Z, Y, X); outside the mask the background, bit for bit.
     """
     result = background.astype(np.float32, copy=True)
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+    masked_slices = np.flatnonzero(mask.any(axis=(1, 2)))
+    for index in masked_slices:
         inside = mask[index]
         # The difference to the guide is harmonic: solving for it needs no gradients of the guide.
-        offset = (background[index] - guide[index]).astype(np.float64)
-        result[index][inside] = guide[index][inside] + harmonic_fill(offset, inside)
+        difference = background[index] - guide[index]
+        offset = harmonic_fill(difference.astype(np.float64), inside)
+        result[index][inside] = guide[index][inside] + offset
     return result
 
 
 def harmonic_fill(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """What solves Laplace's equation on `inside` (Y, X) with `values` around it, in the order of `inside`'s pixels."""
+    """The solution of Laplace's equation inside a region, with given values around it.
+
+    Args:
+        values: Float64 (Y, X); those outside the region that border on it are met.
+        inside: The region, bool (Y, X).
+
+    Returns:
+        Float64 (N,), in the order of the region's pixels.
+    """
     if inside.all():
         return np.zeros(inside.sum())
-    numbers = np.full(inside.shape, -1)
-    numbers[inside] = np.arange(inside.sum())
+    count = int(inside.sum())
+    number_of = np.full(inside.shape, -1)
+    number_of[inside] = np.arange(count)
     y, x = np.nonzero(inside)
-    degree, known = np.zeros(len(y)), np.zeros(len(y))
-    rows, columns = [], []
+
+    # One equation a pixel: as many times its own value as it has neighbours, less the neighbours inside, is the sum of
+    # the known ones outside.
+    neighbours = np.zeros(count)
+    known = np.zeros(count)
+    rows = [np.arange(count)]
+    columns = [np.arange(count)]
     for step_y, step_x in NEIGHBOURS:
-        there_y, there_x = y + step_y, x + step_x
-        exists = (there_y >= 0) & (there_y < inside.shape[0]) & (there_x >= 0) & (there_x < inside.shape[1])
-        here = np.flatnonzero(exists)
-        other = numbers[there_y[here], there_x[here]]
-        degree[here] += 1
-        rows.append(here[other >= 0])
-        columns.append(other[other >= 0])
-        border = here[other < 0]
-        known[border] += values[there_y[border], there_x[border]]
-    rows, columns = np.concatenate(rows), np.concatenate(columns)
-    every = np.arange(len(y))
-    entries = np.concatenate([degree, -np.ones(len(rows))])
-    matrix = coo_matrix((entries, (np.concatenate([every, rows]), np.concatenate([every, columns])))).tocsr()
+        neighbour_y = y + step_y
+        neighbour_x = x + step_x
+        exists_y = (neighbour_y >= 0) & (neighbour_y < inside.shape[0])
+        exists_x = (neighbour_x >= 0) & (neighbour_x < inside.shape[1])
+        here = np.flatnonzero(exists_y & exists_x)
+        neighbours[here] += 1
+
+        number = number_of[neighbour_y[here], neighbour_x[here]]
+        unknown = number >= 0
+        rows.append(here[unknown])
+        columns.append(number[unknown])
+        border = here[~unknown]
+        known[border] += values[neighbour_y[border], neighbour_x[border]]
+
+    row = np.concatenate(rows)
+    column = np.concatenate(columns)
+    off_diagonal = -np.ones(len(row) - count)
+    entries = np.concatenate([neighbours, off_diagonal])
+    matrix = coo_matrix((entries, (row, column))).tocsr()
+    # SciPy gives a number in the place of a vector of one.
     return np.atleast_1d(spsolve(matrix, known))
