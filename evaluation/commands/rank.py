@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.ranking import Ranking
+from evaluation.ranking import Ranking, as_document
 from evaluation.ranking import rank as rank_field
 from evaluation.score_tables import as_field, read_scores, with_own_scores
 from vestibule.errors import InputError
@@ -42,31 +42,6 @@ def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, 
     if bootstraps:
         low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
         click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")
-
-
-def as_document(ranking: Ranking) -> dict:
-    """A ranking for JSON: `ranking` from best to worst, `kendall_tau`, and what was ranked."""
-    field = ranking.field
-    parts = {name: ranking.cumulative_over(name) for measure in field.measures for name in measure}
-    teams = []
-    for index in ranking.order:
-        team = {
-            "team": field.teams[index],
-            "place": int(ranking.places[index]),
-            "cumulative_rank": float(ranking.cumulative[index]),
-            "cumulative_rank_of": {name: float(values[index]) for name, values in parts.items()},
-            "mean": {"_".join(m): float(field.scores[:, index, i].mean()) for i, m in enumerate(field.measures)},
-        }
-        if len(ranking.taus):
-            drawn = ranking.drawn_places[:, index]
-            low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
-            team["bootstrap"] = {"place_95": [int(low), int(high)], "first": float((drawn == 1).mean())}
-        teams.append(team)
-    document = {"ranking": teams, "cases": len(field.cases), "bootstraps": len(ranking.taus)}
-    if len(ranking.taus):
-        low, middle, high = (float(value) for value in np.percentile(ranking.taus, [2.5, 50, 97.5]))
-        document["kendall_tau"] = {"mean": float(ranking.taus.mean()), "median": middle, "95": [low, high]}
-    return document
 
 
 def _as_table(ranking: Ranking) -> Table:

@@ -10,7 +10,6 @@ submission for a missing one; writes NaN for a single case; and does not create 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from evalutils import ClassificationEvaluation
@@ -20,17 +19,13 @@ from evalutils.validators import DataFrameValidator
 from pandas import DataFrame
 
 from evaluation.metrics import Mode
+from evaluation.platform.jobs import INPUT, LISTING, NO_JOB, OUTPUT, REFERENCES, read_jobs
 from evaluation.reporting.outputs import describe, flat_scores, platform_metrics, write_document
 from evaluation.scoring.cases import Pair, natural_order, refuse_link
-from evaluation.scoring.folder import score_pairs
-from evaluation.scoring.scores import Scores, summarise
-from vestibule.editions import Edition, image_stem, label_case, target_case
+from evaluation.scoring.folder import score_pairs, scores_of
+from evaluation.scoring.scores import Scores
+from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
-
-GROUND_TRUTH_PATH = Path("/opt/ml/input/data/ground_truth")
-INPUT_PATH = Path("/input")
-OUTPUT_FILE = Path("/output/metrics.json")
-LISTING = "predictions.json"
 
 
 class MaskLoader(FileLoader):
@@ -61,7 +56,16 @@ class MaskEvaluation(ClassificationEvaluation):
     """Score a submission, on the platform or in a flat folder of masks named by case.
 
     A missing or unusable mask is scored by the rules of `mode` and named in `metrics.json`, it does not fail the
-    submission. `workers` processes share the cases.
+    submission.
+
+    Args:
+        edition: What files are called and what labels mean.
+        mode: Which definitions of the distances hold.
+        ground_truth_path: Flat folder of references.
+        predictions_path: The platform's jobs with their list, or a flat folder of masks.
+        output_file: Where `metrics.json` goes.
+        slug: Which image output of a job to score, where jobs have several.
+        workers: How many processes share the cases; without, all happens in this process.
     """
 
     def __init__(
@@ -69,9 +73,9 @@ class MaskEvaluation(ClassificationEvaluation):
         *,
         edition: Edition,
         mode: Mode = "challenge",
-        ground_truth_path: Path = GROUND_TRUTH_PATH,
-        predictions_path: Path = INPUT_PATH,
-        output_file: Path = OUTPUT_FILE,
+        ground_truth_path: Path = REFERENCES,
+        predictions_path: Path = INPUT,
+        output_file: Path = OUTPUT / "metrics.json",
         slug: str | None = None,
         workers: int | None = None,
     ) -> None:
@@ -84,7 +88,10 @@ class MaskEvaluation(ClassificationEvaluation):
             validators=(OneMaskACase(),),
             join_key="case",
         )
-        self.edition, self.mode, self.slug, self.workers = edition, mode, slug, workers
+        self.edition = edition
+        self.mode = mode
+        self.slug = slug
+        self.workers = workers
         self.scores: Scores | None = None
         self._problems: dict[str, str] = {}
         self._extra: list[str] = []
@@ -94,13 +101,14 @@ class MaskEvaluation(ClassificationEvaluation):
         self._ground_truth_cases = self._load_cases(folder=self._ground_truth_path)
         listing = self._predictions_path / LISTING
         if listing.is_file():
-            found, self._problems = submitted_masks(listing, self.slug)
-            self._predictions_cases = DataFrame(found, columns=["case", "path"])
-        else:
-            self._predictions_cases = self._load_cases(folder=self._predictions_path)
-        doubled = self._predictions_cases["case"].duplicated(keep=False)
-        self._problems |= dict.fromkeys(self._predictions_cases[doubled]["case"], "more than one mask; keep one")
-        self._predictions_cases = self._predictions_cases[~doubled]
+            submission = read_jobs(listing, self.slug)
+            self._problems = dict(submission.problems)
+            self._predictions_cases = DataFrame(list(submission.masks.items()), columns=["case", "path"])
+            return
+        found = self._load_cases(folder=self._predictions_path)
+        doubled = found["case"].duplicated(keep=False)
+        self._problems = dict.fromkeys(found[doubled]["case"], "more than one mask; keep one")
+        self._predictions_cases = found[~doubled]
 
     def _load_cases(self, *, folder: Path) -> DataFrame:
         # evalutils would search all folders below, and say of a broken file nothing but a line in a log.
@@ -118,36 +126,40 @@ class MaskEvaluation(ClassificationEvaluation):
 
     def cross_validate(self) -> None:
         """Name missing and extra cases; neither fails the submission, but no case at all does (InputError)."""
-        self._cases = self._cases.sort_values("case", key=lambda names: names.map(natural_order)).reset_index(drop=True)
-        if not (self._cases["_merge"] == "both").any() and not self._problems:
+        ordered = self._cases.sort_values("case", key=lambda names: names.map(natural_order))
+        self._cases = ordered.reset_index(drop=True)
+        matched = self._cases["_merge"] == "both"
+        if not matched.any() and not self._problems:
             raise InputError(f"{self._predictions_path}: no mask belongs to a case of {self._ground_truth_path}")
         for _, case in self._cases.iterrows():
             if case["_merge"] == "left_only":
-                self._problems.setdefault(case["case"], "no prediction")
+                self._problems.setdefault(case["case"], NO_JOB)
             elif case["_merge"] == "right_only":
                 self._extra.append(case["case"])
-        self._cases = self._cases[self._cases["_merge"] != "right_only"].reset_index(drop=True)
+        with_reference = self._cases["_merge"] != "right_only"
+        self._cases = self._cases[with_reference].reset_index(drop=True)
 
     def score(self) -> None:
         """Score every case, and aggregate."""
         pairs = [self._pair(case) for _, case in self._cases.iterrows()]
-        results = score_pairs(pairs, self.edition, self.mode, self.workers)
-        rows = [row for pair in pairs for row in results[pair.case].rows]
-        problems = {case: result.problem for case, result in results.items() if result.problem}
-        notes = {case: result.notes for case, result in results.items() if result.notes}
-        self.scores = Scores(rows, summarise(rows), self.mode, self.edition.year, problems, self._extra, notes)
-        self._case_results = DataFrame(flat_scores(rows))
+        self.scores = scores_of(pairs, self.edition, self.mode, self._extra, self.workers)
+        self._case_results = DataFrame(flat_scores(self.scores.rows))
         self._aggregate_results = self.score_aggregates()
 
     def score_case(self, *, idx: int, case: DataFrame) -> dict:
         """Every score of one case, named by structure and metric."""
         pair = self._pair(case)
-        return flat_scores(score_pairs([pair], self.edition, self.mode)[pair.case].rows)[0]
+        results = score_pairs([pair], self.edition, self.mode)
+        return flat_scores(results[pair.case].rows)[0]
 
     def score_aggregates(self) -> dict:
         """Count, mean, deviation, quartiles, least and largest of each score, without NaN."""
         columns = self._case_results.drop(columns="case")
-        return {name: describe(columns[name].dropna().to_numpy()) for name in columns}
+        aggregates = {}
+        for name in columns:
+            known = columns[name].dropna()
+            aggregates[name] = describe(known.to_numpy())
+        return aggregates
 
     @property
     def _metrics(self) -> dict:
@@ -158,54 +170,8 @@ class MaskEvaluation(ClassificationEvaluation):
         write_document(Path(self._output_file), self._metrics)
 
     def _pair(self, case: DataFrame) -> Pair:
-        problem = self._problems.get(case["case"])
+        name = case["case"]
+        problem = self._problems.get(name)
         path = None if problem else case["path_prediction"]
-        return refuse_link(Pair(case["case"], case["path_ground_truth"], path, problem), self._ground_truth_path)
-
-
-def submitted_masks(listing: Path, slug: str | None = None) -> tuple[list[dict], dict[str, str]]:
-    """Where the platform put the mask of each case: [{"case", "path"}], and {case: why there is none}.
-
-    `listing` is the platform's predictions.json: a job a case, whose input image tells the case and whose output
-    image lies in a folder of its own. With several image outputs `slug` names the one to score. Raises InputError where
-    the listing is not of this form.
-    """
-    try:
-        jobs = json.loads(listing.read_text(encoding="utf-8"))
-        found, problems = [], {}
-        for job in jobs:
-            case, place = _case_of(job), Path(str(job["pk"]), "output", _place_of(job, slug))
-            if place.is_absolute() or ".." in place.parts:
-                raise ValueError(f"{place} lies outside the submission")
-            try:
-                found.append({"case": case, "path": _only_mask(listing.parent / place)})
-            except InputError as error:
-                problems[case] = str(error)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        cause = f"{type(error).__name__}: {error}"
-        raise InputError(f"{listing}: not a list of jobs with pk, inputs and outputs ({cause})") from error
-    return found, problems
-
-
-def _case_of(job: dict) -> str:
-    names = [Path(item["image"]["name"]) for item in job["inputs"] if item.get("image")]
-    cases = [case for case in map(target_case, names) if case] or [image_stem(name) or name.name for name in names]
-    if len(cases) != 1:
-        raise ValueError(f"job {job['pk']} has the input images {[str(name) for name in names]}, expected one")
-    return cases[0]
-
-
-def _place_of(job: dict, slug: str | None) -> str:
-    sockets = [item.get("socket") or item["interface"] for item in job["outputs"]]
-    places = {socket["slug"]: str(socket.get("relative_path") or f"images/{socket['slug']}") for socket in sockets}
-    images = {name: place for name, place in places.items() if place.startswith("images/") and slug in (None, name)}
-    if len(images) != 1:
-        raise ValueError(f"job {job['pk']} has the image outputs {sorted(images)}, expected one; name it by its slug")
-    return next(iter(images.values()))
-
-
-def _only_mask(folder: Path) -> Path:
-    masks = sorted(path for path in folder.glob("*") if image_stem(path) and not path.name.startswith("."))
-    if len(masks) != 1:
-        raise InputError(f"{folder}: expected one mask, found {[path.name for path in masks]}")
-    return masks[0]
+        pair = Pair(name, case["path_ground_truth"], path, problem)
+        return refuse_link(pair, self._ground_truth_path)

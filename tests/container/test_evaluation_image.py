@@ -15,7 +15,7 @@ pytestmark = pytest.mark.container
 
 IMAGE = "localhost/vestibule-evaluation:test"
 EDITION = get_edition(2022)
-CASES = ("crossmoda2022_etz_1", "crossmoda2022_ldn_2")
+CASES = ("crossmoda2021_ldn_2", "crossmoda2022_etz_1")
 GEOMETRY = Geometry((8, 16, 16), (1.5, 1.0, 1.0), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 
 

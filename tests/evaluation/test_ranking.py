@@ -74,7 +74,7 @@ def test_bootstraps_agree_with_drawing_case_by_case() -> None:
     found = rank(field(scores, measures), 20, np.random.default_rng(7))
     by_case = found.ranks.mean(axis=2)
     drawn = np.random.default_rng(7).integers(0, 9, (20, 9))
-    for places, tau, cases in zip(found.drawn_places, found.taus, drawn, strict=True):
+    for places, tau, cases in zip(found.sampled_places, found.taus, drawn, strict=True):
         expected = rankdata(by_case[cases].mean(axis=0).round(9), method="min")
         assert places.tolist() == expected.tolist()
         assert tau == pytest.approx(kendalltau(found.places, expected).statistic)
@@ -82,7 +82,7 @@ def test_bootstraps_agree_with_drawing_case_by_case() -> None:
 
 def test_one_team_far_ahead_is_first_in_every_bootstrap() -> None:
     ranking = rank(field(np.tile([[[0.9], [0.5], [0.1]]], (6, 1, 1))), 50)
-    assert (ranking.drawn_places == [1, 2, 3]).all()
+    assert (ranking.sampled_places == [1, 2, 3]).all()
     assert (ranking.taus == 1).all()
 
 

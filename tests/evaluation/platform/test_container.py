@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.platform.container import evaluate_input, gather_jobs
+from evaluation.platform.container import evaluate_input
+from evaluation.platform.grand_challenge import MaskEvaluation
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, write_volume
 
 EDITION = get_edition(2022)
 GEOMETRY = Geometry((8, 16, 16), (1.5, 1.0, 1.0), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
-CASES = ("crossmoda2022_etz_1", "crossmoda2022_ldn_2")
+CASES = ("crossmoda2021_ldn_2", "crossmoda2022_etz_1")
 
 
 def mask(shift: int = 0) -> Volume:
@@ -66,6 +67,81 @@ def test_a_job_without_a_mask_is_scored_as_empty(tmp_path, references, capsys):
     assert CASES[1] in capsys.readouterr().err
 
 
+def test_a_job_with_two_masks_costs_its_own_case(tmp_path, references, capsys):
+    folder = platform_input(tmp_path / "in")
+    write_volume(folder / "job-0" / "output" / "images" / "vs" / "b.mha", mask())
+    metrics = run(folder, references, tmp_path / "out")
+    assert metrics["case"]["vs_dice"] == {"0": 0.0, "1": 1.0}
+    assert list(metrics["scored_as_empty"]) == [CASES[0]]
+    assert "expected one mask, found 0.mha, b.mha" in metrics["scored_as_empty"][CASES[0]]
+    assert "expected one mask, found 0.mha, b.mha" in capsys.readouterr().err
+
+
+def test_both_ways_in_read_a_submission_alike(tmp_path, references):
+    folder = platform_input(tmp_path / "in")
+    write_volume(folder / "job-0" / "output" / "images" / "vs" / "b.mha", mask())
+    (folder / "job-1" / "output" / "images" / "vs" / "1.mha").write_bytes(b"broken")
+    image = run(folder, references, tmp_path / "out")
+    MaskEvaluation(
+        edition=EDITION,
+        ground_truth_path=references,
+        predictions_path=folder,
+        output_file=tmp_path / "class" / "metrics.json",
+    ).evaluate()
+    assert json.loads((tmp_path / "class" / "metrics.json").read_text()) == image
+
+
+def test_a_link_into_the_references_is_refused(tmp_path, references):
+    folder = platform_input(tmp_path / "in")
+    path = folder / "job-0" / "output" / "images" / "vs" / "0.mha"
+    path.unlink()
+    path.with_name("0.nii.gz").symlink_to(references / EDITION.label_name(CASES[0]))
+    problems = run(folder, references, tmp_path / "out")["scored_as_empty"]
+    assert "link into the references" in problems[CASES[0]]
+
+
+def test_a_mask_of_a_case_without_reference_is_named_and_not_scored(tmp_path, references):
+    (references / EDITION.label_name(CASES[1])).unlink()
+    metrics = run(platform_input(tmp_path / "in"), references, tmp_path / "out")
+    assert metrics["case"]["case"] == {"0": CASES[0]}
+    assert metrics["extra"] == [CASES[1]]
+
+
+def test_jobs_of_other_cases_than_the_references_are_refused(tmp_path, references):
+    for case in CASES:
+        (references / EDITION.label_name(case)).unlink()
+    write_volume(references / EDITION.label_name("crossmoda2022_etz_9"), mask())
+    with pytest.raises(InputError, match="none of its 2 jobs is of a case"):
+        run(platform_input(tmp_path / "in"), references, tmp_path / "out")
+
+
+def test_the_edition_is_told_by_the_references_names(tmp_path):
+    # In 2023 the cochlea is label 3; read as an edition of {1, 2} it would be no structure at all.
+    edition = get_edition(2023)
+    volume = mask()
+    volume.voxels[volume.voxels == 2] = 3
+    for folder, name in (("references", edition.label_name), ("in", edition.prediction_name)):
+        write_volume(tmp_path / folder / name("crossmoda2023_etz_1"), volume)
+    metrics = run(tmp_path / "in", tmp_path / "references", tmp_path / "out")
+    assert metrics["edition"] == 2023
+    assert metrics["aggregates"]["cochlea_dice"]["mean"] == 1.0
+
+
+def test_an_edition_that_the_names_contradict_is_refused(tmp_path, references, monkeypatch):
+    monkeypatch.setenv("VESTIBULE_EDITION", "2023")
+    with pytest.raises(InputError, match="leave out --edition"):
+        run(platform_input(tmp_path / "in"), references, tmp_path / "out")
+
+
+def test_an_edition_that_no_name_tells_must_be_given(tmp_path, monkeypatch):
+    for folder in ("in", "references"):
+        write_volume(tmp_path / folder / "patient1_Label.nii.gz", mask())
+    with pytest.raises(InputError, match="give one with --edition"):
+        run(tmp_path / "in", tmp_path / "references", tmp_path / "out")
+    monkeypatch.setenv("VESTIBULE_EDITION", "2022")
+    assert run(tmp_path / "in", tmp_path / "references", tmp_path / "out")["edition"] == 2022
+
+
 def test_a_plain_folder_is_scored(tmp_path, references):
     for case in CASES:
         write_volume(tmp_path / "in" / EDITION.prediction_name(case), mask())
@@ -81,31 +157,3 @@ def test_teams_are_ranked(tmp_path, references, capsys):
     assert [team["team"] for team in ranking["ranking"]] == ["first", "second", "third"]
     assert (tmp_path / "out" / "second" / "metrics.json").is_file()
     assert "1. first" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (lambda jobs: jobs[0].update(pk="../../etc"), "lies outside"),
-        (lambda jobs: jobs[0]["outputs"][0]["socket"].update(relative_path="../../../etc"), "lies outside"),
-        (lambda jobs: jobs[0].pop("outputs"), "not a list of jobs"),
-        (lambda jobs: jobs[0]["inputs"].clear(), "expected one"),
-        (lambda jobs: jobs[1].update(inputs=jobs[0]["inputs"]), "two jobs are of case"),
-    ],
-)
-def test_a_list_of_jobs_that_does_not_fit_is_named(tmp_path, change, named):
-    folder = platform_input(tmp_path / "in")
-    jobs = json.loads((folder / "predictions.json").read_text())
-    change(jobs)
-    (folder / "predictions.json").write_text(json.dumps(jobs))
-    (tmp_path / "gathered").mkdir()
-    with pytest.raises(InputError, match=named):
-        gather_jobs(folder, tmp_path / "gathered", EDITION)
-
-
-def test_a_second_mask_of_a_job_is_named(tmp_path):
-    folder = platform_input(tmp_path / "in")
-    write_volume(folder / "job-0" / "output" / "images" / "vs" / "b.mha", mask())
-    (tmp_path / "gathered").mkdir()
-    with pytest.raises(InputError, match="expected one mask, found"):
-        gather_jobs(folder, tmp_path / "gathered", EDITION)

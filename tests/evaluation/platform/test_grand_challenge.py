@@ -8,7 +8,7 @@ import pytest
 from evalutils import ClassificationEvaluation
 from evalutils.exceptions import ValidationError
 
-from evaluation.platform.grand_challenge import MaskEvaluation, submitted_masks
+from evaluation.platform.grand_challenge import MaskEvaluation
 from evaluation.scoring.folder import score_folder
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
@@ -110,18 +110,12 @@ def test_what_a_submission_gets_wrong_costs_its_own_case(submission: Path, save,
     metrics = evaluated(submission)
     assert metrics["case"]["vs_dice"] == {"0": 0.0, "1": 0.0, "2": 1.0}
     assert "0.mha" in metrics["scored_as_empty"][CASES[0]]
-    assert "expected one mask, found ['1.mha', 'again.mha']" in metrics["scored_as_empty"][CASES[1]]
+    assert "expected one mask, found 1.mha, again.mha" in metrics["scored_as_empty"][CASES[1]]
 
 
 def test_a_job_that_is_not_listed_is_a_missing_case(submission: Path) -> None:
     submit(submission, [job(CASES[0])])
     assert evaluated(submission)["scored_as_empty"] == dict.fromkeys(CASES[1:], "no prediction")
-
-
-def test_a_listing_that_points_elsewhere_is_refused(submission: Path) -> None:
-    elsewhere = job(CASES[0]) | {"pk": "../r"}
-    with pytest.raises(InputError, match="lies outside the submission"):
-        submitted_masks(submit(submission, [elsewhere]))
 
 
 def test_two_masks_of_a_case_in_a_flat_folder_cost_that_case(tmp_path: Path, save, labels) -> None:
@@ -159,15 +153,6 @@ def test_of_several_image_outputs_the_slug_names_one(submission: Path, geometry)
     with pytest.raises(InputError, match="name it by its slug"):
         evaluated(submission)
     assert evaluated(submission, slug=SLUG)["case"]["vs_dice"]["0"] == 1.0
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}x", '{"a": 1}', "[1]", '[{"pk": 1}]', '[{"pk": 1, "inputs": [], "outputs": []}]']
-)
-def test_a_listing_of_another_form_is_named(text: str, tmp_path: Path) -> None:
-    (tmp_path / "predictions.json").write_text(text)
-    with pytest.raises(InputError, match=r"predictions\.json: not a list of jobs"):
-        submitted_masks(tmp_path / "predictions.json")
 
 
 def test_folders_that_do_not_belong_together_fail(tmp_path: Path, save, labels) -> None:

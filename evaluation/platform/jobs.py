@@ -1,0 +1,135 @@
+"""The platform's list of jobs: which mask belongs to which case, and what a submission got wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluation.scoring.cases import Pair, natural_order, references_by_case, refuse_link
+from vestibule.editions import Edition, image_stem, target_case
+from vestibule.errors import InputError
+
+INPUT = Path("/input")
+"""Where the platform puts a submission."""
+REFERENCES = Path("/opt/ml/input/data/ground_truth")
+"""Where the platform unpacks the references."""
+OUTPUT = Path("/output")
+"""Where the platform looks for scores."""
+LISTING = "predictions.json"
+"""The list of jobs: each with its `pk`, its inputs and its outputs."""
+NO_JOB = "no prediction"
+"""What is said of a case that no job is of."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The masks of a submission by case."""
+
+    masks: dict[str, Path] = field(default_factory=dict)
+    """The mask of each case that has exactly one."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Why another case has no usable mask."""
+
+
+def read_jobs(listing: Path, slug: str | None = None) -> Submission:
+    """Where the platform put the mask of each case.
+
+    A job's input image tells the case; its output image lies in a folder of its own, under whatever name. A job
+    without a mask, with two, or with a case that another job has too costs its case alone.
+
+    Args:
+        listing: The platform's `predictions.json`, in the folder that holds the jobs.
+        slug: Which image output to score, where jobs have several.
+
+    Returns:
+        The masks, and what is wrong with the other cases.
+
+    Raises:
+        InputError: The list is not of this form, or points out of its folder.
+    """
+    masks: dict[str, Path] = {}
+    problems: dict[str, str] = {}
+    for case, folder in _folders(listing, slug):
+        if case in masks or case in problems:
+            masks.pop(case, None)
+            problems[case] = f"{listing}: more than one job is of this case; expected one"
+            continue
+        found = sorted(path for path in folder.glob("*") if image_stem(path) and not path.name.startswith("."))
+        if len(found) == 1:
+            masks[case] = found[0]
+        else:
+            names = ", ".join(path.name for path in found) or "none"
+            problems[case] = f"{folder}: expected one mask, found {names}"
+    return Submission(masks, problems)
+
+
+def join_jobs(submission: Submission, references_dir: Path, edition: Edition) -> tuple[list[Pair], list[str]]:
+    """Join the masks of a submission with the references, in the order of the cases' names.
+
+    Args:
+        submission: As `read_jobs` gives it.
+        references_dir: Flat folder of reference masks.
+        edition: How they are called.
+
+    Returns:
+        Every reference with its mask, or with the reason why it counts as empty; and the cases of masks that have no
+        reference.
+
+    Raises:
+        InputError: The references are none or ambiguous, or no job is of any of their cases.
+    """
+    references = references_by_case(references_dir, edition)
+    listed = submission.masks.keys() | submission.problems.keys()
+    if not references.keys() & listed:
+        raise InputError(f"{LISTING}: none of its {len(listed)} jobs is of a case of {references_dir}")
+    pairs = []
+    for case in sorted(references, key=natural_order):
+        mask = submission.masks.get(case)
+        problem = None if mask else submission.problems.get(case, NO_JOB)
+        pairs.append(refuse_link(Pair(case, references[case], mask, problem), references_dir))
+    return pairs, sorted(submission.masks.keys() - references.keys(), key=natural_order)
+
+
+def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
+    """Case and folder of the mask of each job, in the order of the list."""
+    root = listing.parent
+    found = []
+    try:
+        for job in json.loads(listing.read_text(encoding="utf-8")):
+            place = Path(str(job["pk"]), "output", _place_of(job, slug))
+            if place.is_absolute() or ".." in place.parts:
+                raise ValueError(f"{place} lies outside the submission")
+            # A link in the place of a folder leads out of it too.
+            if not (root / place).resolve().is_relative_to(root.resolve()):
+                raise ValueError(f"{place} lies outside the submission")
+            found.append((_case_of(job), root / place))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise InputError(f"{listing}: not a list of jobs with pk, inputs and outputs ({cause})") from error
+    return found
+
+
+def _case_of(job: dict) -> str:
+    names = [Path(item["image"]["name"]) for item in job["inputs"] if item.get("image")]
+    # A job may have a T1 or a label beside the T2 image; only where none is called like a T2, any image will do.
+    cases = [case for case in map(target_case, names) if case]
+    if not cases:
+        cases = [image_stem(name) or name.name for name in names]
+    if len(cases) != 1:
+        raise ValueError(f"job {job['pk']} has the input images {[str(name) for name in names]}, expected one")
+    return cases[0]
+
+
+def _place_of(job: dict, slug: str | None) -> str:
+    places = {}
+    for item in job["outputs"]:
+        # The platform renamed its interfaces to sockets; lists of both kinds are about.
+        socket = item.get("socket") or item["interface"]
+        place = str(socket.get("relative_path") or f"images/{socket['slug']}")
+        kind = socket.get("super_kind", "Image" if place.startswith("images/") else "Value")
+        if kind == "Image" and slug in (None, socket["slug"]):
+            places[socket["slug"]] = place
+    if len(places) != 1:
+        raise ValueError(f"job {job['pk']} has the image outputs {sorted(places)}, expected one; name it by its slug")
+    return next(iter(places.values()))
