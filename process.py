@@ -9,8 +9,6 @@ Exit codes: 0 done, 1 failed (last line on stderr: file and cause), 2 wrong usag
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +18,11 @@ from evalutils import SegmentationAlgorithm
 from pandas import DataFrame
 
 from vestibule.cli import main
-from vestibule.editions import EDITIONS, Edition
+from vestibule.commands.options import edition_option
+from vestibule.commands.predict import load_announced
+from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.inputs import (
     PLATFORM_RESULTS,
     Case,
@@ -31,9 +32,9 @@ from vestibule.inputs import (
     is_platform_job,
     prepare_output,
 )
-from vestibule.predict import Outcome, edition_for, failure_message, load_announced, predict_cases
+from vestibule.predict import Outcome, edition_for, failure_message, predict_cases
 from vestibule.serve import serve
-from vestibule.volume import Volume, from_image, to_image
+from vestibule.volume import from_image, to_image
 from vestibule.weights import find_bundle, open_bundle
 
 if TYPE_CHECKING:
@@ -43,14 +44,24 @@ if TYPE_CHECKING:
 class Submission(SegmentationAlgorithm):
     """Segments the cases it is given. Every failed case is kept in `outcome`; the others get their masks.
 
-    evalutils would read every file under its input folder twice, skip broken ones with a log line and refuse two equal
-    images; here the cases are found beforehand, and each is read once, by `predict_cases`.
+    evalutils would read every file under its input folder twice, skip broken ones with a log line, refuse two equal
+    images and turn each into a SimpleITK image without a name. Here it keeps its part, which is the order of an
+    algorithm's steps and its results; the cases are found beforehand, and `predict_cases` reads, segments and writes
+    them as `vestibule predict` does.
     """
 
     def __init__(
         self, model: Model, cases: tuple[Case, ...], edition: Edition, output_dir: Path, results: bool
     ) -> None:
-        """`model.run` gives a volume's mask; `results` asks for a results.json in `output_dir`."""
+        """Make a submission that runs when `process` is called.
+
+        Args:
+            model: Its `run` gives a volume's mask.
+            cases: Images and the places of their masks, all under `output_dir`.
+            edition: Whose labels the masks carry.
+            output_dir: Folder of all that is written.
+            results: Whether a results.json is asked for in `output_dir`.
+        """
         results_path = output_dir / PLATFORM_RESULTS if results else None
         super().__init__(file_loaders={}, validators={}, output_path=output_dir, output_file=results_path)
         self._model = model
@@ -60,42 +71,34 @@ class Submission(SegmentationAlgorithm):
 
     def load(self) -> None:
         """List the cases without opening them."""
-        self._cases = {self._index_key: DataFrame({"path": [case.image_path for case in self._selected]})}
+        paths = [case.image_path for case in self._selected]
+        self._cases = {self._index_key: DataFrame({"path": paths})}
 
     def process_cases(self, file_loader_key: str | None = None) -> None:
         """Segment every case and note what became of it as evalutils' results have it."""
-        self.outcome = predict_cases(self._run, self._selected, self._edition, self._note)
+        self.outcome = predict_cases(self._model.run, self._selected, self._edition, self._note)
 
     def predict(self, *, input_image: sitk.Image) -> sitk.Image:
-        """The uint8 mask of a T2 image, on its grid."""
+        """The uint8 mask of a T2 image, on its grid: evalutils' own way in, which `process_cases` goes past."""
         return to_image(self._model.run(from_image(input_image)))
 
     def save(self) -> None:
         """Write the results where they are asked for, whole or not at all."""
-        path = self._output_file
-        if path is None:
-            return
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(json.dumps(self._case_results, allow_nan=False))
-            os.replace(partial, path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-
-    def _run(self, volume: Volume) -> Volume:
-        return from_image(self.predict(input_image=to_image(volume)))
+        if self._output_file is not None:
+            write_json(self._output_file, self._case_results)
 
     def _note(self, case: Case, failure: str | None) -> None:
+        """Tell what became of a case, and add it to the results."""
         click.echo(f"{case.name}: {failure or 'done'}", err=failure is not None)
-        mask = str(case.mask_path.relative_to(self._output_path))
-        self._case_results.append(
-            {
-                "outputs": [] if failure else [{"type": "metaio_image", "filename": mask}],
-                "inputs": [{"type": "metaio_image", "filename": case.image_path.name}],
-                "error_messages": [failure] if failure else [],
-            }
-        )
+        mask_name = str(case.mask_path.relative_to(self._output_path))
+        mask = {"type": "metaio_image", "filename": mask_name}
+        image = {"type": "metaio_image", "filename": case.image_path.name}
+        result = {
+            "outputs": [] if failure else [mask],
+            "inputs": [image],
+            "error_messages": [failure] if failure else [],
+        }
+        self._case_results.append(result)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,12 +108,7 @@ class Submission(SegmentationAlgorithm):
     "--weights", type=click.Path(path_type=Path), help="Bundle of weights; else $VESTIBULE_WEIGHTS, the image's."
 )
 @click.option("--arm", envvar="VESTIBULE_ARM", help="Which of the bundle's networks to use.")
-@click.option(
-    "--edition",
-    type=click.Choice([str(year) for year in EDITIONS]),
-    envvar="VESTIBULE_EDITION",
-    help="Names of a flat folder's masks; by default the bundle's.",
-)
+@edition_option("Names of a flat folder's masks; by default the bundle's.", envvar="VESTIBULE_EDITION")
 @click.option(
     "--output-slug",
     default="generic-overlay",
@@ -131,14 +129,14 @@ def process(
     output_dir: Path,
     weights: Path | None,
     arm: str | None,
-    edition: str | None,
+    edition: Edition | None,
     output_slug: str,
     api: str,
     require_gpu: bool,
 ) -> None:
     """Segment what lies in /input and write the masks to /output, as the folder's contract has it."""
     bundle = open_bundle(find_bundle(weights, root=Path(__file__).resolve().parent))
-    chosen = edition_for(bundle, None if edition is None else int(edition))
+    chosen = edition_for(bundle, edition)
     device = "cuda" if require_gpu else "auto"
     if api == "invoke":
         model = load_announced(bundle, arm, device)
@@ -174,7 +172,8 @@ def segment(model: Model, selection: Selection, edition: Edition, output_dir: Pa
     """Write the masks of `selection`, and a results.json where asked for. Raises InputError where any case failed."""
     submission = Submission(model, selection.cases, edition, output_dir, results=results)
     submission.process()
-    failures = [*(failure for _, failure in submission.outcome.failures), *selection.refused]
+    failures = [failure for _, failure in submission.outcome.failures]
+    failures.extend(selection.refused)
     if failures:
         raise InputError(failure_message(failures, len(selection.cases) + len(selection.refused)))
 

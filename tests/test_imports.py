@@ -60,9 +60,18 @@ def test_process_imports_nothing_of_training_or_evaluation(repository):
 HEAVY = ("torch", "nnunetv2", "monai", "SimpleITK", "nibabel", "scipy", "matplotlib", "pandas", "numpy")
 
 
+# A command's options ask the table of editions, which knows masks as arrays.
+NUMPY_ALONE = tuple(name for name in HEAVY if name != "numpy")
+
+
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
-    [(["--help"], HEAVY), (["--version"], HEAVY), (["predict", "--help"], ("torch", "nnunetv2", "matplotlib"))],
+    [
+        (["--help"], HEAVY),
+        (["--version"], HEAVY),
+        (["predict", "--help"], NUMPY_ALONE),
+        (["check", "--help"], NUMPY_ALONE),
+    ],
 )
 def test_help_imports_nothing_heavy(arguments, heavy):
     code = (
@@ -74,3 +83,10 @@ def test_help_imports_nothing_heavy(arguments, heavy):
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert finished.stdout
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_python_m_runs_the_command(repository):
+    command = [sys.executable, "-m", "vestibule", "--version"]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=repository)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.startswith("vestibule, version ")

@@ -15,7 +15,7 @@ from contract.compare import differences
 from vestibule.cli import main
 from vestibule.editions import EDITIONS
 from vestibule.inputs import Case
-from vestibule.volume import Geometry, Volume, read_volume, write_volume
+from vestibule.volume import Geometry, Volume, read_volume, to_image, write_volume
 
 OBLIQUE = (0.0, -0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.8, 0.6)
 FLIPPED = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
@@ -252,6 +252,62 @@ def test_missing_weights_list_where_they_were_looked_for(process, run, tmp_path,
     assert all(str(tmp_path / place) in err[-1] for place in ("mount", "image/weights", "own/weights/phantom"))
 
 
+@pytest.fixture
+def head_bundle(tiny_bundle, tmp_path):
+    """The tiny bundle with the region of interest around the ears, which noise has not got."""
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "head-bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["preprocessing"]["centre"] = "head"
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    return bundle
+
+
+def test_warning_about_the_region_names_the_file(run, head_bundle, tmp_path, caplog):
+    job = platform_job(tmp_path / "input")
+    code, _ = run("--input", job, "--output", tmp_path / "output", "--weights", head_bundle)
+    assert code == 0
+    warnings = [record.getMessage() for record in caplog.records if record.name == "vestibule.preprocessing"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"{job}/images/t2-mri/0a1b.mha: no outline of a head seen")
+
+
+def test_container_and_command_give_the_same_bytes(run, head_bundle, tmp_path, monkeypatch):
+    for number, direction in enumerate((OBLIQUE, FLIPPED)):
+        write_volume(tmp_path / "input" / f"{number}_hrT2.nii.gz", scan(direction))
+    code, _ = run("--input", tmp_path / "input", "--output", tmp_path / "container", "--weights", head_bundle)
+    assert code == 0
+    command = ["vestibule", "predict", tmp_path / "input", tmp_path / "command", "--weights", head_bundle]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in command])
+    main()
+    for name in ("0_Label.nii.gz", "1_Label.nii.gz"):
+        assert (tmp_path / "container" / name).read_bytes() == (tmp_path / "command" / name).read_bytes()
+
+
+def test_model_gets_the_volume_that_was_read(process, tmp_path):
+    seen = []
+
+    class Recorder:
+        def run(self, volume):
+            seen.append(volume)
+            return volume.with_voxels(np.zeros(volume.voxels.shape, dtype=np.uint8))
+
+    write_volume(tmp_path / "a.mha", scan())
+    case = Case("a", tmp_path / "a.mha", tmp_path / "out" / "a.mha")
+    process.Submission(Recorder(), (case,), EDITIONS[2022], tmp_path / "out", results=False).process()
+    assert [volume.name for volume in seen] == [str(tmp_path / "a.mha")]
+    assert np.array_equal(seen[0].voxels, scan().voxels)
+
+
+def test_evalutils_own_way_in_gives_the_same_mask(process, tmp_path):
+    class Bright:
+        def run(self, volume):
+            return volume.with_voxels((volume.voxels > 450).astype(np.uint8))
+
+    submission = process.Submission(Bright(), (), EDITIONS[2022], tmp_path, results=False)
+    mask = submission.predict(input_image=to_image(scan()))
+    assert np.array_equal(sitk.GetArrayFromImage(mask), scan().voxels > 450)
+
+
 def test_identical_masks_and_broken_files_do_not_stop_evalutils(process, tmp_path):
     class Blind:
         def run(self, volume):
@@ -270,7 +326,8 @@ def test_identical_masks_and_broken_files_do_not_stop_evalutils(process, tmp_pat
 
 
 def test_results_that_cannot_be_written_are_an_error(process, tmp_path):
-    submission = process.Submission(None, (), EDITIONS[2022], tmp_path / "gone", results=True)
+    (tmp_path / "file").write_text("no folder")
+    submission = process.Submission(None, (), EDITIONS[2022], tmp_path / "file", results=True)
     with pytest.raises(ValueError, match=r"results\.json: cannot be written"):
         submission.save()
     (tmp_path / "gone").mkdir()

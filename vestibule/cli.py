@@ -17,7 +17,7 @@ COMMANDS = {
     "phantom": ("training.commands.phantom:phantom", "Make a synthetic two-domain data set in the challenge's layout."),
     "implant": ("training.commands.implant:implant", "Put a simulated schwannoma into a real head."),
     "train": ("training.commands.train:train", "Train the stages of the method: run, or one stage at a time."),
-    "predict": ("vestibule.predict:predict", "Segment T2 images with a bundle of weights."),
+    "predict": ("vestibule.commands.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.commands.evaluate:evaluate", "Score masks against references: Dice and ASSD."),
     "screen": ("evaluation.commands.screen:screen", "Name masks that are likely to have failed, without references."),
     "rank": ("evaluation.commands.rank:rank", "Rank teams as the challenge does; see where you would stand."),

@@ -38,7 +38,8 @@ class Model:
         Raises InputError where the volume holds no head to speak of.
         """
         working = to_working(volume, self.preprocessing)
-        probabilities = self.segmenter.probabilities(self.synthetic_t1(working), working.geometry.spacing_zyx)
+        t1_unit = self.synthetic_t1(working)
+        probabilities = self.segmenter.probabilities(t1_unit, working.geometry.spacing_zyx)
         return labels_to_original(probabilities, working.geometry, volume.geometry)
 
     def synthetic_t1(self, working: Volume) -> np.ndarray:
@@ -49,26 +50,40 @@ class Model:
 
 
 def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = None) -> Model:
-    """One arm of the bundle in `bundle_dir` (by default its own choice) on `device` (by default a GPU, else the CPU).
+    """Load one arm of a bundle.
 
-    Raises InputError where the bundle is missing, altered or lacks the arm, or the device is not there.
+    Args:
+        bundle_dir: Folder of the bundle.
+        arm: One of its arms; by default its own choice.
+        device: `cpu` or `cuda`; by default, and for `auto`, a GPU where there is one.
+
+    Returns:
+        The model, on the device.
+
+    Raises:
+        InputError: The bundle is missing, altered or lacks the arm, its parts do not fit each other, or the device is
+            not there.
     """
     bundle = open_bundle(Path(bundle_dir))
+    chosen_arm = bundle.arm(arm)
+    chosen_device = pick_device(device)
     manifest = bundle.manifest
-    arm = arm or manifest["default_arm"]
-    if arm not in manifest["arms"]:
-        raise InputError(f"{bundle.path}: no arm {arm!r}; the bundle holds {', '.join(manifest['arms'])}")
-    networks = manifest["networks"][arm]
-    chosen = pick_device(device)
-    return Model(
-        arm=arm,
-        edition=int(manifest["edition"]),
-        notice=manifest["notice"],
-        preprocessing=PreprocessingConfig.from_bundle(manifest["preprocessing"]),
-        translator=_load_translator(bundle, networks["translator"], chosen),
-        segmenter=_load_segmenter(bundle, networks["segmenter"], chosen),
-        device=chosen,
-    )
+    try:
+        networks = manifest["networks"][chosen_arm]
+        return Model(
+            arm=chosen_arm,
+            edition=int(manifest["edition"]),
+            notice=bundle.notice,
+            preprocessing=PreprocessingConfig.from_bundle(manifest["preprocessing"]),
+            translator=_load_translator(bundle, networks["translator"], chosen_device),
+            segmenter=_load_segmenter(bundle, networks["segmenter"], chosen_device),
+            device=chosen_device,
+        )
+    except (KeyError, TypeError, RuntimeError) as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{bundle.path}: whole, but its networks and tensors do not fit each other ({cause})"
+        ) from error
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -76,7 +91,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
     Raises InputError where `cuda` is asked for and not there.
     """
-    if name in (None, "auto"):
+    if name is None or name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("no CUDA device found; use --device cpu, or run where a GPU is visible")
@@ -84,6 +99,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -> nn.Module | None:
+    """The generator of an arm's manifest entry; None for an arm that translates nothing."""
     if entry is None:
         return None
     generator = build_generator(GeneratorConfig(**entry["generator"]))
@@ -92,11 +108,12 @@ def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -
 
 
 def _load_segmenter(bundle: Bundle, entry: dict, device: torch.device) -> Segmenter:
+    """The nnU-Net of an arm's manifest entry, with the parameters of all its folds."""
     return Segmenter(
         plans=bundle.document(entry["plans"]),
         dataset=bundle.document(entry["dataset"]),
         configuration=entry["configuration"],
-        parameters=[bundle.tensors(name) for name in entry["tensors"]],
+        parameters=[bundle.tensors(fold) for fold in entry["tensors"]],
         device=device,
         mirror_axes=tuple(entry["mirror_axes"]),
         tile_step=entry["tile_step"],

@@ -28,9 +28,14 @@ class EditionType(click.ParamType):
         return f"[{'|'.join(map(str, EDITIONS))}]"
 
 
-def edition_option(help: str = "The challenge's year; by default the one that the case names tell.") -> Callable:
-    """`--edition YEAR`, which gives the parameter `edition`: an `Edition`, or None where it is not given."""
-    return click.option("--edition", type=EditionType(), help=help)
+def edition_option(
+    help: str = "The challenge's year; by default the one that the case names tell.", envvar: str | None = None
+) -> Callable:
+    """`--edition YEAR`, which gives the parameter `edition`: an `Edition`, or None where it is not given.
+
+    `envvar` names an environment variable that stands in for the option.
+    """
+    return click.option("--edition", type=EditionType(), envvar=envvar, help=help)
 
 
 def resolve_edition(given: Edition | None, cases: Iterable[str], where: object) -> Edition:

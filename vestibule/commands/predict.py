@@ -1,0 +1,120 @@
+"""The command `vestibule predict`: masks of every T2 image in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vestibule.commands.options import edition_option
+from vestibule.errors import InputError
+from vestibule.inputs import Case, Selection, find_cases, prepare_output
+from vestibule.progress import progress_bar
+from vestibule.weights import Bundle, find_bundle, open_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vestibule.editions import Edition
+    from vestibule.pipeline import Model
+    from vestibule.predict import Outcome
+    from vestibule.volume import Volume
+
+
+@click.command()
+@click.argument("input_path", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("output_dir", metavar="OUTPUT", type=click.Path(path_type=Path))
+@click.option("--weights", type=click.Path(path_type=Path), help="Bundle of weights; by default the installed one.")
+@edition_option("Names of the masks; by default the bundle's.")
+@click.option("--arm", help="Which of the bundle's networks to use; by default its own choice.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--skip-existing", is_flag=True, help="Leave masks that are there; by default they are replaced.")
+def predict(
+    input_path: Path,
+    output_dir: Path,
+    weights: Path | None,
+    edition: Edition | None,
+    arm: str | None,
+    device: str,
+    skip_existing: bool,
+) -> None:
+    """Segment the T2 images of the folder (or the one file) INPUT into masks in the folder OUTPUT.
+
+    Reads .nii.gz, .nii and .mha. Files that their names call T1 or a label are passed over. Each mask lies on exactly
+    the grid of its image. An image that cannot be segmented costs no other its mask; the exit code is then 1.
+    """
+    from vestibule.predict import Outcome, edition_for, failure_message
+
+    bundle = open_bundle(find_bundle(weights))
+    chosen = edition_for(bundle, edition)
+    selection = find_cases(input_path, output_dir, chosen)
+    prepare_output(output_dir)
+    for refusal in selection.refused:
+        click.echo(f"no mask: {refusal}", err=True)
+
+    existing = [case for case in selection.cases if skip_existing and case.mask_path.exists()]
+    cases = [case for case in selection.cases if case not in existing]
+    outcome = Outcome()
+    if cases:
+        model = load_announced(bundle, arm, device)
+        outcome = predict_with_progress(model.run, cases, chosen)
+    click.echo(_summary(outcome, existing, selection, output_dir))
+
+    failures = [failure for _, failure in outcome.failures]
+    failures.extend(selection.refused)
+    if failures:
+        raise InputError(failure_message(failures, len(selection.cases) + len(selection.refused)))
+
+
+def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:
+    """The model of a bundle, after saying on stderr what it is for and where it runs.
+
+    Args:
+        bundle: Verified weights.
+        arm: One of the bundle's arms; None for its default.
+        device: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        The model, on the device.
+
+    Raises:
+        InputError: The bundle lacks the arm, its parts do not fit each other, or the device is not there.
+    """
+    if bundle.notice:
+        click.echo(f"notice: {bundle.notice}", err=True)
+    # Torch takes seconds to import, and the notice need not wait for it.
+    from vestibule.pipeline import load_model
+
+    model = load_model(bundle.path, bundle.arm(arm), device)
+    no_gpu = " (no GPU found)" if device == "auto" and model.device.type == "cpu" else ""
+    click.echo(f"weights {bundle.manifest['name']}, arm {model.arm}, on {model.device}{no_gpu}", err=True)
+    return model
+
+
+def predict_with_progress(run: Callable[[Volume], Volume], cases: list[Case], edition: Edition) -> Outcome:
+    """`predict_cases` with a progress bar on stderr (nothing where it is no terminal) and a line for each failure."""
+    from vestibule.predict import predict_cases
+
+    done = 0
+    with progress_bar("segmenting", len(cases)) as advance:
+
+        def report(case: Case, failure: str | None) -> None:
+            nonlocal done
+            done += 1
+            if failure:
+                click.echo(f"no mask: {failure}", err=True)
+            advance(done, None)
+
+        return predict_cases(run, cases, edition, report)
+
+
+def _summary(outcome: Outcome, existing: list[Case], selection: Selection, output_dir: Path) -> str:
+    """The line on stdout: masks written, masks that were there, files passed over."""
+    written = len(outcome.written)
+    line = f"{written} {'mask' if written == 1 else 'masks'} written to {output_dir}"
+    if existing:
+        line += f", {len(existing)} already there"
+    if selection.passed_over:
+        line += f", {len(selection.passed_over)} other files passed over (T1, labels, no images)"
+    return line
