@@ -6,7 +6,7 @@ patient, one tumour, volumes as published, all of it inside the head.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,21 +14,21 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from evaluation.head import inside_head
-from evaluation.metrics.surfaces import bounding_box
 from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import masks_by_case, natural_order, turned_onto
 from evaluation.scoring.processes import each_in_a_process
-from vestibule.editions import ANATOMY, Edition, get_edition
+from vestibule.boxes import bounding_box
+from vestibule.editions import Anatomy, Edition
 from vestibule.errors import InputError
+from vestibule.head import head_outline
 from vestibule.volume import Geometry, Volume, read_header, read_labels, read_volume
 
-PARTS = {"vs": 1, "cochlea": 2}
-"""Connected parts of each structure in nearly all labels of 2021: all of 105 tumours, 102 of 105 pairs of cochleae."""
 BOTH_SIDES_MM = 30.0
 """Least extent from left to right of two cochleae. One is about 10 mm long; two lie twice as far apart as this."""
 SIDE_SHARE = 0.2
 """A side with less than this share of the cochleae's volume is as good as missing: the two of a head are alike."""
+CONNECTIVITY = np.ones((3, 3, 3))
+"""Voxels that touch by a corner are of one part."""
 
 
 @dataclass(frozen=True)
@@ -51,67 +51,121 @@ class _Job:
 
 def screen_folder(
     predictions_dir: Path,
-    edition: int | Edition,
+    edition: Edition,
     images_dir: Path | None = None,
     workers: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Screened]:
     """Look at every mask of a folder, in the order of the cases' names.
 
-    With `images_dir`, whose T2 images were segmented, an image without a mask is a case too, and masks are held against
-    the head that the image shows. With `workers`, so many processes share the cases, and a file that kills its reader
-    costs its case alone. Raises InputError where there is no mask, or no image in `images_dir`.
+    Args:
+        predictions_dir: Flat folder of masks.
+        edition: How they are called and what their labels mean.
+        images_dir: The T2 images that were segmented: one without a mask is a case too, and masks are held against the
+            head that the image shows.
+        workers: How many processes share the cases, where a file that kills its reader costs its case alone; without,
+            all happens in this process.
+        on_case: Told how many cases of how many are done.
+
+    Returns:
+        What was found of each case.
+
+    Raises:
+        InputError: There is no mask, or no image in `images_dir`.
     """
-    edition = edition if isinstance(edition, Edition) else get_edition(edition)
     masks = masks_by_case(Path(predictions_dir), edition)
     if not masks:
         raise InputError(f"{predictions_dir}: no mask of edition {edition.year} in this folder")
     images = find_images(images_dir) if images_dir is not None else {}
     names = sorted(masks.keys() | images.keys(), key=natural_order)
     jobs = [_Job(name, tuple(masks.get(name, ())), images.get(name)) for name in names]
+
     look = partial(_screen, edition=edition)
-    found = {}
-    for job, result in each_in_a_process(look, jobs, workers) if workers else ((job, look(job)) for job in jobs):
+    here: Iterable[tuple[_Job, Screened | None]] = ((job, look(job)) for job in jobs)
+    results = each_in_a_process(look, jobs, workers) if workers else here
+    found: dict[str, Screened] = {}
+    for job, result in results:
         found[job.case] = result or Screened(job.case, ("the process that read it died",))
         on_case(len(found), len(jobs))
     return [found[name] for name in names]
 
 
-def screen_labels(mask: Volume, edition: Edition, head_zyx: np.ndarray | None = None) -> tuple[list[str], dict]:
-    """What speaks against labels (Z, Y, X), and the volume of each structure in mm3.
+def screen_labels(
+    mask: Volume, edition: Edition, head_zyx: np.ndarray | None = None, name: str = "the mask"
+) -> tuple[list[str], dict[str, float]]:
+    """What speaks against labels, and the volume of each structure.
 
-    `head_zyx` (Z, Y, X) bool is the head on the same grid.
+    Args:
+        mask: Labels (Z, Y, X).
+        edition: What they mean.
+        head_zyx: The head (Z, Y, X) bool on the same grid, where there is an image.
+        name: What reasons call the mask's file.
+
+    Returns:
+        Reasons, none where nothing speaks against the mask, and volumes in mm3.
     """
-    reasons, volumes = [], {}
-    foreign = sorted(set(np.unique(mask.voxels).tolist()) - set(edition.labels))
+    reasons: list[str] = []
+    foreign = edition.foreign_labels(mask.voxels)
     if foreign:
-        reasons.append(f"holds {', '.join(map(str, foreign[:5]))}; edition {edition.year} knows {edition.labels}")
-    for structure, labels in edition.structures.items():
-        voxels = np.isin(mask.voxels, labels)
-        volumes[structure] = float(np.count_nonzero(voxels) * np.prod(mask.geometry.spacing_zyx))
-        found = _structure_reasons(structure, voxels, mask.geometry, head_zyx)
-        reasons += [f"{structure}: {reason}" for reason in found]
+        shown = ", ".join(f"{value:g}" for value in foreign[:5])
+        reasons.append(f"{name} holds {shown}; edition {edition.year} knows {edition.labels}")
+    volumes: dict[str, float] = {}
+    for structure in edition.structures:
+        voxels = edition.mask_of(mask.voxels, structure)
+        volumes[structure] = int(np.count_nonzero(voxels)) * _voxel_mm3(mask.geometry)
+        anatomy = edition.anatomy_of(structure)
+        for reason in _structure_reasons(anatomy, voxels, mask.geometry, head_zyx):
+            reasons.append(f"{structure}: {reason}")
     return reasons, volumes
 
 
+def inside_head(image: Volume) -> np.ndarray:
+    """Voxels (Z, Y, X) bool between tissue along a row or a column of their slice, so that air in the head is in it.
+
+    The head is `head_outline`'s, coarse: enough to see that a mask lies in the air. All of an image without contrast is
+    inside.
+    """
+    head, steps = head_outline(image, "points")  # (z, y, x) of coarse voxels
+    if not head.any():
+        return np.ones(image.voxels.shape, dtype=bool)
+    across_slices = int(np.argmax(image.geometry.spacing_zyx))
+    for axis in range(3):
+        if axis != across_slices:
+            before = np.maximum.accumulate(head, axis=axis)
+            reversed_head = np.flip(head, axis)
+            behind = np.flip(np.maximum.accumulate(reversed_head, axis=axis), axis)
+            head = head | (before & behind)
+    for axis, (step, size) in enumerate(zip(steps, image.voxels.shape, strict=True)):
+        repeated = np.repeat(head, step, axis=axis)
+        head = repeated.take(np.arange(size), axis=axis)
+    return head  # (Z, Y, X) of the image
+
+
 def _screen(job: _Job, edition: Edition) -> Screened:
-    if len(job.masks) != 1:
+    if not job.masks:
+        return Screened(job.case, ("no mask of this image",))
+    if len(job.masks) > 1:
         names = ", ".join(path.name for path in job.masks)
-        return Screened(job.case, (f"two masks: {names}" if names else "no mask of this image",))
+        return Screened(job.case, (f"two masks: {names}",))
+    path = job.masks[0]
+    head = None
     try:
         if job.image is None:
-            mask, head = read_labels(job.masks[0]), None
+            mask = read_labels(path)
         else:
-            mask, head = _with_head(job.masks[0], job.image)
+            mask = _read_onto(path, job.image)
+            head = inside_head(read_volume(job.image))
     except (InputError, MemoryError) as error:
         return Screened(job.case, (str(error) or "does not fit into memory",))
-    reasons, volumes = screen_labels(mask, edition, head)
+    reasons, volumes = screen_labels(mask, edition, head, path.name)
     return Screened(job.case, tuple(reasons), volumes)
 
 
-def _with_head(mask_path: Path, image_path: Path) -> tuple[Volume, np.ndarray | None]:
+def _read_onto(mask_path: Path, image_path: Path) -> Volume:
+    """The mask with its axes turned onto the image's grid. Raises InputError where it lies on another one."""
     # The header first: it may promise more voxels than the memory holds.
-    expected, found = read_header(image_path)[0], read_header(mask_path)[0]
+    expected, _ = read_header(image_path)
+    found, _ = read_header(mask_path)
     if sorted(found.size_zyx) != sorted(expected.size_zyx):
         raise InputError(
             f"{mask_path}: expected {expected.size_zyx} voxels (z, y, x) as its image has, got {found.size_zyx}"
@@ -119,43 +173,59 @@ def _with_head(mask_path: Path, image_path: Path) -> tuple[Volume, np.ndarray | 
     mask = turned_onto(read_labels(mask_path), expected)
     if mask is None:
         raise InputError(f"{mask_path}: lies elsewhere than its image; write the mask with the image's geometry")
-    return mask, inside_head(read_volume(image_path))
+    return mask
 
 
-def _structure_reasons(structure: str, voxels: np.ndarray, geometry: Geometry, head: np.ndarray | None) -> list[str]:
+def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry, head: np.ndarray | None) -> list[str]:
+    """What speaks against one structure's voxels (Z, Y, X) bool, as far as its anatomy is known."""
     box = bounding_box(voxels)
     if box is None:
         return ["empty"]
-    low, high = ANATOMY[structure].volume_mm3
-    voxel_mm3 = float(np.prod(geometry.spacing_zyx))
     inside = voxels[box]
-    volume = np.count_nonzero(inside) * voxel_mm3
     reasons = []
-    if not low <= volume <= high:
-        reasons.append(f"{volume:.0f} mm3; labels of 2021 have {low:.0f} to {high:.0f}")
-    parts, count = ndimage.label(inside, np.ones((3, 3, 3)))
-    sizes = np.sort(np.bincount(parts.ravel())[1:])[::-1] * voxel_mm3
-    beyond = float(sizes[PARTS[structure] :].sum())
-    # As much as a structure can be: less is crumbs, which cost a score little.
-    if beyond >= low / PARTS[structure]:
-        reasons.append(
-            f"{count} parts, {beyond:.0f} mm3 beyond the largest {PARTS[structure]}".replace("largest 1", "largest")
-        )
-    if PARTS[structure] == 2:
-        reasons += _side_reasons(inside, [part.start for part in box], geometry)
+    if anatomy.volume_mm3 is not None:
+        low, high = anatomy.volume_mm3
+        volume = np.count_nonzero(inside) * _voxel_mm3(geometry)
+        if not low <= volume <= high:
+            reasons.append(f"{volume:.0f} mm3; labels of the challenge have {low:.0f} to {high:.0f}")
+        if anatomy.components is not None:
+            reasons += _component_reasons(inside, anatomy.components, low, geometry)
+    if anatomy.components == 2:
+        corner_zyx = [part.start for part in box]
+        reasons += _side_reasons(inside, corner_zyx, geometry)
     if head is not None and np.count_nonzero(voxels & head) * 2 < np.count_nonzero(voxels):
         reasons.append("most of it lies outside the head")
     return reasons
 
 
+def _component_reasons(inside: np.ndarray, expected: int, least_mm3: float, geometry: Geometry) -> list[str]:
+    """Whether there is more than `expected` connected parts of a structure whose volume is at least `least_mm3`."""
+    parts, count = ndimage.label(inside, CONNECTIVITY)
+    voxels_each = np.bincount(parts.ravel())[1:]
+    sizes_mm3 = np.sort(voxels_each)[::-1] * _voxel_mm3(geometry)
+    beyond = float(sizes_mm3[expected:].sum())
+    # As much as a part can be: less is crumbs, which cost a score little.
+    if beyond < least_mm3 / expected:
+        return []
+    largest = "largest" if expected == 1 else f"largest {expected}"
+    return [f"{count} parts, {beyond:.0f} mm3 beyond the {largest}"]
+
+
 def _side_reasons(inside: np.ndarray, corner_zyx: list[int], geometry: Geometry) -> list[str]:
     """Whether a pair of structures is there on both sides of the patient, whatever the direction of the axes."""
-    left = geometry.to_patient((np.argwhere(inside) + corner_zyx)[:, ::-1])[:, 0]
+    indices_zyx = np.argwhere(inside) + corner_zyx  # (voxels, 3)
+    points_mm = geometry.to_patient(indices_zyx[:, ::-1])  # (voxels, 3), x towards the patient's left
+    left = points_mm[:, 0]
     if np.ptp(left) < BOTH_SIDES_MM:
         return ["on one side only"]
-    share = float(np.mean(left > (left.min() + left.max()) / 2))
-    if min(share, 1 - share) < SIDE_SHARE:
-        return [
-            f"nearly missing on the {'left' if share < 0.5 else 'right'}, {min(share, 1 - share):.0%} of its volume"
-        ]
-    return []
+    middle = (left.min() + left.max()) / 2
+    left_share = float(np.mean(left > middle))
+    least = min(left_share, 1 - left_share)
+    if least >= SIDE_SHARE:
+        return []
+    side = "left" if left_share < 0.5 else "right"
+    return [f"nearly missing on the {side}, {least:.0%} of its volume"]
+
+
+def _voxel_mm3(geometry: Geometry) -> float:
+    return float(np.prod(geometry.spacing_zyx))

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.head import inside_head
-from evaluation.screening import screen_folder, screen_labels
+from evaluation.screening import inside_head, screen_folder, screen_labels
 from vestibule.cli import main
-from vestibule.editions import get_edition
+from vestibule.editions import Anatomy, get_edition
 from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 EDITION = get_edition(2022)
@@ -46,7 +45,10 @@ def but(**boxes: tuple[int, int, int, int, int, int]) -> np.ndarray:
 BROKEN = {
     "no tumour": (but(cut=(8, 12, 30, 34, 37, 41)), "vs: empty"),
     "no cochlea": (but(cut=(9, 11, 25, 27, 0, 60)), "cochlea: empty"),
-    "tiny tumour": (but(cut=(8, 12, 30, 34, 37, 41), tumour=(9, 10, 30, 31, 37, 42)), "vs: 40 mm3; labels of 2021"),
+    "tiny tumour": (
+        but(cut=(8, 12, 30, 34, 37, 41), tumour=(9, 10, 30, 31, 37, 42)),
+        "vs: 40 mm3; labels of the",
+    ),
     "huge tumour": (but(tumour=(2, 18, 28, 58, 20, 40)), "have 44 to 9801"),
     "second tumour": (but(tumour=(3, 6, 40, 42, 20, 22)), "vs: 2 parts, 96 mm3 beyond the largest"),
     "third cochlea": (but(cochlea=(9, 11, 40, 43, 20, 21)), "cochlea: 3 parts, 48 mm3 beyond the largest 2"),
@@ -147,6 +149,43 @@ def test_images_tell_of_masks_that_are_missing_or_lie_elsewhere(tmp_path: Path) 
 def test_wrong_folders_are_named(tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "empty").mkdir()
     assert run(monkeypatch, tmp_path / "empty") == 1
-    assert "no mask of edition 2022" in capsys.readouterr().err
+    assert "no mask in this folder" in capsys.readouterr().err
     assert run(monkeypatch, tmp_path / "nowhere") == 1
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_the_edition_is_told_by_names_and_must_be_given_where_they_do_not(tmp_path, monkeypatch, capsys) -> None:
+    labels = sound()
+    labels[labels == 2] = 3
+    write_volume(tmp_path / "p" / "crossmoda2023_etz_1.nii.gz", Volume(labels, GEOMETRY))
+    assert run(monkeypatch, tmp_path / "p", "--json", tmp_path / "found.json") == 0
+    assert json.loads((tmp_path / "found.json").read_text())["edition"] == 2023
+    assert run(monkeypatch, tmp_path / "p", "--edition", "2022") == 1
+    assert "leave out --edition" in capsys.readouterr().err
+
+    save(tmp_path / "q", "patient1", sound())
+    assert run(monkeypatch, tmp_path / "q") == 1
+    assert "give one with --edition" in capsys.readouterr().err
+    assert run(monkeypatch, tmp_path / "q", "--edition", "2021") == 0
+
+
+def test_a_label_of_another_edition_is_told_by_its_file(tmp_path: Path) -> None:
+    path = save(tmp_path / "p", CASE, BROKEN["label of another edition"][0])
+    assert screen_folder(tmp_path / "p", EDITION)[0].reasons == (f"{path.name} holds 7; edition 2022 knows (0, 1, 2)",)
+
+
+def test_of_a_structure_only_what_is_known_of_its_anatomy_is_checked() -> None:
+    other = replace(EDITION, structures={"vs": (1,), "cochlea": (2,), "facial_nerve": (3,)})
+    labels = sound()
+    labels[2, 2, 2] = labels[17, 50, 50] = 3
+    assert screen_labels(Volume(labels, GEOMETRY), other) == (
+        [],
+        {"vs": 64 * VOXEL_MM3, "cochlea": 16 * VOXEL_MM3, "facial_nerve": 2 * VOXEL_MM3},
+    )
+    labels[labels == 3] = 0
+    assert screen_labels(Volume(labels, GEOMETRY), other)[0] == ["facial_nerve: empty"]
+
+    # 8 mm3 on each side: one part too many, and as large as the least volume.
+    known = replace(other, anatomy=EDITION.anatomy | {"facial_nerve": Anatomy("facial nerve", 1, (8.0, 16.0))})
+    labels[2, 2, 2] = labels[17, 50, 50] = 3
+    assert screen_labels(Volume(labels, GEOMETRY), known)[0] == ["facial_nerve: 2 parts, 8 mm3 beyond the largest"]
