@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import numpy as np
 
 from contract.report import Report
 from contract.unpack import MAX_FILE_BYTES
-from vestibule.editions import ANATOMY, IMAGE_SUFFIXES, Edition, image_stem, label_case, target_case
+from vestibule.editions import IMAGE_SUFFIXES, Edition, edition_of, image_stem, label_case, target_case
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases
 from vestibule.volume import Geometry, read_header, read_volume
 
+MAX_VALUES = 256
+"""Values that a mask may hold at most: more, and it is an image."""
 _MHA_HEADER_BYTES = 64 << 10
 
 
@@ -29,14 +31,35 @@ class Mask:
     name: str
     geometry: Geometry
     voxel_type: str
-    values: dict[float, int]
+    counts: dict[float, int]
     """Voxels of each value."""
     digest: str
     """Of voxels and shape: equal masks have equal digests."""
 
+    @property
+    def values(self) -> np.ndarray:
+        """Every value that it holds, ascending."""
+        return np.array(sorted(self.counts))
+
     def volume_mm3(self, labels: tuple[int, ...]) -> float:
-        """Volume of a structure in mm3."""
-        return sum(self.values.get(float(label), 0) for label in labels) * float(np.prod(self.geometry.spacing_zyx))
+        """Volume in mm3 of the structure that `labels` make up."""
+        voxels = sum(self.counts.get(float(label), 0) for label in labels)
+        voxel_mm3 = float(np.prod(self.geometry.spacing_zyx))
+        return voxels * voxel_mm3
+
+
+def case_names(folder: Path, images_dir: Path | None = None) -> list[str]:
+    """Case names of the masks in `folder`, and of their images, which are to tell the edition.
+
+    Names that no edition has are left out where others are there: a mask may be misnamed, which is a point of its own.
+    Raises InputError where a folder is missing or empty.
+    """
+    found = [label_case(path) for path in _files(folder)]
+    if images_dir is not None:
+        found += [target_case(path) for path in _files(images_dir)]
+    names = sorted({name for name in found if name is not None})
+    telling = [name for name in names if edition_of([name]) is not None]
+    return telling or names
 
 
 def check_predictions(
@@ -44,18 +67,24 @@ def check_predictions(
     edition: Edition,
     report: Report,
     images_dir: Path | None = None,
-    progress: Callable[[list[Path]], object] = iter,
+    progress: Callable[[list[Path]], Iterable[Path]] = iter,
 ) -> None:
     """Note in `report` what is wrong with the masks in `folder`: names, counts, geometry, type, labels, volumes.
 
-    `images_dir` holds the T2 images that were segmented; without it, counts and geometry cannot be looked at.
-    `progress` wraps the list of masks that is gone through. Raises InputError where there is nothing to look at.
+    Args:
+        folder: Masks to hand in, right in it.
+        edition: Whose names and labels hold.
+        report: Gets a finding for each point.
+        images_dir: The T2 images that were segmented; without it, counts and geometry cannot be looked at.
+        progress: Wraps the list of masks that is gone through.
+
+    Raises:
+        InputError: There is nothing to look at.
     """
     files = _files(folder)
-    if not files:
-        raise InputError(f"{folder}: the folder is empty; expected one mask a case")
     named = _check_names(files, folder, edition, report)
     images = _check_counts(named, images_dir, edition, report)
+
     masks, unreadable = [], []
     for path in progress(named):
         try:
@@ -66,19 +95,26 @@ def check_predictions(
     if masks:
         _check_geometry(masks, images, report)
         _check_values(masks, edition, report)
-        _check_volumes(masks, edition, report)
+        for structure in edition.structures:
+            _check_structure(masks, structure, edition, report)
         _check_copies(masks, report)
 
 
 def _files(folder: Path) -> list[Path]:
+    """Every file and link under `folder`, by name. Raises InputError where there is none."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    return sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    if not files:
+        raise InputError(f"{folder}: the folder is empty; expected one file a case")
+    return files
 
 
 def _check_names(files: list[Path], folder: Path, edition: Edition, report: Report) -> list[Path]:
     """The files that are called as masks of the edition."""
-    named, wrong, other = [], [], []
+    named: list[Path] = []
+    wrong: list[str] = []
+    other: list[str] = []
     for path in files:
         shown = str(path.relative_to(folder))
         case = label_case(path, edition)
@@ -89,13 +125,15 @@ def _check_names(files: list[Path], folder: Path, edition: Edition, report: Repo
         elif image_stem(path) is None:
             other.append(shown)
         elif case is None or edition.prediction_name(case) != path.name:
-            wrong.append(f"{shown} should be {edition.prediction_name(case or target_case(path) or 'CASE')}")
+            expected = edition.prediction_name(case or target_case(path) or "CASE")
+            wrong.append(f"{shown} should be {expected}")
         else:
             named.append(path)
+
     remedy = f"name each mask as edition {edition.year} has it, right in the folder, and leave out what is no mask"
     report.judge("names", wrong, f"{len(named)} masks named as edition {edition.year} has it", remedy)
     if other:
-        report.warn("other files", f"{', '.join(other[:5])}", "upload masks alone")
+        report.warn("other files", ", ".join(other[:5]), "upload masks alone")
     return named
 
 
@@ -114,57 +152,75 @@ def _check_counts(named: list[Path], images_dir: Path | None, edition: Edition, 
 
 
 def _check_geometry(masks: list[Mask], images: dict[str, Path], report: Report) -> None:
+    """Whether each mask lies on its image's grid."""
     if not images:
         report.untested("geometry", "no images to compare with", "name the folder of images with --images")
         return
     problems = []
     for mask in masks:
-        if mask.name in images:
-            image, _ = read_header(images[mask.name])
-            if image.size_zyx != mask.geometry.size_zyx:
-                size = mask.geometry.size_zyx[::-1]
-                problems.append(f"{mask.name} has {size} voxels (x, y, z), its image {image.size_zyx[::-1]}")
-            elif not image.describes(mask.geometry, tolerance_mm=0.1 * min(image.spacing_zyx)):
-                problems.append(f"{mask.name} lies elsewhere than its image (spacing, origin or axes differ)")
+        if mask.name not in images:
+            continue
+        image, _ = read_header(images[mask.name])
+        if image.size_zyx != mask.geometry.size_zyx:
+            mask_xyz, image_xyz = mask.geometry.size_zyx[::-1], image.size_zyx[::-1]
+            problems.append(f"{mask.name} has {mask_xyz} voxels (x, y, z), its image {image_xyz}")
+        elif not image.describes(mask.geometry, tolerance_mm=0.1 * min(image.spacing_zyx)):
+            problems.append(f"{mask.name} lies elsewhere than its image (spacing, origin or axes differ)")
     remedy = "copy spacing, origin and direction from the image, and undo every flip and resampling"
     report.judge("geometry", problems, "every mask on its image's grid", remedy)
 
 
 def _check_values(masks: list[Mask], edition: Edition, report: Report) -> None:
-    inexact = [f"{mask.name} is stored as {mask.voxel_type}" for mask in masks if "integer" not in mask.voxel_type]
-    report.judge("integer type", inexact, masks[0].voxel_type, "store labels as uint8, without a slope")
+    """Whether masks hold integers, and none but the edition's labels."""
+    inexact = []
     foreign = []
     for mask in masks:
-        values = sorted(set(mask.values) - {float(label) for label in edition.labels})
+        if "integer" not in mask.voxel_type:
+            inexact.append(f"{mask.name} is stored as {mask.voxel_type}")
+        values = edition.foreign_labels(mask.values)
         if values:
-            foreign.append(f"{mask.name} holds {', '.join(f'{value:g}' for value in values[:5])}")
-    names = ", ".join(f"{name} {'+'.join(map(str, labels))}" for name, labels in edition.structures.items())
-    report.judge("labels", foreign, f"0, {names}", f"edition {edition.year} knows 0, {names} and nothing else")
+            shown = ", ".join(f"{value:g}" for value in values[:5])
+            foreign.append(f"{mask.name} holds {shown}")
+    report.judge("integer type", inexact, masks[0].voxel_type, "store labels as uint8, without a slope")
+
+    meanings = []
+    for structure in edition.structures:
+        labels = "+".join(str(value) for value in edition.values_of(structure))
+        meanings.append(f"{structure} {labels}")
+    known = f"0, {', '.join(meanings)}"
+    report.judge("labels", foreign, known, f"edition {edition.year} knows {known} and nothing else")
 
 
-def _check_volumes(masks: list[Mask], edition: Edition, report: Report) -> None:
-    for structure, labels in edition.structures.items():
-        volumes = {mask.name: mask.volume_mm3(labels) for mask in masks}
-        empty = [name for name, volume in volumes.items() if volume == 0]
-        if empty:
-            remedy = "an empty structure scores Dice 0 and an ASSD of 350 mm: is it meant?"
-            report.warn(f"empty {structure}", f"{len(empty)} of {len(masks)}: {_some(empty)}", remedy)
-        else:
-            report.passed(f"empty {structure}", f"none of {len(masks)} masks")
-        low, high = ANATOMY[structure].volume_mm3
-        odd = [f"{name} {volume:.0f}" for name, volume in volumes.items() if volume and not low <= volume <= high]
-        if odd:
-            remedy = f"the training labels of 2021 have {low:.0f} to {high:.0f} mm3: look at these masks"
-            report.warn(f"volume of {structure}", f"{_some(odd)} mm3", remedy)
-        else:
-            report.passed(f"volume of {structure}", f"within the {low:.0f} to {high:.0f} mm3 of the training labels")
+def _check_structure(masks: list[Mask], structure: str, edition: Edition, report: Report) -> None:
+    """Whether a structure is in every mask, and as large as it is in patients where that is known."""
+    labels = edition.values_of(structure)
+    volumes = {mask.name: mask.volume_mm3(labels) for mask in masks}
+    empty = [name for name, volume in volumes.items() if volume == 0]
+    if empty:
+        remedy = "an empty structure scores Dice 0 and an ASSD of 350 mm: is it meant?"
+        report.warn(f"empty {structure}", f"{len(empty)} of {len(masks)}: {_some(empty)}", remedy)
+    else:
+        report.passed(f"empty {structure}", f"none of {len(masks)} masks")
+
+    usual = edition.anatomy_of(structure).volume_mm3
+    if usual is None:
+        report.untested(f"volume of {structure}", "nobody has measured how large it is in patients")
+        return
+    low, high = usual
+    odd = [f"{name} {volume:.0f}" for name, volume in volumes.items() if volume and not low <= volume <= high]
+    if odd:
+        remedy = f"the training labels of 2021 have {low:.0f} to {high:.0f} mm3: look at these masks"
+        report.warn(f"volume of {structure}", f"{_some(odd)} mm3", remedy)
+    else:
+        report.passed(f"volume of {structure}", f"within the {low:.0f} to {high:.0f} mm3 of the training labels")
 
 
 def _check_copies(masks: list[Mask], report: Report) -> None:
-    same = defaultdict(list)
+    """Whether two masks are the same, voxel by voxel."""
+    by_digest = defaultdict(list)
     for mask in masks:
-        same[mask.digest].append(mask.name)
-    copies = [" = ".join(names) for names in same.values() if len(names) > 1]
+        by_digest[mask.digest].append(mask.name)
+    copies = [" = ".join(names) for names in by_digest.values() if len(names) > 1]
     if copies:
         report.warn("copies", _some(copies), "two cases rarely have one mask; some evaluations refuse equal files")
     else:
@@ -172,7 +228,9 @@ def _check_copies(masks: list[Mask], report: Report) -> None:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    """The first few names, and how many there are besides."""
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
 def _read_mask(path: Path) -> Mask:
@@ -181,23 +239,39 @@ def _read_mask(path: Path) -> Mask:
     geometry, voxel_type = read_header(path)
     voxels = read_volume(path).voxels
     values, counts = np.unique(voxels, return_counts=True)
-    if len(values) > 256:
+    if len(values) > MAX_VALUES:
         raise InputError(f"{path}: holds {len(values)} values; expected a mask of labels")
-    digest = hashlib.sha256(str(voxels.shape).encode() + voxels.astype(np.uint8).tobytes()).hexdigest()
-    return Mask(path.name, geometry, voxel_type, dict(zip(values.tolist(), counts.tolist(), strict=True)), digest)
+    shape = str(voxels.shape).encode()
+    content = voxels.astype(np.uint8).tobytes()
+    return Mask(
+        name=path.name,
+        geometry=geometry,
+        voxel_type=voxel_type,
+        counts=dict(zip(values.tolist(), counts.tolist(), strict=True)),
+        digest=hashlib.sha256(shape + content).hexdigest(),
+    )
 
 
 def _check_bounds(path: Path) -> None:
     """Refuse what unpacks without end, and a MetaImage that would read other files of this machine."""
     if path.name.endswith(".mha"):
-        with path.open("rb") as stream:
-            header = stream.read(_MHA_HEADER_BYTES)
-        lines = [line.strip() for line in header.partition(b"LOCAL")[0].splitlines()]
-        if b"LOCAL" not in header or lines[-1].replace(b" ", b"") != b"ElementDataFile=":
-            raise InputError(f"{path}: its voxels lie in another file; expected ElementDataFile = LOCAL")
-        return
-    if not path.name.endswith(IMAGE_SUFFIXES[0]):
-        return
+        _refuse_foreign_voxels(path)
+    elif path.name.endswith(IMAGE_SUFFIXES[0]):
+        _refuse_endless_gzip(path)
+
+
+def _refuse_foreign_voxels(path: Path) -> None:
+    """A MetaImage's header names the file of its voxels, which must be itself: LOCAL, on the header's last line."""
+    with path.open("rb") as stream:
+        header = stream.read(_MHA_HEADER_BYTES)
+    before, found, _ = header.partition(b"LOCAL")
+    last_line = before.splitlines()[-1] if before else b""
+    if not found or last_line.replace(b" ", b"").strip() != b"ElementDataFile=":
+        raise InputError(f"{path}: its voxels lie in another file; expected ElementDataFile = LOCAL")
+
+
+def _refuse_endless_gzip(path: Path) -> None:
+    """Unpack a file without keeping it, up to a bound."""
     size = 0
     try:
         with gzip.open(path) as stream:

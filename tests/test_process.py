@@ -330,9 +330,9 @@ def test_results_that_cannot_be_written_are_an_error(process, tmp_path):
     submission = process.Submission(None, (), EDITIONS[2022], tmp_path / "file", results=True)
     with pytest.raises(ValueError, match=r"results\.json: cannot be written"):
         submission.save()
-    (tmp_path / "gone").mkdir()
+    (tmp_path / "file").unlink()
     submission.save()
-    assert (tmp_path / "gone" / "results.json").read_text() == "[]"
+    assert json.loads((tmp_path / "file" / "results.json").read_text()) == []
 
 
 def test_script_runs_from_another_folder_and_ends_with_its_exit_code(repository, tmp_path):

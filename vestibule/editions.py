@@ -260,10 +260,17 @@ def is_named_as_other(path: Path) -> bool:
     return bool(_T1_STEM.search(stem) or _LABEL_STEM.search(stem))
 
 
-def label_case(path: Path, edition: Edition) -> str | None:
-    """Case name of a reference or predicted mask: `{case}_Label` or `{case}`, whichever the name fits."""
+def label_case(path: Path, edition: Edition | None = None) -> str | None:
+    """Case name of a reference or predicted mask: `{case}_Label` or `{case}`, whichever the name fits.
+
+    Without an edition, the ending may be that of any: for masks whose case names are to tell the edition.
+    """
     stem = image_stem(path)
     if not stem or target_case(path) or _T1_STEM.search(stem):
         return None
-    suffix = f"_{edition.label_suffix}"
-    return stem.removesuffix(suffix)
+    candidates = EDITIONS.values() if edition is None else (edition,)
+    for candidate in candidates:
+        suffix = f"_{candidate.label_suffix}"
+        if stem.endswith(suffix):
+            return stem.removesuffix(suffix)
+    return stem

@@ -6,25 +6,21 @@ import contextlib
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from contract.archive import check_image_archive
 from contract.report import Report
-from vestibule.editions import EDITIONS, Edition, get_edition
+from vestibule.commands.options import edition_option, resolve_edition
+from vestibule.editions import EDITIONS, Edition
 from vestibule.errors import InputError
 
 
 @click.command()
 @click.argument("subject", metavar="SUBMISSION")
-@click.option(
-    "--edition",
-    type=click.Choice([str(year) for year in EDITIONS]),
-    default="2022",
-    show_default=True,
-    help="Whose names and labels hold.",
-)
+@edition_option("Whose names and labels hold; by default the one that the case names tell. An image needs it.")
 @click.option(
     "--images", "images_dir", type=click.Path(path_type=Path), help="For masks: the folder of T2 images they belong to."
 )
@@ -41,7 +37,7 @@ from vestibule.errors import InputError
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(
     subject: str,
-    edition: str,
+    edition: Edition | None,
     images_dir: Path | None,
     contract: str,
     full_size: bool,
@@ -55,52 +51,77 @@ def check(
     sandbox as strict as the platform's. Nothing that it holds is run outside that sandbox.
     Exit codes: 0 no point is broken, 1 a point is broken or nothing could be checked, 2 wrong usage.
     """
-    path, chosen = Path(subject), get_edition(int(edition))
+    path = Path(subject)
     report = Report(subject)
     if path.is_dir():
-        _check_folder(path, chosen, images_dir, report)
+        _check_folder(path, edition, images_dir, report)
     elif path.is_file() and (zipfile.is_zipfile(path) or path.suffix == ".zip"):
-        _check_zip(path, chosen, images_dir, report)
+        _check_zip(path, edition, images_dir, report)
     elif subject.startswith((".", "/")) and not path.exists():
         raise InputError(f"{subject}: no such file or folder")
     elif path.is_file() and not path.name.endswith((".tar", ".gz", ".tgz")):
         raise InputError(f"{subject}: neither a zip of masks nor a .tar.gz of an image")
     else:
-        from contract.image import check_image
-        from contract.sandbox import Engine
+        _check_image(subject, edition, report, contract, full_size, time_limit, engine)
 
-        container_engine = Engine(engine)
-        with contextlib.ExitStack() as stack:
-            image = subject
-            if path.is_file():
-                check_image_archive(path, report)
-                image = stack.enter_context(container_engine.loaded(path))
-            check_image(container_engine, image, chosen, report, contract, full_size, time_limit, _announce)
     click.echo(report.as_json() if as_json else report.as_text())
     if report.failures:
         broken = ", ".join(dict.fromkeys(finding.point for finding in report.failures))
         raise InputError(f"{subject}: broken: {broken}")
 
 
-def _check_folder(folder: Path, edition: Edition, images_dir: Path | None, report: Report) -> None:
-    from contract.predictions import check_predictions
+def _check_folder(folder: Path, given: Edition | None, images_dir: Path | None, report: Report) -> None:
+    """Check the masks in a folder, with a progress bar on a terminal."""
+    from contract.predictions import case_names, check_predictions
 
-    def with_bar(paths):
+    edition = resolve_edition(given, case_names(folder, images_dir), report.subject)
+
+    def with_bar(paths: list[Path]) -> Iterator[Path]:
         with click.progressbar(paths, label="reading masks", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
             yield from bar
 
     check_predictions(folder, edition, report, images_dir, with_bar)
 
 
-def _check_zip(path: Path, edition: Edition, images_dir: Path | None, report: Report) -> None:
+def _check_zip(path: Path, given: Edition | None, images_dir: Path | None, report: Report) -> None:
+    """Check the masks in a zip, which is unpacked to a folder that goes again."""
     from contract.unpack import unpack
 
     with tempfile.TemporaryDirectory(prefix="vestibule-check-") as folder:
         unpack(path, Path(folder))
         report.passed("zip", "plain files alone, within bounds")
-        _check_folder(Path(folder), edition, images_dir, report)
+        _check_folder(Path(folder), given, images_dir, report)
+
+
+def _check_image(
+    subject: str,
+    edition: Edition | None,
+    report: Report,
+    contract: str,
+    full_size: bool,
+    time_limit_s: float,
+    program: str | None,
+) -> None:
+    """Check an image, which an archive gives or the engine has."""
+    from contract.image import check_image
+    from contract.sandbox import Engine
+
+    if edition is None:
+        years = ", ".join(str(year) for year in EDITIONS)
+        raise InputError(
+            f"{subject}: an image is run on generated cases, whose names and labels differ between editions; "
+            f"give one with --edition ({years})"
+        )
+    engine = Engine(program)
+    with contextlib.ExitStack() as stack:
+        image = subject
+        if Path(subject).is_file():
+            check_image_archive(Path(subject), report)
+            image = stack.enter_context(engine.loaded(Path(subject)))
+        check_image(engine, image, edition, report, contract, full_size, time_limit_s, _announce)
 
 
 def _announce(what: str) -> None:
+    """Say on a terminal which run has begun: some take minutes."""
     if sys.stderr.isatty():
         click.echo(f"running: {what}", err=True)

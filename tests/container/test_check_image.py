@@ -100,7 +100,18 @@ def test_the_command_checks_an_archive_and_leaves_no_image_behind(engine, toy, t
     engine("save", "--output", str(archive), image)
     subprocess.run(["gzip", "-1", str(archive)], check=True)
     engine("rmi", "--force", image)
-    command = [sys.executable, "-m", "vestibule.cli", "check", f"{archive}.gz", "--contract", "platform", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "vestibule.cli",
+        "check",
+        f"{archive}.gz",
+        "--edition",
+        "2022",
+        "--contract",
+        "platform",
+        "--json",
+    ]
     code = "import sys; from vestibule.cli import main; sys.argv[1:] = sys.argv[2:]; main()"
     command = [sys.executable, "-c", code, "vestibule", *command[3:]]
     result = subprocess.run(command, env=engine.environment, capture_output=True, text=True, check=False)

@@ -19,7 +19,7 @@ from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, write_volume
 
 GEOMETRY = Geometry((12, 20, 24), (1.5, 1.0, 1.0), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
-CASES = ("crossmoda2022_etz_1", "crossmoda2022_ldn_2")
+CASES = ("crossmoda2022_etz_1", "crossmoda2021_ldn_2")
 
 
 def mask_of(edition: Edition, shift: int = 0) -> np.ndarray:
@@ -145,6 +145,22 @@ def test_a_mask_without_an_image_is_named(tmp_path, images):
     folder = masks(tmp_path / "masks")
     write_volume(folder / "crossmoda2022_etz_9_Label.nii.gz", Volume(mask_of(get_edition(2022)), GEOMETRY))
     assert "crossmoda2022_etz_9_Label.nii.gz belongs to no image" in checked(folder, images).failures[0].detail
+
+
+def test_an_edition_with_another_structure_is_checked_without_a_volume_that_nobody_measured(tmp_path, images):
+    canal = replace(get_edition(2022), structures={"vs": (1,), "cochlea": (2,), "canal": (3, 4)})
+    folder = masks(tmp_path / "masks")
+    for number, case in enumerate(CASES):
+        voxels = mask_of(canal, number)
+        voxels[8:10, 2:4, 2:4] = 3
+        voxels[10, 2:4, 2:4] = 4
+        rewrite(folder / canal.prediction_name(case), voxels=voxels)
+    report = Report("test")
+    check_predictions(folder, canal, report, images)
+    assert report.failures == []
+    assert report.status_of("empty canal") == PASSED
+    assert report.status_of("volume of canal") == UNTESTED
+    assert report.status_of("volume of cochlea") == PASSED
 
 
 def test_empty_odd_and_copied_masks_are_warned_of_and_do_not_fail(tmp_path, images):
@@ -274,6 +290,49 @@ def test_the_command_fails_with_the_points_in_its_last_line(tmp_path, images):
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].endswith("broken: integer type")
     assert "store labels as uint8" in result.stdout
+
+
+def renamed(folder: Path, pattern: str) -> Path:
+    for number, path in enumerate(sorted(folder.iterdir()), start=1):
+        path.rename(folder / pattern.format(number))
+    return folder
+
+
+def test_the_edition_is_told_by_the_case_names(tmp_path):
+    folder = renamed(masks(tmp_path / "masks", 2023), "crossmoda2023_ukm_{}.nii.gz")
+    result = command(folder, "--json")
+    assert result.returncode == 0, result.stderr
+    details = {finding["point"]: finding["detail"] for finding in json.loads(result.stdout)["findings"]}
+    assert details["labels"] == "0, vs 1+2, cochlea 3"
+
+
+def test_a_misnamed_mask_does_not_hide_the_edition(tmp_path):
+    folder = masks(tmp_path / "masks")
+    wrong_name(first(folder))
+    result = command(folder)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].endswith("broken: names")
+
+
+def test_an_edition_must_be_given_where_the_case_names_do_not_tell_it(tmp_path):
+    folder = renamed(masks(tmp_path / "masks"), "patient{}_Label.nii.gz")
+    result = command(folder)
+    assert result.returncode == 1
+    assert f"{folder}: its case names, such as 'patient1', do not tell the edition" in result.stderr
+    assert command(folder, "--edition", "2022").returncode == 0
+
+
+def test_an_edition_that_contradicts_the_case_names_is_refused(tmp_path):
+    result = command(masks(tmp_path / "masks"), "--edition", "2023")
+    assert result.returncode == 1
+    assert "are called as those of edition 2022" in result.stderr
+
+
+def test_an_image_is_not_checked_without_an_edition(tmp_path):
+    result = command("vestibule:latest")
+    assert result.returncode == 1
+    assert "vestibule:latest: an image is run on generated cases" in result.stderr
+    assert "--edition (2021, 2022, 2023)" in result.stderr
 
 
 def test_the_command_names_what_is_not_there(tmp_path):

@@ -78,6 +78,11 @@ def test_t1_and_labels_are_told_by_the_end_of_their_names(name, other):
     assert is_named_as_other(Path(name)) is other
 
 
+def test_case_of_a_mask_is_told_without_an_edition():
+    names = ("crossmoda2021_ldn_1_Label.nii.gz", "crossmoda2023_ukm_9.nii.gz", "a_hrT2.nii.gz")
+    assert [label_case(Path(name)) for name in names] == ["crossmoda2021_ldn_1", "crossmoda2023_ukm_9", None]
+
+
 def test_label_names_of_images_are_no_case():
     assert label_case(Path("a_hrT2.nii.gz"), EDITIONS[2022]) is None
     assert label_case(Path("a_ceT1.nii.gz"), EDITIONS[2022]) is None
