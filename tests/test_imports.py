@@ -1,6 +1,7 @@
 """Imports point one way, inference needs only what the container installs, and help is quick."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -55,6 +56,87 @@ def test_inference_imports_only_the_core_dependencies(repository):
 
 def test_process_imports_nothing_of_training_or_evaluation(repository):
     assert not set(imported_modules(repository / "process.py")) & {"training", "evaluation", "tests"}
+
+
+PACKAGES = ("vestibule", "contract", "training", "evaluation")
+FOLDERS_OF_CODE = (*PACKAGES, "benchmarks", "studies", "tests", "tools")
+MOST_LINES = 400
+
+
+def module_name(repository, path):
+    parts = path.relative_to(repository).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_with_the_module(body):
+    """Import statements that run when a module is imported: not those of functions, nor those for type checkers."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from imported_with_the_module([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from imported_with_the_module([*node.body, *node.orelse, *node.finalbody])
+        elif isinstance(node, ast.ClassDef | ast.With):
+            yield from imported_with_the_module(node.body)
+
+
+def graph_of_imports(repository, packages):
+    """Module -> modules of the project that importing it names."""
+    paths = [path for package in packages for path in (repository / package).rglob("*.py")]
+    modules = {module_name(repository, path): path for path in paths}
+    graph = {}
+    for module, path in modules.items():
+        named = set()
+        for node in imported_with_the_module(ast.parse(path.read_text(encoding="utf-8")).body):
+            if isinstance(node, ast.Import):
+                named.update(alias.name for alias in node.names)
+            else:
+                # What is imported from a package is a module of it, or something that the package itself holds.
+                places = (f"{node.module}.{alias.name}" for alias in node.names)
+                named.update(place if place in modules else node.module for place in places)
+        graph[module] = named & modules.keys() - {module}
+    return graph
+
+
+def cycle_in(graph):
+    """Modules that import each other in a circle, the first one again at the end; nothing where there is none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_imports_go_in_a_circle(repository):
+    graph = graph_of_imports(repository, PACKAGES)
+    assert len(graph) > 100
+    assert graph["vestibule.region"] == {"vestibule.head", "vestibule.volume"}
+    assert cycle_in(graph) == []
+
+
+def test_a_circle_of_imports_is_seen(tmp_path):
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "__init__.py").write_text("")
+    (tmp_path / "house" / "a.py").write_text("from house.b import x\n")
+    (tmp_path / "house" / "b.py").write_text("from house import a\nx = 1\n")
+    assert set(cycle_in(graph_of_imports(tmp_path, ["house"]))) == {"house.a", "house.b"}
+    (tmp_path / "house" / "b.py").write_text("def f():\n    from house import a\n")
+    assert cycle_in(graph_of_imports(tmp_path, ["house"])) == []
+
+
+def test_no_file_is_too_long_to_read(repository):
+    paths = [path for folder in FOLDERS_OF_CODE for path in (repository / folder).rglob("*.py")]
+    lengths = {str(path.relative_to(repository)): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    assert lengths, "no files found"
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_type_hints_are_told_to_be_there(repository, package):
+    data = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    assert (repository / package / "py.typed").is_file()
+    assert data[package] == ["py.typed"]
 
 
 HEAVY = ("torch", "nnunetv2", "monai", "SimpleITK", "nibabel", "scipy", "matplotlib", "pandas", "numpy")
