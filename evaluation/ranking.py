@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
-from evaluation.metrics import HIGHER_IS_BETTER
+from evaluation.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Field:
             raise ValueError(f"scores must be {expected} (cases, teams, measures), none 0, got {self.scores.shape}")
         if not np.isfinite(self.scores).all():
             raise ValueError("scores must be finite; give a missing mask the worst score")
+        for _, metric in self.measures:
+            if metric not in METRICS or METRICS[metric].higher_is_better is None:
+                raise ValueError(f"expected metrics of which more or less is better, got {metric!r}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
     `generator` samples the cases; by default one with seed 0, so that a ranking can be repeated.
     """
     generator = generator or np.random.default_rng(0)
-    higher = np.array([metric in HIGHER_IS_BETTER for _, metric in field.measures])
+    higher = np.array([METRICS[metric].higher_is_better for _, metric in field.measures])
     losses = np.where(higher, -field.scores, field.scores)  # (cases, teams, measures)
     by_measure = [places_of(losses[:, :, index]) for index in range(len(field.measures))]
     ranks = np.stack(by_measure, axis=2)  # (cases, teams, measures)

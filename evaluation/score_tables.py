@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.metrics import headlines
 from evaluation.ranking import Field
+from evaluation.scoring.scores import Row
+from vestibule.commands.options import resolve_edition
+from vestibule.editions import Edition, edition_of, get_edition
 from vestibule.errors import InputError
+from vestibule.files import read_json
 
-METRICS = {"dice": "dice", "assd": "assd_mm", "assd_mm": "assd_mm"}
-"""How the metrics are called in the organisers' columns and in ours -> ours."""
 TeamScores = dict[tuple[str, str], dict[tuple[str, str], float]]
 """{(team, case): {(structure, metric): score}}"""
 
@@ -40,7 +43,8 @@ def read_scores(path: Path, team: str) -> TeamScores:
 
 def as_field(scores: TeamScores, path: Path) -> Field:
     """The field of all teams. Raises InputError, naming `path`, where a team lacks a case or a measure."""
-    teams, cases = (sorted({key[index] for key in scores}) for index in (0, 1))
+    teams = sorted({team for team, _ in scores})
+    cases = sorted({case for _, case in scores})
     measures = list(next(iter(scores.values())))
     if not measures:
         raise InputError(f"{path}: no column of scores; expected, for instance, VS_Dice or dice")
@@ -50,8 +54,12 @@ def as_field(scores: TeamScores, path: Path) -> Field:
             if known is None or set(known) != set(measures):
                 lacks = "case" if known is None else "a measure of case"
                 raise InputError(f"{path}: team {team} lacks {lacks} {case}; give a missing mask the worst score")
-    values = [[[scores[team, case][measure] for measure in measures] for team in teams] for case in cases]
-    return Field(tuple(teams), tuple(cases), tuple(measures), np.array(values))
+    values = np.empty((len(cases), len(teams), len(measures)))
+    for row, case in enumerate(cases):
+        for column, team in enumerate(teams):
+            known = scores[team, case]
+            values[row, column] = [known[measure] for measure in measures]
+    return Field(tuple(teams), tuple(cases), tuple(measures), values)
 
 
 def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> tuple[TeamScores, int]:
@@ -77,6 +85,32 @@ def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> t
     return joined, len(cases) - len(common)
 
 
+def edition_of_scores(scores_dir: Path, rows: list[Row], given: Edition | None = None) -> Edition:
+    """The edition of what `vestibule evaluate` wrote into a folder.
+
+    Args:
+        scores_dir: The folder, whose `metrics.json` holds the edition.
+        rows: Its `cases.csv`.
+        given: What the user chose, if anything.
+
+    Returns:
+        The one that was given, else the one that case names tell, else that of `metrics.json`.
+
+    Raises:
+        InputError: None of them tells it, or the names contradict the one that was given.
+    """
+    cases = [str(row["case"]) for row in rows]
+    if given is None and edition_of(cases) is None:
+        path = scores_dir / "metrics.json"
+        document = read_json(path)
+        if isinstance(document, dict) and "edition" in document:
+            try:
+                return get_edition(document["edition"])
+            except ValueError as error:
+                raise InputError(f"{path}: {error}") from error
+    return resolve_edition(given, cases, scores_dir)
+
+
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -86,17 +120,33 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV file ({error})") from error
-    return [(line, {(key or "").strip().lower(): value or "" for key, value in row.items()}) for line, row in rows]
+    named = []
+    for line, row in rows:
+        cells = {(column or "").strip().lower(): text or "" for column, text in row.items()}
+        named.append((line, cells))
+    return named
 
 
 def _measures(row: dict[str, str]) -> list[tuple[tuple[str, str], str]]:
+    """Structure, metric and text of each score in a row, whose columns are in lower case."""
+    ranked = [metric for metric in headlines() if metric.higher_is_better is not None]
     if "structure" in row:
-        return [((row["structure"], metric), row[metric]) for metric in ("dice", "assd_mm") if metric in row]
+        return [((row["structure"], metric.key), row[metric.key]) for metric in ranked if metric.key in row]
+
+    # The organisers' columns end with the metric's label (`VS_ASSD`), ours with its key (`vs_assd_mm`).
+    endings = {}
+    for metric in ranked:
+        label = metric.label.lower().replace(" ", "_")
+        endings[f"_{metric.key}"] = metric.key
+        endings[f"_{label}"] = metric.key
     found = []
-    for name, text in row.items():
-        structure, _, metric = name.rpartition("_")
-        if structure and metric in METRICS:
-            found.append(((structure, METRICS[metric]), text))
+    for column, text in row.items():
+        matching = [ending for ending in endings if column.endswith(ending)]
+        if matching:
+            # The longest: a further `surface_dice` ends with `_dice` too.
+            ending = max(matching, key=len)
+            structure = column.removesuffix(ending)
+            found.append(((structure, endings[ending]), text))
     return found
 
 

@@ -2,63 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
-from scipy.stats import wilcoxon
+from scipy.stats import bootstrap, wilcoxon
 
-from evaluation.metrics import HIGHER_IS_BETTER
+from evaluation.metrics import METRICS, Metric, headlines
 from evaluation.reporting.table import STRUCTURE_NAMES, TextTable, spread
-from evaluation.scoring.scores import GOOD_DICE, Row, moments
-from vestibule.editions import case_site
+from evaluation.scoring.scores import Row, by_structure, moments
+from vestibule.editions import SIZE_CLASSES, TUMOUR, Edition
 
-SMALL_MM3, LARGE_MM3 = 288.0, 2340.0
-"""Tumours below and above which the method's successor treats as small and large (tumour blending, crossMoDA 2022)."""
-METRICS = ("dice", "assd_mm")
-METRIC_NAMES = {"dice": "Dice", "assd_mm": "ASSD (mm)"}
+ALL = "all"
+"""Name of the group of all cases."""
+BATCH = 500
+"""Resamples at a time: all at once would take gigabytes for thousands of cases."""
 
 
-def group_summaries(rows: Iterable[Row]) -> list[dict]:
+def group_summaries(rows: Iterable[Row], edition: Edition) -> list[dict]:
     """Scores of each structure over all cases, over each site's and over each class of tumour size.
 
-    Returns [{"structure", "group", "cases", "dice": {...}, "assd_mm": {...}}], where each metric has the mean, sample
-    standard deviation, median and quartiles, and `dice` the count above 0.8. Sites are those that case names tell;
-    sizes are the reference's, where the rows have it. A split into one group only is left out.
+    Sites are those that case names tell, or the edition's only one; sizes are the reference's, where the rows have it.
+    A split into one group only is left out.
+
+    Args:
+        rows: One a case and structure, with a key for each metric.
+        edition: Tells sites and classes of size.
+
+    Returns:
+        [{"structure", "group", "cases", "dice": {...}, "assd_mm": {...}, ...}]: each headline metric has the mean,
+        sample standard deviation, median and quartiles, and Dice the count above 0.8.
     """
     rows = list(rows)
-    sizes = {row["case"]: size_class(row["reference_volume_mm3"]) for row in rows if _is_sized(row)}
-    splits = [
-        ("all", lambda row: "all"),
-        ("site", lambda row: case_site(row["case"])),
-        ("tumour", lambda row: sizes.get(row["case"])),
-    ]
+    size_of = _sizes(rows, edition)
+    splits: dict[str, Callable[[str], str | None]] = {
+        ALL: lambda case: ALL,
+        "site": edition.site_of,
+        "tumour": size_of.get,
+    }
     summaries = []
-    for structure in dict.fromkeys(row["structure"] for row in rows):
-        own = [row for row in rows if row["structure"] == structure]
-        for split, group_of in splits:
-            groups = sorted({group_of(row) for row in own} - {None}, key=_group_order)
-            if split != "all" and len(groups) < 2:
+    for structure, own in by_structure(rows).items():
+        for split, group_of in splits.items():
+            members: dict[str, list[Row]] = {}
+            for row in own:
+                group = group_of(str(row["case"]))
+                if group is not None:
+                    members.setdefault(group, []).append(row)
+            # One site, or one size, is all cases over again.
+            if split != ALL and len(members) < 2:
                 continue
-            for group in groups:
-                members = [row for row in own if group_of(row) == group]
-                summaries.append({"structure": structure, "group": group, **_summary(members)})
+            for group in sorted(members, key=_group_order):
+                summary = {"structure": structure, "group": group}
+                summaries.append(summary | _summary(members[group]))
     return summaries
 
 
-def size_class(volume_mm3: float) -> str:
-    """Class of a tumour of `volume_mm3`: `no tumour`, `small` (< 288), `medium` or `large` (> 2340)."""
-    if volume_mm3 <= 0:
-        return "no tumour"
-    return "small" if volume_mm3 < SMALL_MM3 else "large" if volume_mm3 > LARGE_MM3 else "medium"
+def compare(rows: Iterable[Row], other: Iterable[Row], n_resamples: int = 10_000, seed: int = 0) -> list[dict]:
+    """Paired comparison of two sets of predictions over the same cases, for each structure and headline metric.
 
+    The bootstrap is `scipy.stats.bootstrap`, percentiles of the mean over cases sampled with replacement. It took the
+    place of code of our own that sampled alike: intervals are the same but for the rounding of sums, and may come to
+    differ in their last digits where SciPy samples in another order. Metrics of which neither more nor less is better
+    are left out.
 
-def compare(rows: Iterable[Row], other: Iterable[Row], draws: int = 10_000, seed: int = 0) -> list[dict]:
-    """Paired comparison of two sets of predictions over the same cases, for each structure and metric.
+    Args:
+        rows: Scores of the first set, one row a case and structure.
+        other: Scores of the second.
+        n_resamples: Of the bootstrap.
+        seed: Of the bootstrap; the same one for each comparison.
 
-    `difference` is the mean of `other` less `rows`, `interval_95` its percentile bootstrap over `draws` draws of the
-    cases, `better` in how many cases `other` is the better one, and `wilcoxon_p` the two-sided p-value of the
-    signed-rank test (1 where no case differs), not corrected for the number of tests. Raises ValueError where the cases
-    or structures differ.
+    Returns:
+        A dict for each structure and metric: `difference` is the mean of `other` less `rows`, `interval_95` its
+        bootstrap interval, `better` in how many cases `other` is the better one and `worse` in how many the worse one,
+        and `wilcoxon_p` the two-sided p-value of the signed-rank test (1 where no case differs), not corrected for the
+        number of tests.
+
+    Raises:
+        ValueError: The cases or structures differ.
     """
     first, second = _by_key(rows), _by_key(other)
     if first.keys() != second.keys():
@@ -67,26 +86,42 @@ def compare(rows: Iterable[Row], other: Iterable[Row], draws: int = 10_000, seed
     comparisons = []
     for structure in dict.fromkeys(structure for _, structure in first):
         keys = [key for key in first if key[1] == structure]
-        for metric in METRICS:
-            differences = np.array([second[key][metric] - first[key][metric] for key in keys])
-            comparison = {"structure": structure, "metric": metric, "cases": len(keys)}
-            comparisons.append(comparison | _paired(differences, metric, draws, seed))
+        for metric in headlines():
+            if metric.higher_is_better is None:
+                continue
+            before = np.array([first[key][metric.key] for key in keys], dtype=float)
+            after = np.array([second[key][metric.key] for key in keys], dtype=float)
+            comparison = {"structure": structure, "metric": metric.key, "cases": len(keys)}
+            comparisons.append(comparison | _paired(after - before, metric, n_resamples, seed))
     return comparisons
 
 
 def group_table(arms: dict[str, list[dict]]) -> TextTable:
     """Table of what `group_summaries` gives, for one or more arms."""
+    metrics = headlines()
+    counted = [metric for metric in metrics if metric.good_above is not None]
+    header = ["arm", "structure", "group", "n"]
+    for metric in metrics:
+        header += [metric.title, "quartiles"]
+    for metric in counted:
+        # With one such metric the reader knows which it is.
+        name = f"{metric.label} " if len(counted) > 1 else ""
+        header.append(f"{name}> {metric.good_above:g}")
+
     rows = []
     for arm, summaries in arms.items():
         for summary in summaries:
-            name = STRUCTURE_NAMES.get(summary["structure"], summary["structure"])
-            cells = [arm, name, summary["group"], str(summary["cases"])]
-            for metric in METRICS:
-                values = summary[metric]
-                cells += [spread(values), f"{values['quartile_1']:.2f} to {values['quartile_3']:.2f}"]
-            rows.append((*cells, str(summary["dice"]["over_0_8"])))
-    header = ("arm", "structure", "group", "n", "Dice", "quartiles", "ASSD (mm)", "quartiles", "> 0.8")
-    return TextTable(header, tuple(rows), names=3)
+            structure = summary["structure"]
+            cells = [arm, STRUCTURE_NAMES.get(structure, structure), summary["group"], str(summary["cases"])]
+            for metric in metrics:
+                values = summary[metric.key]
+                quartiles = f"{values['quartile_1']:.2f} to {values['quartile_3']:.2f}"
+                cells += [spread(values), quartiles]
+            for metric in counted:
+                values = summary[metric.key]
+                cells.append(str(values[metric.count_key]))
+            rows.append(tuple(cells))
+    return TextTable(tuple(header), tuple(rows), names=3)
 
 
 def comparison_table(comparisons: dict[str, list[dict]]) -> TextTable:
@@ -94,56 +129,84 @@ def comparison_table(comparisons: dict[str, list[dict]]) -> TextTable:
     rows = []
     for pair, found in comparisons.items():
         for item in found:
+            structure = item["structure"]
+            metric = METRICS[item["metric"]]
             low, high = item["interval_95"]
-            structure = STRUCTURE_NAMES.get(item["structure"], item["structure"])
-            rows.append(
-                (
-                    *(pair, structure, METRIC_NAMES[item["metric"]], str(item["cases"])),
-                    f"{item['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
-                    f"{item['better']} / {item['worse']}",
-                    f"{item['wilcoxon_p']:.2g}",
-                )
+            cells = (
+                pair,
+                STRUCTURE_NAMES.get(structure, structure),
+                metric.title,
+                str(item["cases"]),
+                f"{item['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
+                f"{item['better']} / {item['worse']}",
+                f"{item['wilcoxon_p']:.2g}",
             )
+            rows.append(cells)
     header = ("arms", "structure", "metric", "n", "difference (95 %)", "better / worse", "Wilcoxon p")
     return TextTable(header, tuple(rows), names=3)
 
 
+def _sizes(rows: list[Row], edition: Edition) -> dict[str, str]:
+    """Class of each case's tumour, by the volume of its reference."""
+    classes = {}
+    for row in rows:
+        volume_mm3 = row.get("reference_volume_mm3")
+        if row["structure"] == TUMOUR and volume_mm3 is not None:
+            classes[str(row["case"])] = edition.size_class(float(volume_mm3))
+    return classes
+
+
 def _summary(rows: list[Row]) -> dict:
     summary: dict = {"cases": len(rows)}
-    for metric in METRICS:
-        values = np.array([row[metric] for row in rows], dtype=float)
-        first, third = (float(value) for value in np.percentile(values, [25, 75]))
-        summary[metric] = moments(values) | {"quartile_1": first, "quartile_3": third}
-    summary["dice"]["over_0_8"] = sum(row["dice"] > GOOD_DICE for row in rows)
+    for metric in headlines():
+        values = np.array([row[metric.key] for row in rows], dtype=float)
+        first, third = np.percentile(values, [25, 75])
+        found: dict = moments(values)
+        found["quartile_1"] = float(first)
+        found["quartile_3"] = float(third)
+        if metric.good_above is not None:
+            found[metric.count_key] = int((values > metric.good_above).sum())
+        summary[metric.key] = found
     return summary
 
 
-def _paired(differences: np.ndarray, metric: str, draws: int, seed: int) -> dict:
-    generator = np.random.default_rng(seed)
-    # A few hundred draws at a time: all at once would take gigabytes for thousands of cases.
-    means = [
-        generator.choice(differences, (min(500, draws - start), differences.size)).mean(axis=1)
-        for start in range(0, draws, 500)
-    ]
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    gains = differences if metric in HIGHER_IS_BETTER else -differences
+def _paired(differences: np.ndarray, metric: Metric, n_resamples: int, seed: int) -> dict:
+    """What `compare` says of the differences (cases,) of a metric."""
+    low, high = _interval(differences, n_resamples, seed)
+    # The test divides by the spread of the ranks, and has none where nothing differs.
+    p_value = float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    gains = differences if metric.higher_is_better else -differences
     return {
         "difference": float(differences.mean()),
-        "interval_95": [float(low), float(high)],
+        "interval_95": [low, high],
         "better": int((gains > 0).sum()),
         "worse": int((gains < 0).sum()),
-        "wilcoxon_p": float(wilcoxon(differences).pvalue) if differences.any() else 1.0,
+        "wilcoxon_p": p_value,
     }
 
 
+def _interval(differences: np.ndarray, n_resamples: int, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean of `differences` (cases,), over cases sampled with replacement."""
+    if differences.size < 2:
+        # SciPy refuses a single case, every resample of which is itself.
+        return float(differences[0]), float(differences[0])
+    result = bootstrap(
+        (differences,),
+        np.mean,
+        n_resamples=n_resamples,
+        batch=BATCH,
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    interval = result.confidence_interval
+    return float(interval.low), float(interval.high)
+
+
 def _by_key(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    return {(row["case"], row["structure"]): row for row in rows}
-
-
-def _is_sized(row: Row) -> bool:
-    return row["structure"] == "vs" and "reference_volume_mm3" in row
+    return {(str(row["case"]), str(row["structure"])): row for row in rows}
 
 
 def _group_order(group: str) -> tuple[int, str]:
-    sizes = ("no tumour", "small", "medium", "large")
-    return (sizes.index(group), "") if group in sizes else (-1, group)
+    """Sites by name, then sizes from none to large."""
+    return (SIZE_CLASSES.index(group), "") if group in SIZE_CLASSES else (-1, group)

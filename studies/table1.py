@@ -59,7 +59,10 @@ def report(scores: dict[str, list[list[Row]]], config: RunConfig) -> list[str]:
     cases = len({row["case"] for row in means["baseline"]})
     pairs = {"oneshot - baseline": ("baseline", "oneshot"), "supervised - oneshot": ("oneshot", "supervised")}
     differences = {name: compare(means[first], means[second]) for name, (first, second) in pairs.items()}
-    groups = {arm: [item for item in group_summaries(rows) if item["group"] != "all"] for arm, rows in means.items()}
+    edition = get_edition(config.edition)
+    groups = {
+        arm: [item for item in group_summaries(rows, edition) if item["group"] != "all"] for arm, rows in means.items()
+    }
     each = "; ".join(
         f"seed {config.seed + number}: " + ", ".join(f"{arm} {_vs_dice(runs[number])}" for arm, runs in scores.items())
         for number in range(seeds)

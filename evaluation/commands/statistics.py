@@ -8,12 +8,16 @@ import click
 from rich.console import Console
 
 from evaluation.reporting.outputs import read_rows, write_document, write_text
+from evaluation.score_tables import edition_of_scores
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
+from vestibule.commands.options import edition_option
+from vestibule.editions import Edition
 from vestibule.errors import InputError
 
 
 @click.command()
 @click.argument("arms", nargs=-1, required=True, metavar="ARM=SCORES...")
+@edition_option("The challenge's year; by default the one that the case names tell, or metrics.json.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Also write the tables as Markdown.")
 @click.option("--latex", "latex_path", type=click.Path(path_type=Path), help="Also write the tables as LaTeX.")
@@ -21,6 +25,7 @@ from vestibule.errors import InputError
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the bootstrap.")
 def statistics(
     arms: tuple[str, ...],
+    edition: Edition | None,
     json_path: Path | None,
     markdown_path: Path | None,
     latex_path: Path | None,
@@ -32,14 +37,23 @@ def statistics(
     SCORES is a folder that `vestibule evaluate` wrote. Further arms are compared with the first, case by case: the mean
     difference with its bootstrap interval, and Wilcoxon's signed-rank test.
     """
-    rows = read_arms(arms)
-    groups = {arm: group_summaries(own) for arm, own in rows.items()}
+    folders = arm_folders(arms)
+    rows = {arm: read_rows(folder) for arm, folder in folders.items()}
     first, *others = rows
-    try:
-        pairs = {f"{arm} - {first}": compare(rows[first], rows[arm], draws, seed) for arm in others}
-    except ValueError as error:
-        raise InputError(f"{', '.join(arms)}: {error}") from error
-    tables = [group_table(groups), *([comparison_table(pairs)] if pairs else [])]
+    pairs = {}
+    for arm in others:
+        try:
+            pairs[f"{arm} - {first}"] = compare(rows[first], rows[arm], draws, seed)
+        except ValueError as error:
+            raise InputError(f"{', '.join(arms)}: {error}") from error
+
+    groups = {}
+    for arm, own in rows.items():
+        own_edition = edition_of_scores(folders[arm], own, edition)
+        groups[arm] = group_summaries(own, own_edition)
+    tables = [group_table(groups)]
+    if pairs:
+        tables.append(comparison_table(pairs))
     for table in tables:
         table.print(Console(width=130))
     if json_path:
@@ -52,12 +66,17 @@ def statistics(
 
 def read_arms(arms: tuple[str, ...]) -> dict[str, list[dict]]:
     """Rows of scores by arm, from arguments ARM=FOLDER. Raises click.UsageError and InputError."""
-    rows = {}
+    return {arm: read_rows(folder) for arm, folder in arm_folders(arms).items()}
+
+
+def arm_folders(arms: tuple[str, ...]) -> dict[str, Path]:
+    """Folders of scores by arm, from arguments ARM=FOLDER. Raises click.UsageError for another form or a name twice."""
+    folders: dict[str, Path] = {}
     for arm in arms:
-        name, equals, folder = arm.partition("=")
-        if not (name and equals and folder):
+        name, _, folder = arm.partition("=")
+        if not name or not folder:
             raise click.UsageError(f"expected ARM=SCORES, such as oneshot=runs/demo/scores/oneshot, got {arm!r}")
-        if name in rows:
+        if name in folders:
             raise click.UsageError(f"two arms are called {name!r}")
-        rows[name] = read_rows(Path(folder))
-    return rows
+        folders[name] = Path(folder)
+    return folders

@@ -98,6 +98,18 @@ def test_a_field_must_be_whole(scores: np.ndarray) -> None:
         Field(("a", "b"), ("1", "2")[: len(scores)], (("vs", "dice"),), scores)
 
 
+@pytest.mark.parametrize("metric", ["kindness", "volume_mm3"])
+def test_a_metric_without_a_better_end_cannot_be_ranked(metric: str) -> None:
+    with pytest.raises(ValueError, match=f"got '{metric}'"):
+        field([[[0.9], [0.5]]], (("vs", metric),))
+
+
+def test_a_wide_table_may_use_our_names_of_metrics(tmp_path: Path) -> None:
+    text = "Case,VS_Dice,VS_ASSD_mm,Team\na,0.9,0.4,one\n"
+    scores = read_scores(save(tmp_path / "s.csv", text), "x")
+    assert scores["one", "a"] == {("vs", "dice"): 0.9, ("vs", "assd_mm"): 0.4}
+
+
 def test_published_scores_give_the_published_ranking(shared_data: Path, monkeypatch, capsys) -> None:
     path = shared_data / "crossmoda2022" / "score_test.csv"
     assert run(monkeypatch, path, "--json") == 0

@@ -1,6 +1,7 @@
 """Groups of cases, paired comparisons, and the commands that print them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from scipy.stats import wilcoxon
 
 from evaluation.reporting.outputs import read_rows
-from evaluation.statistics import compare, comparison_table, group_summaries, group_table, size_class
+from evaluation.statistics import compare, comparison_table, group_summaries, group_table
 from vestibule.cli import main
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 
 
@@ -39,34 +41,40 @@ def run(monkeypatch, *arguments: object) -> int:
     return 0
 
 
+EDITION = get_edition(2022)
 CASES = {"crossmoda2021_ldn_1": 0.9, "crossmoda2021_ldn_2": 0.7, "crossmoda2022_etz_1": 0.4}
 VOLUMES = {"crossmoda2021_ldn_1": 5000.0, "crossmoda2021_ldn_2": 1000.0, "crossmoda2022_etz_1": 100.0}
 
 
 def test_groups_are_all_cases_then_sites_then_sizes_of_the_tumour() -> None:
-    summaries = group_summaries(rows_of(CASES, VOLUMES))
+    summaries = group_summaries(rows_of(CASES, VOLUMES), EDITION)
     groups = [(item["group"], item["cases"]) for item in summaries if item["structure"] == "vs"]
     assert groups == [("all", 3), ("etz", 1), ("ldn", 2), ("small", 1), ("medium", 1), ("large", 1)]
     assert [item["group"] for item in summaries if item["structure"] == "cochlea"] == [name for name, _ in groups]
 
 
 def test_a_group_has_quartiles_and_the_count_above_0_8() -> None:
-    scores = group_summaries(rows_of(CASES))[0]["dice"]
+    scores = group_summaries(rows_of(CASES), EDITION)[0]["dice"]
     assert (scores["quartile_1"], scores["median"], scores["quartile_3"]) == pytest.approx((0.55, 0.7, 0.8))
     assert scores["mean"] == pytest.approx(2 / 3)
     assert scores["over_0_8"] == 1
 
 
 def test_a_single_site_and_unknown_sizes_make_no_groups() -> None:
-    assert [item["group"] for item in group_summaries(rows_of({"a": 0.5, "b": 0.6}))] == ["all", "all"]
+    assert [item["group"] for item in group_summaries(rows_of({"a": 0.5, "b": 0.6}), EDITION)] == ["all", "all"]
 
 
-@pytest.mark.parametrize(
-    ("volume", "expected"),
-    [(0.0, "no tumour"), (287.9, "small"), (288.0, "medium"), (2340.0, "medium"), (2340.1, "large")],
-)
-def test_size_classes_are_the_published_ones(volume: float, expected: str) -> None:
-    assert size_class(volume) == expected
+def test_a_case_of_the_first_edition_is_from_its_only_site_as_in_training() -> None:
+    rows = rows_of({"crossmoda_107": 0.5, "crossmoda2022_etz_1": 0.6})
+    groups = [item["group"] for item in group_summaries(rows, get_edition(2021)) if item["structure"] == "vs"]
+    assert groups == ["all", "etz", "ldn"]
+    assert get_edition(2021).site_of("crossmoda_107") == "ldn"
+
+
+def test_size_classes_are_the_editions_own() -> None:
+    edition = replace(EDITION, size_limits_mm3=(50.0, 800.0))
+    groups = [item["group"] for item in group_summaries(rows_of(CASES, VOLUMES), edition)]
+    assert groups[3:5] == ["medium", "large"]
 
 
 def test_a_comparison_tells_direction_interval_and_wilcoxon() -> None:
@@ -97,7 +105,7 @@ def test_sets_over_other_cases_cannot_be_compared() -> None:
 
 
 def test_tables_hold_every_group_and_pair() -> None:
-    groups = group_table({"baseline": group_summaries(rows_of(CASES, VOLUMES))}).markdown
+    groups = group_table({"baseline": group_summaries(rows_of(CASES, VOLUMES), EDITION)}).markdown
     assert "| baseline | VS | ldn | 2 | 0.80 ± 0.14 (0.80) | 0.75 to 0.85 |" in groups
     better = {case: value + 0.05 for case, value in CASES.items()}
     table = comparison_table({"oneshot - baseline": compare(rows_of(CASES), rows_of(better))})
@@ -137,6 +145,29 @@ def test_the_paper_table_of_two_arms_is_printed_and_written(tmp_path: Path, monk
     assert "| two | cochlea | 0.50 ± 0.00 (0.50) | 0 | 2.00 ± 0.00 (2.00) |" in (tmp_path / "new" / "t.md").read_text()
     latex = (tmp_path / "t.tex").read_text()
     assert "two & cochlea & 0.50 $\\pm$ 0.00 (0.50) & 0 & 2.00 $\\pm$ 0.00 (2.00) \\\\" in latex
+
+
+def test_the_edition_of_unnamed_cases_is_that_of_the_scores_or_given(tmp_path: Path, monkeypatch, capsys) -> None:
+    scores = save(tmp_path / "a", rows_of({"p1": 0.9, "p2": 0.8}))
+    assert run(monkeypatch, "statistics", f"one={scores}") == 1
+    assert "give one with --edition" in capsys.readouterr().err.splitlines()[-1]
+    assert run(monkeypatch, "statistics", f"one={scores}", "--edition", "2023") == 0
+    (scores / "metrics.json").write_text('{"edition": 2021}')
+    assert run(monkeypatch, "statistics", f"one={scores}") == 0
+    (scores / "metrics.json").write_text('{"edition": 1999}')
+    assert run(monkeypatch, "statistics", f"one={scores}") == 1
+    assert "metrics.json: edition must be one of" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_edition_that_the_names_contradict_is_refused(tmp_path: Path, monkeypatch, capsys) -> None:
+    scores = save(tmp_path / "a", rows_of(CASES))
+    assert run(monkeypatch, "statistics", f"one={scores}", "--edition", "2023") == 1
+    assert "leave out --edition" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_single_case_has_an_interval_of_no_width() -> None:
+    dice = compare(rows_of({"a": 0.5}), rows_of({"a": 0.75}))[0]
+    assert (dice["difference"], dice["interval_95"]) == (0.25, [0.25, 0.25])
 
 
 def test_arms_with_other_cases_end_in_one_line(tmp_path: Path, monkeypatch, capsys) -> None:

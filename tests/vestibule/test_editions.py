@@ -95,3 +95,11 @@ def test_longest_image_ending_is_dropped():
 
 def test_generated_cases_are_named_by_year_site_and_number():
     assert EDITIONS[2022].case_name("etz", 4) == "crossmoda2022_etz_4"
+
+
+@pytest.mark.parametrize(
+    ("volume_mm3", "expected"),
+    [(0.0, "no tumour"), (287.9, "small"), (288.0, "medium"), (2340.0, "medium"), (2340.1, "large")],
+)
+def test_size_classes_are_the_published_ones(volume_mm3, expected):
+    assert get_edition(2022).size_class(volume_mm3) == expected

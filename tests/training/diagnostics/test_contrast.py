@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from evaluation import statistics
 from training.commands.train import train as train_command
 from training.data.intermediates import Translators, source_stations
 from training.data.slices import read_cases
@@ -27,6 +26,7 @@ from training.diagnostics.contrast import (
 )
 from training.diagnostics.figure import choose_rows, draw_case
 from training.runner import read_json, write_json
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.networks import build_generator
 from vestibule.volume import Geometry, Volume, write_volume
@@ -89,8 +89,8 @@ def test_other_shapes_are_refused():
 
 
 @pytest.mark.parametrize("volume_mm3", [0.0, 1.0, 287.9, 288.0, 2340.0, 2340.1, 9000.0])
-def test_classes_of_tumour_are_those_of_the_statistics(volume_mm3):
-    assert size_class(volume_mm3) == statistics.size_class(volume_mm3)
+def test_classes_of_tumour_are_those_of_the_edition(volume_mm3):
+    assert size_class(volume_mm3) == get_edition(2021).size_class(volume_mm3)
 
 
 def test_summary_counts_means_and_splits_by_size():
