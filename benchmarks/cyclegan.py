@@ -75,8 +75,8 @@ def steps_of(arguments: argparse.Namespace, config: CycleGANConfig) -> dict[str,
     for network, own in (
         (published.forth, first.source_to_target),
         (published.back, first.target_to_source),
-        (published.critic_a, first.critic_source),
-        (published.critic_b, first.critic_target),
+        (published.critic_a, first.discriminator_source),
+        (published.critic_b, first.discriminator_target),
     ):
         take_weights(network.to(first.fabric.device), own)
     return {PUBLISHED: published.step, **{name: model.step for name, model in ours.items()}}

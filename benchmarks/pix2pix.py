@@ -61,10 +61,10 @@ def steps_of(arguments: argparse.Namespace) -> dict[str, Callable[..., dict]]:
     first = ours["ours, float32"]
     for model in ours.values():
         model.generator.load_state_dict(first.generator.state_dict())
-        model.critic.load_state_dict(first.critic.state_dict())
+        model.discriminator.load_state_dict(first.discriminator.state_dict())
     published = PublishedPix2Pix(plain(arguments.width, arguments.blocks), arguments.critic_width)
     take_weights(published.generator.to(first.fabric.device), first.generator)
-    take_weights(published.critic.to(first.fabric.device), first.critic)
+    take_weights(published.critic.to(first.fabric.device), first.discriminator)
     return {PUBLISHED: published.step, **{name: model.step for name, model in ours.items()}}
 
 

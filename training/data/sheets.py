@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 def save_sheet(
     path: Path,
-    columns: Mapping[str, Sequence[np.ndarray]],
+    columns: Mapping[str, Sequence[np.ndarray] | np.ndarray],
     outlines: Mapping[str, Sequence[np.ndarray]] | None = None,
     rows: Sequence[str] = (),
     inches: float = 1.9,

@@ -2,51 +2,94 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from safetensors.torch import save_file
 from torch import nn
 
-from training.gan.distributed import leads
+from vestibule.errors import InputError
+from vestibule.files import atomic
+
+
+class Stateful(Protocol):
+    """What can be saved and go on: networks, optimisers, schedulers, pools of images."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that going on needs."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Go on from what `state_dict` gave."""
+        ...
 
 
 class TrainingState:
-    """What a loop needs to go on: networks, optimisers, schedulers, random generators and the iteration.
+    """What a loop needs to go on: the parts of a model, random generators and the iteration."""
 
-    `parts` maps names to objects with `state_dict` and `load_state_dict`.
-    """
+    def __init__(self, path: Path, parts: dict[str, Stateful], generator: np.random.Generator) -> None:
+        """Nothing is read yet; `resume` does that.
 
-    def __init__(self, path: Path, parts: dict[str, object], generator: np.random.Generator) -> None:
+        Args:
+            path: File of the state.
+            parts: Names in the file, and what they stand for.
+            generator: The generator that batches are sampled by.
+        """
         self.path = path
         self.iteration = 0
         self.generator = generator
         self._parts = parts
 
+    @rank_zero_only
     def save(self) -> None:
         """Write the state whole or not at all; of several processes that train together, one writes."""
-        if not leads():
-            return
-        content = {name: part.state_dict() for name, part in self._parts.items()}
+        content: dict[str, Any] = {}
+        for name, part in self._parts.items():
+            content[name] = part.state_dict()
         content["iteration"] = self.iteration
-        content.update(random_state())
         content["numpy_rng"] = _plain(self.generator.bit_generator.state)
-        partial = self.path.with_suffix(".partial")
-        torch.save(content, partial)
-        os.replace(partial, self.path)
+        content.update(random_state())
+        with atomic(self.path) as partial:
+            torch.save(content, partial)
 
     def resume(self) -> bool:
-        """Load the state where there is one. Returns whether there was."""
+        """Load the state where there is one.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            InputError: It is that of another version, whose parts are other ones.
+        """
         if not self.path.is_file():
             return False
         content = torch.load(self.path, map_location="cpu", weights_only=True)
+        missing = sorted(set(self._parts) - set(content))
+        if missing:
+            raise InputError(
+                f"{self.path}: lacks {', '.join(missing)}, so it was saved by another version; finish the stage with "
+                "that version, or delete the file to start the stage over"
+            )
         for name, part in self._parts.items():
             part.load_state_dict(content[name])
         self.iteration = content["iteration"]
-        set_random_state(content)
         self.generator.bit_generator.state = _unplain(content["numpy_rng"])
+        set_random_state(content)
         return True
+
+
+@rank_zero_only
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write the weights of `network` as safetensors; of several processes that train together, one writes."""
+    tensors = {}
+    for name, value in network.state_dict().items():
+        tensors[name] = value.contiguous().cpu()
+    with atomic(path) as partial:
+        save_file(tensors, partial)
 
 
 def random_state() -> dict[str, torch.Tensor]:
@@ -70,13 +113,21 @@ def freeze(network: nn.Module, frozen: bool) -> None:
         parameter.requires_grad_(not frozen)
 
 
-def _plain(state: dict) -> dict:
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
     # 128-bit integers do not fit a tensor; text survives a load that admits no arbitrary object.
-    return {key: _plain(value) if isinstance(value, dict) else str(value) for key, value in state.items()}
+    plain = {}
+    for key, value in state.items():
+        plain[key] = _plain(value) if isinstance(value, dict) else str(value)
+    return plain
 
 
-def _unplain(state: dict) -> dict:
-    def convert(value: str) -> object:
-        return int(value) if value.isdigit() else value
-
-    return {key: _unplain(value) if isinstance(value, dict) else convert(value) for key, value in state.items()}
+def _unplain(state: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in state.items():
+        if isinstance(value, dict):
+            found[key] = _unplain(value)
+        elif value.isdigit():
+            found[key] = int(value)
+        else:
+            found[key] = value
+    return found

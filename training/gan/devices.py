@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-from training.gan.distributed import join, local_rank
+from training.gan.distributed import launch_fabric
 from vestibule.pipeline import pick_device
 
 
@@ -30,12 +30,10 @@ def subnormals_as_zero() -> Iterator[None]:
 def make_fabric(precision: str) -> Fabric:
     """A Fabric for one device, a GPU where there is one, in `precision` (`auto`: bf16 where the device has it).
 
-    Under `torchrun` every process has a device of its own, and finds the others here.
+    Under `torchrun` every process has a device of its own, and is joined to the others.
     """
-    join()
     device = pick_device()
-    devices = [local_rank()] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=_named(precision, device))
+    return launch_fabric(device.type, _named(precision, device))
 
 
 def convolution_type(precision: str, device: torch.device) -> torch.dtype:

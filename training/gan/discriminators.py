@@ -1,8 +1,12 @@
-"""The patch discriminator of CycleGAN and pix2pix, and the losses that go with it."""
+"""The patch discriminator of CycleGAN and pix2pix, and the losses, optimisers and pools that go with it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import cast
+
 import torch
+from lightning_fabric import Fabric
 from monai.networks.nets import PatchDiscriminator
 from torch import nn
 
@@ -20,28 +24,51 @@ class PatchGAN(nn.Module):
         self.network = PatchDiscriminator(
             spatial_dims=2, channels=width, in_channels=inputs, num_layers_d=layers, norm="INSTANCE", bias=True
         )
+        # Ours gives the same values as PyTorch's, faster.
         for parent in list(self.network.modules()):
             for name, child in parent.named_children():
                 if isinstance(child, nn.InstanceNorm2d):
                     setattr(parent, name, InstanceNorm(child.num_features))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 1, Y', X') of images (B, `inputs`, Y, X)."""
+        # MONAI's network returns what every layer gives; the logits are the last.
         return self.network(image)[-1]
 
 
 def least_squares(logits: torch.Tensor, real: bool) -> torch.Tensor:
     """Mean squared distance of the logits to 1 (real) or 0. Mao et al. 2017, as CycleGAN uses it."""
-    return (logits - 1).square().mean() if real else logits.square().mean()
+    distance = logits - 1 if real else logits
+    return distance.square().mean()
+
+
+def discriminator_loss(discriminator: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    """Half the sum of the least-squares losses of real and fake images (B, C, Y, X), a scalar."""
+    # One pass over both: every image is normalised by itself, so that they do not mix.
+    logits = discriminator(torch.cat([real, fake]))
+    of_real, of_fake = logits.split([len(real), len(fake)])
+    return 0.5 * (least_squares(of_real, real=True) + least_squares(of_fake, real=False))
 
 
 def initialise(network: nn.Module) -> nn.Module:
     """Convolutions from a normal distribution of mean 0 and sd 0.02, biases 0. Zhu et al. 2017, section 4."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     return network
+
+
+def adam(fabric: Fabric, networks: Sequence[nn.Module], learning_rate: float) -> torch.optim.Optimizer:
+    """The optimiser of some networks together, with the momentum of Zhu et al. 2017 and Isola et al. 2017."""
+    parameters: list[nn.Parameter] = []
+    for network in networks:
+        parameters.extend(network.parameters())
+    optimiser = torch.optim.Adam(parameters, learning_rate, betas=(0.5, 0.999), fused=True)
+    # Fabric's wrapper is an optimiser too, which its type does not tell.
+    return cast(torch.optim.Optimizer, fabric.setup_optimizers(optimiser))
 
 
 class ReplayPool:
@@ -52,44 +79,55 @@ class ReplayPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._images: torch.Tensor | None = None
+        self._images: torch.Tensor | None = None  # (up to size, 1, Y, X)
 
     def exchange(self, fakes: torch.Tensor, choices: torch.Tensor) -> torch.Tensor:
-        """Fakes (B, 1, Y, X) as the discriminator shall see them.
+        """Fakes as the discriminator shall see them; while the pool fills, these are the new ones.
 
-        `choices` (B, 2) in [0, 1): below a half in the first column the new fake is shown, otherwise an old one, chosen
-        by the second column, which the new one replaces. While the pool fills, new fakes are shown.
+        Args:
+            fakes: New fakes (B, 1, Y, X).
+            choices: Random numbers (B, 2) in [0, 1). Below a half in the first column the new fake is shown, otherwise
+                an old one, chosen by the second column, which the new one replaces.
+
+        Returns:
+            What to show, (B, 1, Y, X).
         """
         if self._size == 0:
             return fakes
         shown = []
         for fake, (coin, place) in zip(fakes, choices.tolist(), strict=True):
-            if self._images is None or len(self._images) < self._size:
-                kept = fake[None].clone()
-                self._images = kept if self._images is None else torch.cat([self._images, kept])
+            if self._images is None:
+                self._images = fake[None].clone()
+                shown.append(fake)
+            elif len(self._images) < self._size:
+                self._images = torch.cat([self._images, fake[None]])
                 shown.append(fake)
             elif coin < 0.5:
                 shown.append(fake)
             else:
                 index = int(place * self._size)
+                # A copy, since the new fake is written over it.
                 shown.append(self._images[index].clone())
                 self._images[index] = fake
         return torch.stack(shown)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, torch.Tensor | None]:
         """The images in the pool."""
         return {"images": self._images}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, torch.Tensor | None]) -> None:
         """Put the images of `state` back."""
         self._images = state["images"]
 
 
-def linear_decay(iterations: int, decay_from: float):
+def linear_decay(iterations: int, decay_from: float) -> Callable[[int], float]:
     """Factor of the learning rate at an iteration: 1, then linearly to 0 from the share `decay_from` on."""
     start = int(iterations * decay_from)
+    falling = max(1, iterations - start)
 
     def factor(iteration: int) -> float:
-        return 1.0 if iteration < start else max(0.0, 1 - (iteration - start) / max(1, iterations - start))
+        if iteration < start:
+            return 1.0
+        return max(0.0, 1 - (iteration - start) / falling)
 
     return factor

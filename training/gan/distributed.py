@@ -1,8 +1,10 @@
 """Processes that train one model together, started by `torchrun`; alone, every function here leaves things as they are.
 
-Each process draws the batches of all, from the same generator, and takes its own: so that N processes of batch B see
+Each process samples the batches of all, from the same generator, and takes its own: so that N processes of batch B see
 what one process of batch N x B would. Gradients are averaged before a step; every image is normalised by itself, so
 the sums are the same but for rounding.
+
+Ranks and collectives are Lightning Fabric's.
 """
 
 from __future__ import annotations
@@ -10,83 +12,125 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
-from torch import distributed
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from vestibule.pipeline import pick_device
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=30)
 """How long a process waits for the first one, which does the stages that one process does alone."""
 
 
-def world_size() -> int:
-    """Number of processes."""
+class SharedStrategy(DDPStrategy):
+    """Fabric's distributed strategy without its wrapper around networks.
+
+    The wrapper averages gradients in each backward pass. Here generators are passed several times before one, and
+    discriminators are frozen in between, which it does not allow for; `average_gradients` does it before each step.
+    """
+
+    def setup_module(self, module: torch.nn.Module) -> torch.nn.Module:  # type: ignore[override]
+        """Return the network as it is."""
+        return module
+
+
+def launch_fabric(accelerator: str, precision: str) -> Fabric:
+    """A Fabric for this process, joined to the others where `torchrun` started several.
+
+    Args:
+        accelerator: `cpu` or `cuda`; each process takes one device.
+        precision: Fabric's name of the arithmetic, such as `32-true`.
+    """
+    processes = _processes()
+    if processes == 1:
+        return Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    # Gloo carries Python objects and tensors of the CPU, NCCL those of GPUs.
+    backend = "cpu:gloo,cuda:nccl" if accelerator == "cuda" else "gloo"
+    strategy = SharedStrategy(process_group_backend=backend, timeout=PATIENCE)
+    fabric = Fabric(
+        accelerator=accelerator,
+        strategy=strategy,
+        devices=here,
+        num_nodes=processes // here,
+        precision=precision,  # type: ignore[arg-type]
+        plugins=[TorchElasticEnvironment()],
+    )
+    fabric.launch()
+    return fabric
+
+
+def _processes() -> int:
+    # Asked before there is a Fabric, so that a process alone need not make one.
     return int(os.environ.get("WORLD_SIZE", 1))
-
-
-def rank() -> int:
-    """Number of this process, from 0."""
-    return int(os.environ.get("RANK", 0))
-
-
-def local_rank() -> int:
-    """Number of this process on its machine: which GPU it takes."""
-    return int(os.environ.get("LOCAL_RANK", 0))
 
 
 def leads() -> bool:
     """Whether this process is the one that writes."""
-    return rank() == 0
-
-
-def join() -> None:
-    """Find the other processes. Gloo carries tensors of the CPU, NCCL those of GPUs."""
-    if world_size() > 1 and not distributed.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(local_rank())
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        distributed.init_process_group(backend, timeout=PATIENCE)
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
 def from_leader(make: Callable[[], T]) -> T:
     """What `make` returns in the first process, which alone calls it, in every process; all wait for it."""
-    if world_size() == 1:
+    if _processes() == 1:
         return make()
-    join()
-    content = [make() if leads() else None]
-    distributed.broadcast_object_list(content)
-    return content[0]
+    fabric = launch_fabric(pick_device().type, "32-true")
+    made = make() if fabric.is_global_zero else None
+    return cast(T, fabric.broadcast(made))
 
 
-def own_share(draw: Callable[[], T]) -> T:
-    """Call `draw` for every process in turn, and keep what is for this one."""
-    return [draw() for _ in range(world_size())][rank()]
+def own_share(fabric: Fabric, sample: Callable[[], T]) -> T:
+    """Call `sample` for every process in turn, and keep what is for this one."""
+    shares = []
+    for _ in range(fabric.world_size):
+        shares.append(sample())
+    return shares[fabric.global_rank]
 
 
-def together(function: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor) -> torch.Tensor:
-    """This process's part of `function` of the tensors (B, ...) of all processes, one after the other in the batch."""
-    if world_size() == 1:
-        return function(own)
-    parts = [torch.empty_like(own) for _ in range(world_size())]
-    distributed.all_gather(parts, own.contiguous())
-    return function(torch.cat(parts)).split(len(own))[rank()]
+def together(fabric: Fabric, function: Callable[[torch.Tensor], torch.Tensor], own: torch.Tensor) -> torch.Tensor:
+    """This process's part of a function of the tensors of all processes.
+
+    Args:
+        fabric: Knows the processes.
+        function: Called with the tensors one after the other along the batch, (processes x B, ...); keeps the shape.
+        own: This process's tensor (B, ...).
+
+    Returns:
+        What `function` made of `own`, (B, ...).
+    """
+    # (processes, B, ...), or (B, ...) where there is one process.
+    gathered = cast(torch.Tensor, fabric.all_gather(own))
+    batch = gathered.reshape(-1, *own.shape[1:])
+    shares = function(batch).split(len(own))
+    return shares[fabric.global_rank]
 
 
-def mean_over_processes(own: torch.Tensor) -> torch.Tensor:
-    """Mean of a tensor over the processes, in the place of `own`."""
-    if world_size() > 1:
-        distributed.all_reduce(own)
-        own /= world_size()
-    return own
+def mean_over_processes(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:
+    """Mean of a tensor over the processes, which is written to `own` too."""
+    return cast(torch.Tensor, fabric.all_reduce(own))
 
 
-def average_gradients(optimiser: torch.optim.Optimizer) -> None:
+def average_gradients(fabric: Fabric, optimiser: torch.optim.Optimizer) -> None:
     """Set every gradient of what `optimiser` trains to its mean over the processes."""
-    if world_size() == 1:
+    if fabric.world_size == 1:
         return
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    flat = mean_over_processes(torch.cat([gradient.flatten() for gradient in gradients]))
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+    gradients = []
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                gradients.append(parameter.grad)
+
+    # One message for all is far faster than one a tensor.
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    means = mean_over_processes(fabric, flat)
+    start = 0
+    for gradient in gradients:
+        end = start + gradient.numel()
+        gradient.copy_(means[start:end].view_as(gradient))
+        start = end

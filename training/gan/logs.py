@@ -6,9 +6,10 @@ import csv
 import time
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
+from lightning_fabric.loggers import TensorBoardLogger
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from training.gan.distributed import leads
+from vestibule.files import atomic
 
 
 class LossLog:
@@ -19,32 +20,39 @@ class LossLog:
 
     def __init__(self, folder: Path, columns: tuple[str, ...], first_iteration: int = 0) -> None:
         """Rows of an earlier try after `first_iteration` are dropped: they will be written again."""
-        self._writes = leads()
-        if not self._writes:
-            return
         self._path = folder / "losses.csv"
         self._columns = columns
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_iteration)
+        self._tensorboard = TensorBoardLogger(folder, name="tensorboard", version="", purge_step=first_iteration)
+        self._begin = time.monotonic()
+        self._start_table(first_iteration)
+
+    @rank_zero_only
+    def _start_table(self, first_iteration: int) -> None:
+        # Fabric's CSVLogger deletes what an earlier try wrote, and its columns are in the order of the alphabet.
         kept = []
         if first_iteration and self._path.is_file():
             with self._path.open(newline="", encoding="utf-8") as stream:
-                kept = [row for row in csv.reader(stream) if row[0].isdigit() and int(row[0]) <= first_iteration]
-        self._begin = time.monotonic() - (float(kept[-1][1]) if kept else 0.0)
-        with self._path.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([["iteration", "seconds", *columns], *kept])
+                for row in csv.reader(stream):
+                    if row[0].isdigit() and int(row[0]) <= first_iteration:
+                        kept.append(row)
+        if kept:
+            seconds_so_far = float(kept[-1][1])
+            self._begin -= seconds_so_far
 
+        with atomic(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.writer(stream)
+            table.writerow(["iteration", "seconds", *self._columns])
+            table.writerows(kept)
+
+    @rank_zero_only
     def write(self, iteration: int, values: dict[str, float]) -> None:
         """Append the values of one interval; `iteration` counts from 1."""
-        if not self._writes:
-            return
-        row = [iteration, round(time.monotonic() - self._begin, 2), *(f"{values[name]:.6g}" for name in self._columns)]
+        seconds = round(time.monotonic() - self._begin, 2)
+        shown = [f"{values[name]:.6g}" for name in self._columns]
         with self._path.open("a", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerow(row)
-        for name in self._columns:
-            self._writer.add_scalar(name, values[name], iteration)
+            csv.writer(stream).writerow([iteration, seconds, *shown])
+        self._tensorboard.log_metrics(values, iteration)
 
     def close(self) -> None:
-        """Flush what is buffered."""
-        if not self._writes:
-            return
-        self._writer.close()
+        """Write out what is buffered."""
+        self._tensorboard.finalize("success")

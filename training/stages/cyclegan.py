@@ -11,136 +11,184 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
 from torch.nn.functional import l1_loss
 
 from training.config import CycleGANConfig, RunConfig
-from training.data.sheets import save_sheet
 from training.data.slices import SliceSampler, load_slices, read_cases
 from training.gan.alignment import Alignment
-from training.gan.checkpoint import TrainingState, freeze
+from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
-from training.gan.discriminators import PatchGAN, ReplayPool, initialise, least_squares, linear_decay
-from training.gan.distributed import average_gradients, leads, own_share, together, world_size
+from training.gan.discriminators import (
+    PatchGAN,
+    ReplayPool,
+    adam,
+    discriminator_loss,
+    initialise,
+    least_squares,
+    linear_decay,
+)
+from training.gan.distributed import average_gradients, mean_over_processes, own_share, together
 from training.gan.ema import WeightAverage
-from training.gan.logs import LossLog
+from training.gan.loop import AdversarialModel, fit
 from training.runner import stage_dir
 from vestibule.networks import build_generator
-from vestibule.progress import track
 
-LOSSES = ("adversarial_ab", "adversarial_ba", "cycle_a", "cycle_b", "identity", "discriminator_a", "discriminator_b")
+Pair = tuple[torch.Tensor, torch.Tensor]
+"""Slices and what belongs to them, each (B, 1, Y, X)."""
 
 
-class CycleGAN:
+class CycleGAN(AdversarialModel):
     """Both generators and both discriminators with their optimisers, and the two update rules."""
+
+    config: CycleGANConfig
+    losses = (
+        "adversarial_ab",
+        "adversarial_ba",
+        "cycle_a",
+        "cycle_b",
+        "identity",
+        "discriminator_a",
+        "discriminator_b",
+    )
+    measures = ("shift_rows", "apart_rows")
 
     def __init__(self, config: CycleGANConfig, fabric: Fabric) -> None:
         self.config = config
-        generators = [initialise(build_generator(config.generator)) for _ in range(2)]
-        critics = [initialise(PatchGAN(1, config.discriminator_width, config.discriminator_layers)) for _ in range(2)]
         self.fabric = fabric
-        self.source_to_target, self.target_to_source = (fabric.setup_module(network) for network in generators)
-        self.critic_source, self.critic_target = (fabric.setup_module(network) for network in critics)
-        self.averages = WeightAverage(
-            dict(zip(("source_to_target", "target_to_source"), generators, strict=True)), config.average
-        )
-        rate = config.learning_rate
-        self.generator_optimiser = fabric.setup_optimizers(
-            torch.optim.Adam(
-                [p for network in generators for p in network.parameters()], rate, betas=(0.5, 0.999), fused=True
-            )
-        )
-        self.critic_optimiser = fabric.setup_optimizers(
-            torch.optim.Adam(
-                [p for network in critics for p in network.parameters()], rate, betas=(0.5, 0.999), fused=True
-            )
-        )
-        self.pool_source, self.pool_target = ReplayPool(config.pool_size), ReplayPool(config.pool_size)
-        self.alignment = Alignment(config.iterations if config.align else 0)
+        # A seed fixes the weights, so the order in which the networks are made must stay.
+        to_target = initialise(build_generator(config.generator))
+        to_source = initialise(build_generator(config.generator))
+        of_source = initialise(PatchGAN(1, config.discriminator_width, config.discriminator_layers))
+        of_target = initialise(PatchGAN(1, config.discriminator_width, config.discriminator_layers))
+        self.source_to_target = fabric.setup_module(to_target)
+        self.target_to_source = fabric.setup_module(to_source)
+        self.discriminator_source = fabric.setup_module(of_source)
+        self.discriminator_target = fabric.setup_module(of_target)
+        generators = {"source_to_target": to_target, "target_to_source": to_source}
+        self.averages = WeightAverage(generators, config.average)
+
+        self.generator_optimiser = adam(fabric, [to_target, to_source], config.learning_rate)
+        self.discriminator_optimiser = adam(fabric, [of_source, of_target], config.learning_rate)
         factor = linear_decay(config.iterations, config.decay_from)
-        self.schedulers = [
-            torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-            for optimiser in (self.generator_optimiser, self.critic_optimiser)
-        ]
+        self.generator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.generator_optimiser, factor)
+        self.discriminator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.discriminator_optimiser, factor)
+
+        self.pool_source = ReplayPool(config.pool_size)
+        self.pool_target = ReplayPool(config.pool_size)
+        self.alignment = Alignment(config.iterations if config.align else 0)
 
     def step(self, source: torch.Tensor, target: torch.Tensor, choices: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One update of the generators, then one of the discriminators, on slices (B, 1, Y, X).
+        """Update the generators once, then the discriminators.
 
-        `choices` (2, B, 2) decides what the replay pools show, B counted over all processes. Returns the losses,
-        detached.
+        Args:
+            source: T1 slices (B, 1, Y, X) in [-1, 1].
+            target: T2 slices likewise.
+            choices: What the replay pools show, (2, B, 2) in [0, 1), B counted over all processes.
+
+        Returns:
+            The losses by name, detached scalars.
         """
         fake_target, fake_source, losses = self._update_generators(source, target)
-        losses["discriminator_a"], losses["discriminator_b"] = self._update_critics(
-            (source, together(partial(self.pool_source.exchange, choices=choices[0]), fake_source)),
-            (target, together(partial(self.pool_target.exchange, choices=choices[1]), fake_target)),
-        )
-        for scheduler in self.schedulers:
-            scheduler.step()
+        # The pools are the same in every process, so they see the fakes of all.
+        shown_source = together(self.fabric, partial(self.pool_source.exchange, choices=choices[0]), fake_source)
+        shown_target = together(self.fabric, partial(self.pool_target.exchange, choices=choices[1]), fake_target)
+        found = self._update_discriminators((source, shown_source), (target, shown_target))
+        losses["discriminator_a"], losses["discriminator_b"] = found
+        self.generator_scheduler.step()
+        self.discriminator_scheduler.step()
         return losses
 
-    def _update_generators(self, source, target):
-        freeze(self.critic_source, True)
-        freeze(self.critic_target, True)
-        weight, identity_weight = self.config.cycle_weight, self.config.identity_weight
+    def _update_generators(
+        self, source: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Returns the fake target and source slices (B, 1, Y, X) and the losses, all detached."""
+        # Gradients pass through the discriminators here, but their weights need none.
+        freeze(self.discriminator_source, True)
+        freeze(self.discriminator_target, True)
+        weight = self.config.cycle_weight
+        identity_weight = self.config.identity_weight
         if identity_weight:
             # One pass over both: every image is normalised by itself, so that they do not mix.
-            fake_target, kept_target = self.source_to_target(torch.cat([source, target])).split(
-                [len(source), len(target)]
-            )
-            fake_source, kept_source = self.target_to_source(torch.cat([target, source])).split(
-                [len(target), len(source)]
-            )
-        else:
-            fake_target, fake_source = self.source_to_target(source), self.target_to_source(target)
-        losses = {
-            "adversarial_ab": least_squares(self.critic_target(fake_target), real=True),
-            "adversarial_ba": least_squares(self.critic_source(fake_source), real=True),
-            "cycle_a": weight * l1_loss(self.target_to_source(fake_target), source),
-            "cycle_b": weight * l1_loss(self.source_to_target(fake_source), target),
-            "identity": torch.zeros((), device=source.device),
-        }
-        if identity_weight:
+            batch = len(source)
+            fake_target, kept_target = self.source_to_target(torch.cat([source, target])).split(batch)
+            fake_source, kept_source = self.target_to_source(torch.cat([target, source])).split(batch)
             kept = l1_loss(kept_source, source) + l1_loss(kept_target, target)
-            losses["identity"] = weight * identity_weight * kept
+            identity = weight * identity_weight * kept
+        else:
+            fake_target = self.source_to_target(source)
+            fake_source = self.target_to_source(target)
+            identity = torch.zeros((), device=source.device)
+
+        adversarial_ab = least_squares(self.discriminator_target(fake_target), real=True)
+        adversarial_ba = least_squares(self.discriminator_source(fake_source), real=True)
+        cycle_a = weight * l1_loss(self.target_to_source(fake_target), source)
+        cycle_b = weight * l1_loss(self.source_to_target(fake_source), target)
+
         self.generator_optimiser.zero_grad()
-        self.fabric.backward(sum(losses.values()))
-        average_gradients(self.generator_optimiser)
+        self.fabric.backward(adversarial_ab + adversarial_ba + cycle_a + cycle_b + identity)
+        average_gradients(self.fabric, self.generator_optimiser)
         self.generator_optimiser.step()
         self.averages.update()
-        return fake_target.detach(), fake_source.detach(), {name: loss.detach() for name, loss in losses.items()}
 
-    def _update_critics(self, of_source, of_target):
-        freeze(self.critic_source, False)
-        freeze(self.critic_target, False)
-        self.critic_optimiser.zero_grad()
-        losses = []
-        for critic, (real, fake) in ((self.critic_source, of_source), (self.critic_target, of_target)):
-            of_real, of_fake = critic(torch.cat([real, fake])).split([len(real), len(fake)])
-            loss = 0.5 * (least_squares(of_real, real=True) + least_squares(of_fake, real=False))
-            self.fabric.backward(loss)
-            losses.append(loss.detach())
-        average_gradients(self.critic_optimiser)
-        self.critic_optimiser.step()
-        return losses
+        losses = {
+            "adversarial_ab": adversarial_ab.detach(),
+            "adversarial_ba": adversarial_ba.detach(),
+            "cycle_a": cycle_a.detach(),
+            "cycle_b": cycle_b.detach(),
+            "identity": identity.detach(),
+        }
+        return fake_target.detach(), fake_source.detach(), losses
 
-    @torch.no_grad()
-    def align(self, source: torch.Tensor, target: torch.Tensor, interval: int) -> None:
+    def _update_discriminators(self, of_source: Pair, of_target: Pair) -> Pair:
+        """Update both on pairs of (real, fake) slices of their domain. Returns their losses, detached scalars."""
+        freeze(self.discriminator_source, False)
+        freeze(self.discriminator_target, False)
+        self.discriminator_optimiser.zero_grad()
+        source_loss = discriminator_loss(self.discriminator_source, *of_source)
+        self.fabric.backward(source_loss)
+        target_loss = discriminator_loss(self.discriminator_target, *of_target)
+        self.fabric.backward(target_loss)
+        average_gradients(self.fabric, self.discriminator_optimiser)
+        self.discriminator_optimiser.step()
+        return source_loss.detach(), target_loss.detach()
+
+    def measure(self, interval: int, source: torch.Tensor, target: torch.Tensor, *_: torch.Tensor) -> dict[str, float]:
         """Measure what the generators shift on slices (B, 1, Y, X); correct it by what `interval` iterations owe."""
-        self.alignment.look((source, self.source_to_target(source)), (target, self.target_to_source(target)))
+        with torch.no_grad():
+            fake_target = self.source_to_target(source)
+            fake_source = self.target_to_source(target)
+        over_processes = partial(mean_over_processes, self.fabric)
+        self.alignment.look((source, fake_target), (target, fake_source), over_processes)
         self.alignment.correct(interval)
+        return {"shift_rows": self.alignment.shift, "apart_rows": self.alignment.rows}
 
-    def parts(self) -> dict[str, object]:
+    def sheet(self, source: torch.Tensor, target: torch.Tensor, *_: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Each domain, its translation and the way back, (B, 1, Y, X)."""
+        to_target = self.averages.network("source_to_target")
+        to_source = self.averages.network("target_to_source")
+        fake_target = to_target(source)
+        fake_source = to_source(target)
+        return {
+            "T1": source,
+            "T1 -> T2": fake_target,
+            "-> T1": to_source(fake_target),
+            "T2": target,
+            "T2 -> T1": fake_source,
+            "-> T2": to_target(fake_source),
+        }
+
+    def parts(self) -> dict[str, Stateful]:
         """All that a resumable state must hold."""
         return {
             "source_to_target": self.source_to_target,
             "target_to_source": self.target_to_source,
-            "critic_source": self.critic_source,
-            "critic_target": self.critic_target,
+            "discriminator_source": self.discriminator_source,
+            "discriminator_target": self.discriminator_target,
             "averages": self.averages,
             "generator_optimiser": self.generator_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-            "generator_scheduler": self.schedulers[0],
-            "critic_scheduler": self.schedulers[1],
+            "discriminator_optimiser": self.discriminator_optimiser,
+            "generator_scheduler": self.generator_scheduler,
+            "discriminator_scheduler": self.discriminator_scheduler,
             "pool_source": self.pool_source,
             "pool_target": self.pool_target,
             "alignment": self.alignment,
@@ -150,67 +198,32 @@ class CycleGAN:
 @subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on the prepared cases; leaves both generators as safetensors, curves and sample sheets in `cyclegan/`."""
-    folder, settings = stage_dir(run_dir, "cyclegan"), config.cyclegan
+    folder = stage_dir(run_dir, "cyclegan")
+    settings = config.cyclegan
     torch.manual_seed(config.seed)
-    fabric = make_fabric(config.precision)
-    model = CycleGAN(settings, fabric)
+    model = CycleGAN(settings, make_fabric(config.precision))
     generator = np.random.default_rng([config.seed, 1])
-    state = TrainingState(folder / "state.pt", model.parts(), generator)
-    state.resume()
-    samplers = [SliceSampler(read_cases(run_dir, domain), settings.sampling) for domain in ("source", "target")]
-    log = LossLog(folder, (*LOSSES, "shift_rows", "apart_rows"), state.iteration)
-    fit(model, samplers, state, log, folder)
-    log.close()
+    sources = SliceSampler(read_cases(run_dir, "source"), settings.sampling)
+    targets = SliceSampler(read_cases(run_dir, "target"), settings.sampling)
+    fit(model, partial(sample_batch, model, sources, targets, generator), generator, folder)
+
     paths = []
     for name in ("source_to_target", "target_to_source"):
         path = folder / f"{name}.safetensors"
-        state_dict = model.averages.network(name).state_dict()
-        if leads():
-            save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
+        save_weights(model.averages.network(name), path)
         paths.append(path)
     return paths
 
 
-def fit(model: CycleGAN, samplers: list[SliceSampler], state: TrainingState, log: LossLog, folder: Path) -> None:
-    """The loop: draw, step, and at intervals log, sample and save."""
-    settings, device = model.config, model.fabric.device
-    sums: dict[str, torch.Tensor] = {}
-    interval = max(1, min(50, settings.iterations // 20))
-    for iteration in track(
-        range(state.iteration + 1, settings.iterations + 1), "cyclegan", settings.iterations, state.iteration
-    ):
-        rows = model.alignment.rows
-        picks = (
-            own_share(partial(sampler.draw, state.generator, apart))
-            for sampler, apart in zip(samplers, (-rows, rows), strict=True)
-        )
-        source, target = (load_slices(part).to(device) for part in picks)
-        choices = torch.from_numpy(state.generator.random((2, len(source) * world_size(), 2)))
-        losses = model.step(source, target, choices)
-        sums = {name: sums.get(name, 0) + loss for name, loss in losses.items()}
-        state.iteration = iteration
-        if iteration % interval == 0:
-            model.align(source, target, interval)
-            means = {name: float(value) / interval for name, value in sums.items()}
-            log.write(iteration, {**means, "shift_rows": model.alignment.shift, "apart_rows": model.alignment.rows})
-            sums = {}
-        if leads() and (iteration % settings.sample_every == 0 or iteration == settings.iterations):
-            save_samples(model, source, target, folder / "samples" / f"{iteration:07d}.png")
-        if iteration % settings.checkpoint_every == 0 or iteration == settings.iterations:
-            state.save()
-
-
-@torch.no_grad()
-def save_samples(model: CycleGAN, source: torch.Tensor, target: torch.Tensor, path: Path) -> None:
-    """A sheet of the first slices: each domain, its translation and the way back."""
-    to_target, to_source = (model.averages.network(name) for name in ("source_to_target", "target_to_source"))
-    fake_target, fake_source = to_target(source), to_source(target)
-    columns = {
-        "T1": source,
-        "T1 -> T2": fake_target,
-        "-> T1": to_source(fake_target),
-        "T2": target,
-        "T2 -> T1": fake_source,
-        "-> T2": to_target(fake_source),
-    }
-    save_sheet(path, {title: images[:4, 0].float().cpu().numpy() for title, images in columns.items()})
+def sample_batch(
+    model: CycleGAN, sources: SliceSampler, targets: SliceSampler, generator: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """This process's source and target slices (B, 1, Y, X) for a step, and what the replay pools shall show."""
+    fabric = model.fabric
+    rows = model.alignment.rows
+    source_picks = own_share(fabric, partial(sources.draw, generator, -rows))
+    target_picks = own_share(fabric, partial(targets.draw, generator, rows))
+    source = load_slices(source_picks).to(fabric.device)
+    target = load_slices(target_picks).to(fabric.device)
+    choices = generator.random((2, len(source) * fabric.world_size, 2))
+    return source, target, torch.from_numpy(choices)

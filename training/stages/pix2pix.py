@@ -9,143 +9,169 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from training.config import Pix2PixConfig, RunConfig
-from training.data.sheets import save_sheet
-from training.data.slices import SliceSampler, load_labels, load_slices, read_cases
-from training.gan.checkpoint import TrainingState, freeze
+from training.data.slices import PreparedCase, SliceSampler, load_labels, load_slices, read_cases
+from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
-from training.gan.discriminators import PatchGAN, initialise, least_squares, linear_decay
-from training.gan.distributed import average_gradients, leads, own_share
+from training.gan.discriminators import PatchGAN, adam, discriminator_loss, initialise, least_squares, linear_decay
+from training.gan.distributed import average_gradients, own_share
 from training.gan.ema import WeightAverage
-from training.gan.logs import LossLog
+from training.gan.loop import AdversarialModel, fit
 from training.runner import stage_dir
-from vestibule.editions import get_edition
+from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.networks import build_generator
-from vestibule.progress import track
-
-LOSSES = ("adversarial", "pixel", "discriminator")
 
 
-class Pix2Pix:
+class Pix2Pix(AdversarialModel):
     """Generator and conditional discriminator with their optimisers, and the two update rules."""
+
+    config: Pix2PixConfig
+    losses = ("adversarial", "pixel", "discriminator")
 
     def __init__(self, config: Pix2PixConfig, fabric: Fabric) -> None:
         self.config = config
         self.fabric = fabric
+        # A seed fixes the weights, so the order in which the networks are made must stay.
         generator = initialise(build_generator(config.generator))
         self.average = WeightAverage({"generator": generator}, config.average)
-        critic = initialise(PatchGAN(2, config.discriminator_width, config.discriminator_layers))
-        self.generator, self.critic = fabric.setup_module(generator), fabric.setup_module(critic)
-        self.generator_optimiser, self.critic_optimiser = (
-            fabric.setup_optimizers(
-                torch.optim.Adam(network.parameters(), config.learning_rate, betas=(0.5, 0.999), fused=True)
-            )
-            for network in (generator, critic)
-        )
+        # Two channels: an image and the condition that it belongs to.
+        discriminator = initialise(PatchGAN(2, config.discriminator_width, config.discriminator_layers))
+        self.generator = fabric.setup_module(generator)
+        self.discriminator = fabric.setup_module(discriminator)
+
+        self.generator_optimiser = adam(fabric, [generator], config.learning_rate)
+        self.discriminator_optimiser = adam(fabric, [discriminator], config.learning_rate)
         factor = linear_decay(config.iterations, config.decay_from)
-        self.schedulers = [
-            torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-            for optimiser in (self.generator_optimiser, self.critic_optimiser)
-        ]
+        self.generator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.generator_optimiser, factor)
+        self.discriminator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.discriminator_optimiser, factor)
 
     def step(
         self, condition: torch.Tensor, real: torch.Tensor, tumour: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
-        """One update of each network on pairs (T2, T1) of (B, 1, Y, X). Returns the losses, detached.
+        """Update the discriminator once, then the generator.
 
-        `tumour` (B, 1, Y, X) bool: pixels that count by `tumour_weight` in the pixel loss.
+        Args:
+            condition: T2 slices (B, 1, Y, X) in [-1, 1].
+            real: The T1 slices that belong to them, likewise.
+            tumour: Pixels that count by `tumour_weight` in the pixel loss, bool (B, 1, Y, X).
+
+        Returns:
+            The losses by name, detached scalars.
         """
         fake = self.generator(condition)
-        freeze(self.critic, False)
-        self.critic_optimiser.zero_grad()
-        pairs = [torch.cat([condition, image], dim=1) for image in (real, fake.detach())]
-        seen_real, seen_fake = self.critic(torch.cat(pairs)).chunk(2)
-        critic_loss = 0.5 * (least_squares(seen_real, real=True) + least_squares(seen_fake, real=False))
-        self.fabric.backward(critic_loss)
-        average_gradients(self.critic_optimiser)
-        self.critic_optimiser.step()
 
-        freeze(self.critic, True)
-        adversarial = least_squares(self.critic(torch.cat([condition, fake], dim=1)), real=True)
-        pixel = self.config.pixel_weight * weighted_l1(fake, real, tumour, self.config.tumour_weight)
+        freeze(self.discriminator, False)
+        self.discriminator_optimiser.zero_grad()
+        real_pair = torch.cat([condition, real], dim=1)  # (B, 2, Y, X)
+        fake_pair = torch.cat([condition, fake], dim=1)
+        # Detached, so that this update leaves the generator alone.
+        told_apart = discriminator_loss(self.discriminator, real_pair, fake_pair.detach())
+        self.fabric.backward(told_apart)
+        average_gradients(self.fabric, self.discriminator_optimiser)
+        self.discriminator_optimiser.step()
+
+        freeze(self.discriminator, True)
+        adversarial = least_squares(self.discriminator(fake_pair), real=True)
+        difference = weighted_l1(fake, real, tumour, self.config.tumour_weight)
+        pixel = self.config.pixel_weight * difference
         self.generator_optimiser.zero_grad()
         self.fabric.backward(adversarial + pixel)
-        average_gradients(self.generator_optimiser)
+        average_gradients(self.fabric, self.generator_optimiser)
         self.generator_optimiser.step()
         self.average.update()
-        for scheduler in self.schedulers:
-            scheduler.step()
-        losses = {"adversarial": adversarial, "pixel": pixel, "discriminator": critic_loss}
-        return {name: loss.detach() for name, loss in losses.items()}
 
-    def parts(self) -> dict[str, object]:
+        self.generator_scheduler.step()
+        self.discriminator_scheduler.step()
+        return {
+            "adversarial": adversarial.detach(),
+            "pixel": pixel.detach(),
+            "discriminator": told_apart.detach(),
+        }
+
+    def sheet(self, condition: torch.Tensor, real: torch.Tensor, *_: torch.Tensor) -> dict[str, torch.Tensor]:
+        """T2 with reinforced tumour, its translation, and the true T1, (B, 1, Y, X)."""
+        generator = self.average.network("generator")
+        return {"T2 (B')": condition, "-> T1": generator(condition), "T1": real}
+
+    def parts(self) -> dict[str, Stateful]:
         """All that a resumable state must hold."""
         return {
             "generator": self.generator,
-            "critic": self.critic,
+            "discriminator": self.discriminator,
             "average": self.average,
             "generator_optimiser": self.generator_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-            "generator_scheduler": self.schedulers[0],
-            "critic_scheduler": self.schedulers[1],
+            "discriminator_optimiser": self.discriminator_optimiser,
+            "generator_scheduler": self.generator_scheduler,
+            "discriminator_scheduler": self.discriminator_scheduler,
         }
 
 
 def weighted_l1(
     fake: torch.Tensor, real: torch.Tensor, tumour: torch.Tensor | None, tumour_weight: float
 ) -> torch.Tensor:
-    """Mean absolute difference, in which the pixels of `tumour` count `tumour_weight` times."""
+    """Mean absolute difference of images, in which the pixels of a tumour count `tumour_weight` times.
+
+    Args:
+        fake: Translated images (B, 1, Y, X).
+        real: True images, likewise.
+        tumour: Pixels of the tumour, bool (B, 1, Y, X); None where all count alike.
+        tumour_weight: Weight of a tumour pixel beside 1 of any other.
+
+    Returns:
+        A scalar; the weights are not divided by their sum.
+    """
     difference = (fake - real).abs()
-    if tumour is None or tumour_weight == 1:
-        return difference.mean()
-    return (difference * torch.where(tumour, tumour_weight, 1.0)).mean()
+    if tumour is not None and tumour_weight != 1:
+        weights = torch.where(tumour, tumour_weight, 1.0)
+        difference = difference * weights
+    return difference.mean()
 
 
 @subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on (B', A); leaves the generator as safetensors, curves and sample sheets in `pix2pix/`."""
-    folder, settings = stage_dir(run_dir, "pix2pix"), config.pix2pix
+    folder = stage_dir(run_dir, "pix2pix")
+    settings = config.pix2pix
     torch.manual_seed(config.seed)
-    fabric = make_fabric(config.precision)
-    model = Pix2Pix(settings, fabric)
+    model = Pix2Pix(settings, make_fabric(config.precision))
     if settings.warm_start:
-        model.generator.load_state_dict(load_file(stage_dir(run_dir, "cyclegan") / "target_to_source.safetensors"))
-    state = TrainingState(folder / "state.pt", model.parts(), np.random.default_rng([config.seed, 3]))
-    state.resume()
-    sources = {case.name: case for case in read_cases(run_dir, "source")}
-    sampler = SliceSampler(read_cases(run_dir, "source", "transfer"), settings.sampling, settings.tumour_share)
-    log = LossLog(folder, LOSSES, state.iteration)
-    values = torch.tensor(get_edition(config.edition).structures["vs"], dtype=torch.float32)
-    sums: dict[str, torch.Tensor] = {}
-    interval = max(1, min(50, settings.iterations // 20))
-    remaining = range(state.iteration + 1, settings.iterations + 1)
-    for iteration in track(remaining, "pix2pix", settings.iterations, state.iteration):
-        picks = own_share(partial(sampler.draw, state.generator))
-        condition = load_slices(picks).to(fabric.device)
-        real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks]).to(fabric.device)
-        tumour = torch.isin(load_labels(picks), values).to(fabric.device)
-        losses = model.step(condition, real, tumour)
-        sums = {name: sums.get(name, 0) + loss for name, loss in losses.items()}
-        state.iteration = iteration
-        if iteration % interval == 0:
-            log.write(iteration, {name: float(value) / interval for name, value in sums.items()})
-            sums = {}
-        if leads() and (iteration % settings.sample_every == 0 or iteration == settings.iterations):
-            save_samples(model, condition, real, folder / "samples" / f"{iteration:07d}.png")
-        if iteration % settings.checkpoint_every == 0 or iteration == settings.iterations:
-            state.save()
-    log.close()
+        weights = load_file(stage_dir(run_dir, "cyclegan") / "target_to_source.safetensors")
+        model.generator.load_state_dict(weights)
+    generator = np.random.default_rng([config.seed, 3])
+    pairs = PairSampler(
+        SliceSampler(read_cases(run_dir, "source", "transfer"), settings.sampling, settings.tumour_share),
+        read_cases(run_dir, "source"),
+        get_edition(config.edition),
+    )
+    fit(model, partial(pairs.sample, model.fabric, generator), generator, folder)
+
     path = folder / "generator.safetensors"
-    state_dict = model.average.network("generator").state_dict()
-    if leads():
-        save_file({key: value.contiguous().cpu() for key, value in state_dict.items()}, path)
+    save_weights(model.average.network("generator"), path)
     return [path]
 
 
-@torch.no_grad()
-def save_samples(model: Pix2Pix, condition: torch.Tensor, real: torch.Tensor, path: Path) -> None:
-    """A sheet of the first pairs: T2 with reinforced tumour, its translation, and the true T1."""
-    columns = {"T2 (B')": condition, "-> T1": model.average.network("generator")(condition), "T1": real}
-    save_sheet(path, {title: images[:4, 0].float().cpu().numpy() for title, images in columns.items()})
+class PairSampler:
+    """Samples slices of B' with the T1 slices of the same places."""
+
+    def __init__(self, sampler: SliceSampler, sources: list[PreparedCase], edition: Edition) -> None:
+        """Nothing is read yet.
+
+        Args:
+            sampler: Samples from the cases of B', which are labelled.
+            sources: The T1 cases that they were made of, of the same names.
+            edition: What the labels mean.
+        """
+        self._sampler = sampler
+        self._sources = {case.name: case for case in sources}
+        self._edition = edition
+
+    def sample(self, fabric: Fabric, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """This process's T2 and T1 slices for a step and the pixels of tumours, (B, 1, Y, X) each."""
+        picks = own_share(fabric, partial(self._sampler.draw, generator))
+        partners = [replace(pick, case=self._sources[pick.case.name]) for pick in picks]
+        condition = load_slices(picks).to(fabric.device)
+        real = load_slices(partners).to(fabric.device)
+        tumour = self._edition.mask_of(load_labels(picks).numpy(), TUMOUR)
+        return condition, real, torch.from_numpy(tumour).to(fabric.device)

@@ -1,7 +1,11 @@
+import errno
+
 import numpy as np
+import pytest
 import torch
 
 from training.gan.checkpoint import TrainingState
+from vestibule.errors import InputError
 
 
 def test_random_numbers_go_on_where_the_state_was_saved(tmp_path):
@@ -31,3 +35,28 @@ def test_state_of_a_machine_without_a_gpu_is_resumed_on_one_with(tmp_path, monke
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state: None)
     assert TrainingState(tmp_path / "state.pt", {}, np.random.default_rng(0)).resume()
+
+
+def test_state_of_another_version_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "state.pt"
+    layer = torch.nn.Linear(1, 1)
+    TrainingState(path, {"critic": layer}, np.random.default_rng(0)).save()
+    with pytest.raises(InputError, match=r"state\.pt: lacks discriminator.*delete the file to start the stage over"):
+        TrainingState(path, {"discriminator": layer}, np.random.default_rng(0)).resume()
+
+
+def test_full_disk_is_named_and_leaves_the_state_before_it(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    state = TrainingState(path, {}, np.random.default_rng(0))
+    state.save()
+    before = path.read_bytes()
+
+    def fill_disk(content, target):
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fill_disk)
+    with pytest.raises(InputError, match=r"state\.pt: cannot be written \(No space left on device\)"):
+        state.save()
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]

@@ -4,14 +4,20 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file
 
 from training.config import RunConfig
-from training.gan import distributed as group
+from training.gan import distributed
+from training.gan.checkpoint import TrainingState, save_weights
+from training.gan.devices import make_fabric
+from training.gan.logs import LossLog
 from training.runner import read_json, run_stage, write_json
 
 DRIVER = Path(__file__).with_name("train_together.py")
@@ -67,17 +73,49 @@ def test_two_processes_end_with_the_weights_of_one_with_twice_the_batch(config, 
 
 
 def test_alone_nothing_changes():
-    assert (group.world_size(), group.rank(), group.leads()) == (1, 0, True)
+    fabric = make_fabric("32-true")
+    assert (fabric.world_size, fabric.global_rank, distributed.leads()) == (1, 0, True)
     batch = torch.arange(3.0)
-    assert group.together(lambda x: 2 * x, batch).tolist() == [0.0, 2.0, 4.0]
-    assert group.own_share(lambda: "drawn") == "drawn"
-    assert group.from_leader(lambda: 7) == 7
+    assert distributed.together(fabric, lambda x: 2 * x, batch).tolist() == [0.0, 2.0, 4.0]
+    assert distributed.mean_over_processes(fabric, batch).tolist() == [0.0, 1.0, 2.0]
+    assert distributed.own_share(fabric, lambda: "sampled") == "sampled"
+    assert distributed.from_leader(lambda: 7) == 7
 
 
-def test_each_process_takes_its_own_of_all_draws(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    monkeypatch.setenv("RANK", "1")
-    draws = iter("abc")
-    assert group.own_share(lambda: next(draws)) == "b"
-    assert next(draws, None) is None
-    assert not group.leads()
+def test_each_process_takes_its_own_of_all_samples():
+    second_of_three = SimpleNamespace(world_size=3, global_rank=1)
+    samples = iter("abc")
+    assert distributed.own_share(second_of_three, lambda: next(samples)) == "b"
+    assert next(samples, None) is None
+
+
+def test_each_process_takes_its_part_of_what_all_make_together():
+    others = torch.tensor([[1.0, 2.0], [5.0, 6.0], [8.0, 9.0]])
+    second_of_three = SimpleNamespace(global_rank=1, all_gather=lambda own: others)
+    turned = distributed.together(second_of_three, lambda batch: batch.flip(0), others[1])
+    assert turned.tolist() == [6.0, 5.0]
+
+
+def test_gradients_are_averaged_where_there_are_any():
+    weights = [torch.nn.Parameter(torch.zeros(size)) for size in ((2, 1), (3,), (1,))]
+    weights[0].grad = torch.tensor([[1.0], [2.0]])
+    weights[2].grad = torch.tensor([3.0])
+    # The other process has gradients of 0, so that the mean is half of ours.
+    two = SimpleNamespace(world_size=2, all_reduce=lambda own: own / 2)
+    distributed.average_gradients(two, torch.optim.SGD(weights, 0.1))
+    assert weights[0].grad.tolist() == [[0.5], [1.0]]
+    assert weights[1].grad is None
+    assert weights[2].grad.tolist() == [1.5]
+
+
+@pytest.mark.parametrize(("rank", "writes"), [(0, True), (1, False)])
+def test_only_the_first_process_writes(tmp_path, monkeypatch, rank, writes):
+    monkeypatch.setattr(rank_zero_only, "rank", rank)
+    TrainingState(tmp_path / "state.pt", {}, np.random.default_rng(0)).save()
+    save_weights(torch.nn.Linear(1, 1), tmp_path / "weights.safetensors")
+    log = LossLog(tmp_path, ("loss",))
+    log.write(1, {"loss": 1.0})
+    log.close()
+    assert distributed.leads() == writes
+    names = {"state.pt", "weights.safetensors", "losses.csv", "tensorboard"}
+    assert {path.name for path in tmp_path.iterdir()} == (names if writes else set())

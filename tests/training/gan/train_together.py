@@ -1,4 +1,4 @@
-"""What `test_group.py` lets torchrun start: the shared stages of a configuration, in a run."""
+"""What `test_distributed.py` lets torchrun start: the shared stages of a configuration, in a run."""
 
 import sys
 from pathlib import Path

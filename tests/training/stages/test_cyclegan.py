@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 
 from training.gan.checkpoint import TrainingState
 from training.gan.devices import make_fabric
-from training.stages import cyclegan
 from training.stages.cyclegan import CycleGAN, train
 
 
@@ -26,7 +25,7 @@ def test_losses_are_those_of_the_paper(model):
         kept = (model.target_to_source(source) - source).abs().mean() + (
             model.source_to_target(target) - target
         ).abs().mean()
-        adversarial = (model.critic_target(fake_target) - 1).square().mean()
+        adversarial = (model.discriminator_target(fake_target) - 1).square().mean()
     losses = model.step(source, target, torch.zeros(2, 2, 2))
     assert float(losses["cycle_a"]) == pytest.approx(float(cycle), rel=1e-5)
     assert float(losses["identity"]) == pytest.approx(float(5 * kept), rel=1e-5)
@@ -36,7 +35,7 @@ def test_losses_are_those_of_the_paper(model):
 def test_generators_are_not_moved_by_the_discriminators_update(model):
     source, target = torch.randn(2, 2, 1, 32, 32).clamp(-1, 1)
     before = [p.detach().clone() for p in model.source_to_target.parameters()]
-    model._update_critics((source, source), (target, target))
+    model._update_discriminators((source, source), (target, target))
     assert all(torch.equal(a, b) for a, b in zip(before, model.source_to_target.parameters(), strict=True))
 
 
@@ -63,7 +62,7 @@ def test_targets_are_drawn_lower_where_translations_lie_lower(config, run_dir):
     model = CycleGAN(aligned(config).cyclegan, make_fabric("32-true"))
     model.source_to_target, model.target_to_source = (partial(torch.roll, shifts=way, dims=-2) for way in (1, -1))
     source, target = torch.nn.functional.interpolate(torch.randn(2, 2, 8, 8), scale_factor=4.0)[:, :, None]
-    model.align(source, target, interval=1)
+    model.measure(1, source, target)
     assert model.alignment.shift > 0.5
     assert model.alignment.rows > 0
 
@@ -94,10 +93,10 @@ def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, ru
         original(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cyclegan.TrainingState, "save", save_and_die)
+    monkeypatch.setattr(TrainingState, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         train(config, run_dir)
-    monkeypatch.setattr(cyclegan.TrainingState, "save", original)
+    monkeypatch.setattr(TrainingState, "save", original)
     resumed = [load_file(path) for path in train(config, run_dir)]
     for before, after in zip(whole, resumed, strict=True):
         assert all(torch.equal(before[name], after[name]) for name in before)

@@ -9,7 +9,6 @@ from training.data.slices import SliceSampler, load_slices, read_cases
 from training.gan.checkpoint import TrainingState
 from training.gan.devices import make_fabric
 from training.runner import read_json, write_json
-from training.stages import pix2pix
 from training.stages.pix2pix import Pix2Pix, train, weighted_l1
 from vestibule.networks import build_generator
 
@@ -34,11 +33,11 @@ def test_losses_are_those_of_the_paper(config):
     with torch.no_grad():
         fake = model.generator(condition)
         pixel = 100 * (fake - real).abs().mean()
-        seen = (model.critic(torch.cat([condition, p], 1)) for p in (real, fake))
-        critic = 0.5 * ((next(seen) - 1).square().mean() + next(seen).square().mean())
+        seen = (model.discriminator(torch.cat([condition, p], 1)) for p in (real, fake))
+        told_apart = 0.5 * ((next(seen) - 1).square().mean() + next(seen).square().mean())
     losses = model.step(condition, real)
     assert float(losses["pixel"]) == pytest.approx(float(pixel), rel=1e-5)
-    assert float(losses["discriminator"]) == pytest.approx(float(critic), rel=1e-4)
+    assert float(losses["discriminator"]) == pytest.approx(float(told_apart), rel=1e-4)
 
 
 def test_pairs_are_the_same_place_of_the_same_case(config, paired):
@@ -96,9 +95,9 @@ def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, pa
         original(self)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pix2pix.TrainingState, "save", save_and_die)
+    monkeypatch.setattr(TrainingState, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         train(config, paired)
-    monkeypatch.setattr(pix2pix.TrainingState, "save", original)
+    monkeypatch.setattr(TrainingState, "save", original)
     resumed = load_file(train(config, paired)[0])
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -1,0 +1,112 @@
+"""The training loop of CycleGAN and pix2pix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from training.config import CycleGANConfig, Pix2PixConfig
+from training.data.sheets import save_sheet
+from training.gan.checkpoint import Stateful, TrainingState
+from training.gan.logs import LossLog
+from vestibule.progress import track
+
+SHEET_ROWS = 4
+"""Slices of a batch that a sample sheet shows, at most."""
+LOG_EVERY = 50
+"""Iterations between two rows of the losses, at most."""
+ROWS_AT_LEAST = 20
+"""Rows that a training of few iterations has all the same."""
+
+
+class AdversarialModel(ABC):
+    """Generators and discriminators with their optimisers, as `fit` trains them."""
+
+    config: CycleGANConfig | Pix2PixConfig
+    fabric: Fabric
+    losses: tuple[str, ...]
+    """Names of what `step` returns."""
+    measures: tuple[str, ...] = ()
+    """Names of what `measure` returns."""
+
+    @abstractmethod
+    def step(self, *batch: Any, **named: Any) -> dict[str, torch.Tensor]:
+        """Update every network once on a batch. Returns the losses by name, detached scalars."""
+
+    def measure(self, interval: int, *batch: Any, **named: Any) -> dict[str, float]:
+        """What else is to be logged, measured on the last batch of an interval of so many iterations."""
+        return {}
+
+    @abstractmethod
+    def sheet(self, *batch: Any, **named: Any) -> dict[str, torch.Tensor]:
+        """Columns of a sample sheet of a batch: title -> images (B, 1, Y, X) in [-1, 1]."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, Stateful]:
+        """All that a resumable state must hold."""
+
+
+def fit(
+    model: AdversarialModel,
+    sample_batch: Callable[[], tuple[torch.Tensor, ...]],
+    generator: np.random.Generator,
+    folder: Path,
+) -> None:
+    """Train to the last iteration, going on from where an earlier try was stopped.
+
+    Leaves `state.pt`, `losses.csv`, `tensorboard/` and sheets in `samples/`.
+
+    Args:
+        model: What is trained.
+        sample_batch: Gives the batch of this process for the next iteration, as `model.step` takes it.
+        generator: What `sample_batch` samples by; its state is saved and resumed.
+        folder: Where all is left; its name stands before the progress bar.
+
+    Raises:
+        InputError: The state of the earlier try is that of another version.
+    """
+    settings = model.config
+    state = TrainingState(folder / "state.pt", model.parts(), generator)
+    state.resume()
+    log = LossLog(folder, (*model.losses, *model.measures), state.iteration)
+
+    interval = max(1, min(LOG_EVERY, settings.iterations // ROWS_AT_LEAST))
+    # Sums stay on the device: reading a value would wait for it in every iteration.
+    sums: dict[str, torch.Tensor] = {}
+    summed = 0
+    remaining = range(state.iteration + 1, settings.iterations + 1)
+    for iteration in track(remaining, folder.name, settings.iterations, state.iteration):
+        batch = sample_batch()
+        losses = model.step(*batch)
+        for name, loss in losses.items():
+            sums[name] = sums[name] + loss if summed else loss
+        summed += 1
+        state.iteration = iteration
+        is_last = iteration == settings.iterations
+
+        if iteration % interval == 0:
+            values = {name: float(total) / summed for name, total in sums.items()}
+            values.update(model.measure(interval, *batch))
+            log.write(iteration, values)
+            summed = 0
+        if iteration % settings.sample_every == 0 or is_last:
+            _save_samples(model, batch, folder / "samples" / f"{iteration:07d}.png")
+        if iteration % settings.checkpoint_every == 0 or is_last:
+            state.save()
+    log.close()
+
+
+@rank_zero_only
+@torch.no_grad()
+def _save_samples(model: AdversarialModel, batch: tuple[torch.Tensor, ...], path: Path) -> None:
+    columns = {}
+    for title, images in model.sheet(*batch).items():
+        columns[title] = images[:SHEET_ROWS, 0].float().cpu().numpy()  # (rows, Y, X)
+    save_sheet(path, columns)
