@@ -28,7 +28,8 @@ from training.phantom.render import render
 from training.phantom.scanner import sample_geometry, sample_protocol
 from training.phantom.signals import SEQUENCES
 from vestibule.region import find_ears
-from vestibule.volume import Geometry, Volume, read_scan, reorient, resample, to_image
+from vestibule.resampling import resample
+from vestibule.volume import Geometry, Volume, read_scan, reorient, to_image
 
 SITES = ("ldn", "etz", "ukm")
 GRIDS = ((1.5, 1.0, 60), (2.0, 1.0, 80), (3.3, 0.9, 90), (4.0, 0.8, 84))

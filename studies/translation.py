@@ -33,7 +33,8 @@ from training.stages.prepare import FOREGROUND
 from vestibule.editions import get_edition
 from vestibule.pipeline import Model, load_model
 from vestibule.preprocessing import PreprocessingConfig, mask_to_working, scale_to_unit, to_working
-from vestibule.volume import reorient, resample
+from vestibule.resampling import resample
+from vestibule.volume import reorient
 
 
 @dataclass(frozen=True)

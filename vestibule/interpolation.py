@@ -6,51 +6,92 @@ interpolation along an axis are one matrix with a few numbers a row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import sparse
 
 REACH = 6
 """Standard deviations beyond which a Gaussian adds nothing that float32 holds."""
+EDGE = 0.5 + 1e-6
+"""Voxels from the middle of the first or last voxel to the image's edge, and what rounding may add."""
 
 
 def axis_weights(positions: np.ndarray, size: int, sigma: float = 0.0) -> sparse.csr_array:
-    """What each of `size` voxels adds at `positions` (N,) along their axis, in voxels: float32 (N, `size`).
+    """What each voxel of an axis adds at positions along it.
 
-    Rows add up to one, and are empty where a position lies farther out than the edge of the first or last voxel. With
-    `sigma`, in voxels, the voxels are smoothed by a Gaussian before; beyond the edge the last one goes on.
+    Args:
+        positions: Where values are wanted, in voxels (N,).
+        size: Voxels of the axis.
+        sigma: Standard deviation in voxels of a Gaussian by which the voxels are smoothed before; beyond the edge the
+            last voxel goes on.
+
+    Returns:
+        Weights float32 (N, `size`). Rows add up to one, and are empty where a position lies farther out than the edge
+        of the first or last voxel.
     """
-    inside = (positions >= -0.5 - 1e-6) & (positions <= size - 0.5 + 1e-6)
+    inside = (positions >= -EDGE) & (positions <= size - 1 + EDGE)
     rows = np.nonzero(inside)[0]
+
+    # The voxel before each position, and the next one's share.
     place = np.clip(positions[inside], 0, size - 1)
-    first = np.minimum(np.floor(place).astype(int), max(size - 2, 0))
-    share = place - first
-    steps = np.arange(-int(np.ceil(REACH * sigma)), int(np.ceil(REACH * sigma)) + 1)
+    before = np.floor(place).astype(int)
+    first = np.minimum(before, max(size - 2, 0))
+    share = (place - first)[:, None]
+
+    reach = int(np.ceil(REACH * sigma))
+    steps = np.arange(-reach, reach + 1)
     gaussian = np.exp(-0.5 * (steps / sigma) ** 2) if sigma else np.ones(1)
     gaussian /= gaussian.sum()
-    weights = np.concatenate([gaussian * (1 - share)[:, None], gaussian * share[:, None]], axis=1)
-    columns = np.clip(np.concatenate([first[:, None] + steps, first[:, None] + 1 + steps], axis=1), 0, size - 1)
-    found = (weights.ravel(), (np.repeat(rows, weights.shape[1]), columns.ravel()))
-    matrix = sparse.csr_array(sparse.coo_array(found, shape=(len(positions), size)), dtype=np.float32)
+
+    # Each of the two voxels is a mean over its surroundings.
+    weights = np.concatenate([gaussian * (1 - share), gaussian * share], axis=1)  # (rows, 2 x steps)
+    around_first = first[:, None] + steps
+    columns = np.concatenate([around_first, around_first + 1], axis=1)
+    columns = np.clip(columns, 0, size - 1)
+
+    repeated_rows = np.repeat(rows, weights.shape[1])
+    entries = (weights.ravel(), (repeated_rows, columns.ravel()))
+    # Columns that meet at the edge are added up on the way from one form to the other.
+    summed = sparse.coo_array(entries, shape=(len(positions), size))
+    matrix = sparse.csr_array(summed, dtype=np.float32)
     matrix.eliminate_zeros()
     return matrix
 
 
-def along_axes(
-    voxels: np.ndarray, weights: tuple[sparse.csr_array, sparse.csr_array, sparse.csr_array], outside: float
-) -> np.ndarray:
-    """`voxels` (Z, Y, X) weighted along z, y and x, float32; what a row without weights stands for is `outside`."""
+def along_axes(voxels: np.ndarray, weights: Sequence[sparse.csr_array], outside: float) -> np.ndarray:
+    """Weight an array along each of its axes.
+
+    Args:
+        voxels: (Z, Y, X) of any type.
+        weights: A matrix for z, y and x, as `axis_weights` gives them.
+        outside: What a row without weights stands for.
+
+    Returns:
+        float32, as large as the matrices have rows.
+    """
     shape = tuple(matrix.shape[0] for matrix in weights)
-    inside = [np.nonzero(np.diff(matrix.indptr))[0] for matrix in weights]
-    if min(map(len, inside)) == 0:
-        return np.full(shape, outside, dtype=np.float32)
-    boxes = [slice(int(matrix.indices.min()), int(matrix.indices.max()) + 1) for matrix in weights]
-    of_z, of_y, of_x = (matrix[rows][:, box] for matrix, rows, box in zip(weights, inside, boxes, strict=True))
+    inside, boxes, of_axis = [], [], []
+    for matrix in weights:
+        filled_rows = np.nonzero(np.diff(matrix.indptr))[0]
+        if len(filled_rows) == 0:
+            return np.full(shape, outside, dtype=np.float32)
+        # Of the voxels, those that are looked at.
+        box = slice(int(matrix.indices.min()), int(matrix.indices.max()) + 1)
+        inside.append(filled_rows)
+        boxes.append(box)
+        of_axis.append(matrix[filled_rows][:, box])
+
+    of_z, of_y, of_x = of_axis
     seen = voxels[tuple(boxes)]
     planes = np.empty((len(seen), of_y.shape[0], of_x.shape[0]), dtype=np.float32)
-    for plane, into in zip(seen, planes, strict=True):
-        into[:] = (of_x @ (of_y @ plane.astype(np.float32, copy=False)).T).T
+    for plane, result_plane in zip(seen, planes, strict=True):
+        along_y = of_y @ plane.astype(np.float32, copy=False)
+        result_plane[:] = (of_x @ along_y.T).T
+    # Along z nothing changes for most images: slices stay as acquired.
     if not _is_identity(of_z):
-        planes = (of_z @ planes.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+        flat = of_z @ planes.reshape(len(planes), -1)
+        planes = flat.reshape(-1, *planes.shape[1:])
     if planes.shape == shape:
         return planes
     result = np.full(shape, outside, dtype=np.float32)
@@ -59,4 +100,8 @@ def along_axes(
 
 
 def _is_identity(matrix: sparse.csr_array) -> bool:
-    return matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(matrix.shape[0], format="csr")).nnz == 0
+    """Whether a square matrix changes nothing."""
+    if matrix.shape[0] != matrix.shape[1]:
+        return False
+    identity = sparse.eye_array(matrix.shape[0], format="csr")
+    return (matrix != identity).nnz == 0

@@ -16,7 +16,8 @@ from scipy import ndimage
 from vestibule.boxes import bounding_box
 from vestibule.errors import InputError
 from vestibule.region import find_ears
-from vestibule.volume import Geometry, Volume, reorient, resample
+from vestibule.resampling import resample
+from vestibule.volume import Geometry, Volume, reorient
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from vestibule.volume import Geometry, Volume, read_volume, reorient, resample, to_image, write_volume
+from vestibule.resampling import resample
+from vestibule.volume import Geometry, Volume, read_volume, reorient, to_image, write_volume
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 OBLIQUE = tuple(Rotation.from_euler("xyz", (11, -23, 7), degrees=True).as_matrix().ravel().tolist())

@@ -14,7 +14,8 @@ from training.phantom.tumour import CanalFrame
 from vestibule.errors import InputError
 from vestibule.preprocessing import PreprocessingConfig, working_geometry
 from vestibule.region import find_ears
-from vestibule.volume import Geometry, Volume, reorient, resample, to_image
+from vestibule.resampling import resample
+from vestibule.volume import Geometry, Volume, reorient, to_image
 
 CANAL_RADIUS_MM = 2.2
 """Half the width of a canal that nobody measured (Gray's Anatomy: 4 to 5 mm wide)."""

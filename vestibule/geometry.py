@@ -1,0 +1,75 @@
+"""Where a voxel grid lies in the patient: arithmetic between voxel indices and millimetres, without any image."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vestibule.boxes import Box
+
+WHOLE_VOXEL = 1e-6
+"""Voxels by which an index may be off a whole number and still be taken for it."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a voxel grid lies in the patient, in ITK's LPS millimetres."""
+
+    size_zyx: tuple[int, int, int]
+    spacing_zyx: tuple[float, float, float]
+    """Voxel spacing in mm."""
+    origin_xyz: tuple[float, float, float]
+    """Centre of the first voxel in mm."""
+    direction: tuple[float, ...]
+    """Row-major 3 x 3 matrix: its columns are the patient directions of x, y and z."""
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Direction as an array (3, 3)."""
+        return np.asarray(self.direction, dtype=float).reshape(3, 3)
+
+    def to_patient(self, index_xyz: np.ndarray) -> np.ndarray:
+        """Patient coordinates in mm of continuous indices (..., 3), in the order x, y, z."""
+        spacing_xyz = np.asarray(self.spacing_zyx[::-1])
+        scaled = np.asarray(index_xyz, dtype=float) * spacing_xyz
+        return scaled @ self.matrix.T + np.asarray(self.origin_xyz)
+
+    def to_index(self, patient_xyz: np.ndarray) -> np.ndarray:
+        """Continuous indices (..., 3), in the order x, y, z, of patient coordinates in mm: undoes `to_patient`."""
+        spacing_xyz = np.asarray(self.spacing_zyx[::-1])
+        offset = np.asarray(patient_xyz, dtype=float) - np.asarray(self.origin_xyz)
+        return offset @ self.matrix / spacing_xyz
+
+    def corners(self) -> np.ndarray:
+        """Patient coordinates (8, 3) in mm of the grid's corner voxels."""
+        ends_xyz = [(0, size - 1) for size in self.size_zyx[::-1]]
+        return self.to_patient(np.array(list(itertools.product(*ends_xyz))))
+
+    def part(self, box_zyx: Box) -> Geometry:
+        """The grid of the voxels in `box_zyx`, slices with a start and a stop within the grid."""
+        z, y, x = box_zyx
+        size_zyx = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
+        origin_xyz = self.to_patient(np.array([x.start, y.start, z.start]))
+        return replace(self, size_zyx=size_zyx, origin_xyz=tuple(origin_xyz.tolist()))
+
+    def box_around(self, other: Geometry, margin_zyx: Sequence[int]) -> Box | None:
+        """This grid's voxels that `other` covers, and a margin of voxels; None where they are apart."""
+        index_zyx = self.to_index(other.corners())[:, ::-1]  # (8, 3)
+        first = np.floor(index_zyx.min(axis=0) + WHOLE_VOXEL).astype(int)
+        stop = np.ceil(index_zyx.max(axis=0) - WHOLE_VOXEL).astype(int) + 1
+        low = np.maximum(first - margin_zyx, 0)
+        high = np.minimum(stop + margin_zyx, self.size_zyx)
+        if (low >= high).any():
+            return None
+        z, y, x = zip(low.tolist(), high.tolist(), strict=True)
+        return slice(*z), slice(*y), slice(*x)
+
+    def describes(self, other: Geometry, tolerance_mm: float = 1e-4) -> bool:
+        """Whether `other` has the same size and its corners lie within `tolerance_mm` of this grid's."""
+        if self.size_zyx != other.size_zyx:
+            return False
+        apart_mm = np.abs(self.corners() - other.corners())
+        return bool(apart_mm.max() <= tolerance_mm)
