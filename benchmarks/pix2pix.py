@@ -24,6 +24,7 @@ from timing import in_each_precision, machine, print_curves, seconds_of
 from training.config import Pix2PixConfig, SamplingConfig
 from training.data.slices import SliceSampler, load_slices, read_cases
 from training.gan.devices import subnormals_as_zero
+from training.stage_table import TRANSFER
 from training.stages.pix2pix import Pix2Pix
 from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import pick_device
@@ -72,7 +73,7 @@ def pairs_of(arguments: argparse.Namespace) -> Callable[[], tuple[torch.Tensor, 
     """Draws pairs (T2, T1) from B' and A of a run that has both."""
     sources = {case.name: case for case in read_cases(arguments.curve, "source")}
     sampling = SamplingConfig(batch_size=arguments.batch, crop_yx=(arguments.side, arguments.side))
-    sampler = SliceSampler(read_cases(arguments.curve, "source", "transfer"), sampling)
+    sampler = SliceSampler(read_cases(arguments.curve, "source", TRANSFER), sampling)
     generator, device = np.random.default_rng(0), pick_device()
 
     def draw() -> tuple[torch.Tensor, torch.Tensor]:

@@ -25,6 +25,7 @@ from timing import machine
 from training.parallel import file_by_file
 from training.phantom.config import PhantomConfig
 from training.phantom.population import make_population
+from training.stage_table import PREPARE
 from vestibule.editions import get_edition
 from vestibule.volume import read_volume
 
@@ -54,13 +55,13 @@ def main() -> None:
     print(f"{len(files)} files, reading alone:", ", ".join(f"{name} {reading(files, name):.0f} s" for name in READERS))
     run_dir = arguments.out / f"run_{time.time():.0f}"
     begin = time.perf_counter()
-    command = ["train", "prepare", "--config", str(arguments.config), "--run", str(run_dir), "--data", str(data)]
+    command = ["train", PREPARE.name, "--config", str(arguments.config), "--run", str(run_dir), "--data", str(data)]
     subprocess.run([Path(sys.executable).with_name("vestibule"), *command], check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - begin
-    seconds = json.loads((run_dir / "prepare" / "stage.json").read_text(encoding="utf-8"))["seconds"]
+    seconds = json.loads((PREPARE.folder(run_dir) / "stage.json").read_text(encoding="utf-8"))["seconds"]
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cases = len(json.loads((run_dir / "prepare" / "index.json").read_text(encoding="utf-8"))["cases"])
-    size = sum(path.stat().st_size for path in (run_dir / "prepare").rglob("*.npy"))
+    cases = len(json.loads((PREPARE.folder(run_dir) / "index.json").read_text(encoding="utf-8"))["cases"])
+    size = sum(path.stat().st_size for path in (PREPARE.folder(run_dir)).rglob("*.npy"))
     print(f"{cases} cases: check and prepare {seconds:.0f} s; with the start of the command {whole:.0f} s")
     print(f"cores busy {(used.ru_utime + used.ru_stime) / whole:.2f} of {os.cpu_count()}")
     print(f"memory at most {used.ru_maxrss / 2**20:.2f} GiB; prepared {size / cases / 1e6:.1f} MB a case")

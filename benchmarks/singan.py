@@ -43,6 +43,7 @@ from training.harmonisers.singan import (
     train_cascade,
     train_scale,
 )
+from training.stage_table import HARMONISER
 from vestibule.pipeline import pick_device
 
 SHARES = [0.05, 0.2, 0.5, 1.0]
@@ -58,11 +59,11 @@ def main() -> None:
     arguments = parse()
     print(machine())
     if arguments.of:
-        model, record = load_cascade(arguments.of / "singan", pick_device())
+        model, record = load_cascade(HARMONISER.folder(arguments.of), pick_device())
         print(f"{record['case']}, slice {record['slice']}\n{MEASURES}\n{measures(model, record['image'])}")
         return
     if arguments.curve:
-        settings = scheduled(read_config(arguments.config).singan, arguments.schedule)
+        settings = scheduled(read_config(arguments.config).harmoniser, arguments.schedule)
         curve(arguments.curve, settings, arguments.shares, arguments.precision)
         return
     if arguments.whole:
@@ -77,7 +78,7 @@ def main() -> None:
 def whole(side: int, repeats: int) -> None:
     """Time an iteration of every scale of the paper's schedule for a slice of `side` px, and print its hours."""
     # A factor that leads from 25 to 250 px in the ten steps that the published code takes.
-    config = build(SinGANConfig, {"schedule": "paper", "scale_factor": 0.793701}, "singan")
+    config = build(SinGANConfig, {"schedule": "paper", "scale_factor": 0.793701}, "")
     sizes = pyramid_sizes((side, side), config)
     total: dict[str, float] = {}
     for (size, _), width in zip(sizes, channels(len(sizes), config), strict=True):
@@ -122,7 +123,7 @@ def _ratios(found: dict[str, float]) -> str:
 
 def curve(run_dir: Path, config: SinGANConfig, shares: list[float], precision: str) -> None:
     """Train with a growing share of the schedule's iterations and print what each training reaches."""
-    with np.load(run_dir / "singan" / "reference.npz") as content:
+    with np.load(HARMONISER.folder(run_dir) / "reference.npz") as content:
         image, tumour = content["image"], content["tumour"]
     reference = Reference("reference", 0, "given", image, tumour)
     dtype = str(convolution_type(precision, pick_device())).removeprefix("torch.")
@@ -170,8 +171,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--whole", type=int, metavar="SIDE", help="every scale of a slice of so many px")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--curve", type=Path, help="a run with a finished singan stage, whose reference slice is taken")
-    parser.add_argument("--of", type=Path, help="a run with a finished singan stage, whose cascade is measured")
+    parser.add_argument(
+        "--curve", type=Path, help="a run with a finished harmoniser stage, whose reference slice is taken"
+    )
+    parser.add_argument("--of", type=Path, help="a run with a finished harmoniser stage, whose cascade is measured")
     parser.add_argument(
         "--config", type=Path, default=Path("configs/phantom.yaml"), help="pyramid and weights of losses"
     )

@@ -34,15 +34,17 @@ from experiment import (
 from evaluation.reporting.table import TextTable, spread
 from evaluation.scoring.scores import Row, summarise
 from evaluation.statistics import compare
-from training.config import RunConfig, read_config, scheduled
+from training.arms import BASELINE, ONESHOT
+from training.config import ReferenceConfig, RunConfig, read_config, scheduled
 from training.data.slices import read_cases
 from training.diagnostics.contrast import contrast_rows
+from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PIX2PIX, PREPARE, SEGMENTER, TRANSFER
 from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
-SHARED = ("prepare", "cyclegan", "singan", "segmenter")
-OWN = ("transfer", "pix2pix", "export")
+SHARED = (PREPARE, CYCLEGAN, HARMONISER, SEGMENTER)
+OWN = (TRANSFER, PIX2PIX, EXPORT)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def main() -> None:
     """Train, score, print and write the section of the results page."""
     arguments = parse()
     try:
-        config = replace(sized(read_config(arguments.config), arguments.size), arms=("baseline", "oneshot"))
+        config = replace(sized(read_config(arguments.config), arguments.size), arms=(BASELINE.name, ONESHOT.name))
     except InputError as error:
         raise SystemExit(f"ablation: error: {error}") from error
     names = arguments.only or list(VARIANTS)
@@ -95,7 +97,7 @@ def main() -> None:
             folder = name.replace(", ", "_").replace(" ", "_") + (f"_{training}" if training else "")
             run_dir = arguments.out / f"seed_{seed}" / folder
             run_variant(VARIANTS[name], replace(config, seed=seed), run_dir, population, training)
-            scores[name].append(score_arm(run_dir, "oneshot", edition))
+            scores[name].append(score_arm(run_dir, ONESHOT.name, edition))
             contrasts[name].append(contrast_in_b_prime(run_dir, edition))
             run_dirs.append(run_dir)
     (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
@@ -112,19 +114,26 @@ def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: 
     """
     common = run_dir.parent / "shared_1"
     train(config, common, population, print, SHARED)
-    singan = replace(config.singan, references=variant.references)
-    singan = scheduled(singan, variant.schedule) if variant.schedule else singan
-    if singan != config.singan:
-        first, common = common, run_dir.parent / f"shared_{variant.references}_{singan.schedule}"
-        link(first, common, ("prepare", "cyclegan", "segmenter"))
-        config = replace(config, singan=singan)
+    own_slices = replace(config, reference=replace(config.reference, count=variant.references))
+    if variant.schedule:
+        # The published schedule learns the whole slice, the fast one a crop around the tumour.
+        crop_px = None if variant.schedule == "paper" else ReferenceConfig().crop_px
+        own_slices = replace(
+            own_slices,
+            reference=replace(own_slices.reference, crop_px=crop_px),
+            harmoniser=scheduled(config.harmoniser, variant.schedule),
+        )
+    if own_slices != config:
+        first, common = common, run_dir.parent / f"shared_{variant.references}_{own_slices.harmoniser.schedule}"
+        link(first, common, (PREPARE, CYCLEGAN, SEGMENTER))
+        config = own_slices
         train(config, common, population, print, SHARED)
     link(common, run_dir, SHARED)
     own = replace(
         config.transfer,
         intensity=variant.intensity,
         blending=variant.blending,
-        injection_scale=config.transfer.injection_scale if variant.injects else None,
+        level=config.transfer.level if variant.injects else None,
     )
     train(replace(config, transfer=own, seed=config.seed + 1000 * training), run_dir, population, print, OWN)
 
@@ -133,7 +142,7 @@ def contrast_in_b_prime(run_dir: Path, edition: Edition) -> float:
     """Mean contrast-to-noise ratio of the tumours in B', as `vestibule train evidence` has it."""
     rows = [
         row
-        for case in read_cases(run_dir, "source", "transfer")
+        for case in read_cases(run_dir, "source", TRANSFER)
         for row in contrast_rows(
             case.name,
             {"B'": np.asarray(case.image)},
@@ -168,7 +177,7 @@ def report(
     seeds = len(next(iter(scores.values()))) // trainings
     return [
         f"{cases} unseen T2 phantoms, {seeds} seed(s), {trainings} training(s) of each. n* = "
-        f"{config.transfer.injection_scale}. The difference in VS Dice is that of the means over all trainings, paired "
+        f"{config.transfer.level}. The difference in VS Dice is that of the means over all trainings, paired "
         "by case, to the same copy without SinGAN, or else to no copy.",
         "",
         TextTable(header, tuple(rows), names=1).markdown,

@@ -16,11 +16,14 @@ import torch
 
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.scores import Row
-from training.config import RunConfig, SamplingConfig, SegmenterConfig
+from training.config import RunConfig, SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
-from training.runner import code_version, read_json, run_stage, stage_dir, stages_of
+from training.run_folder import code_version
+from training.runner import run_stage
+from training.stage_table import EXPORT, PHANTOM, Stage
 from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.files import read_json
 from vestibule.inputs import find_cases
 from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import load_model
@@ -69,10 +72,9 @@ def _tiny(config: RunConfig) -> RunConfig:
         prepare=PreprocessingConfig((2.0, 2.0), (64, 64)),
         cyclegan=replace(config.cyclegan, **brief),
         pix2pix=replace(config.pix2pix, **brief),
-        singan=replace(
-            config.singan, crop_px=32, coarsest_px=16, scale_factor=0.5, width=4, iterations=4, min_tumour_px=1
-        ),
-        transfer=replace(config.transfer, injection_scale=1),
+        reference=replace(config.reference, crop_px=32, min_tumour_px=1),
+        harmoniser=replace(config.harmoniser, coarsest_px=16, scale_factor=0.5, width=4, iterations=4),
+        transfer=replace(config.transfer, level=1),
         segmenter=SegmenterConfig(
             **{"configuration": "2d", "folds": (), "epochs": 1, "iterations_per_epoch": 2, "features_base": 4},
             **{"max_features": 16, "gpu_memory_gb": 0.02, "mirror_at_test": False, "tile_step": 1.0},
@@ -95,7 +97,8 @@ def _full(config: RunConfig) -> RunConfig:
             iterations=20_000,
         ),
         pix2pix=replace(config.pix2pix, **networks, sampling=SamplingConfig(batch_size=8), iterations=10_000),
-        singan=replace(config.singan, crop_px=128, coarsest_px=25, iterations=2000),
+        reference=replace(config.reference, crop_px=128),
+        harmoniser=replace(config.harmoniser, coarsest_px=25, iterations=2000),
         segmenter=replace(
             config.segmenter,
             **{"features_base": 32, "max_features": 512, "gpu_memory_gb": 8.0, "epochs": 60},
@@ -107,27 +110,26 @@ def _full(config: RunConfig) -> RunConfig:
 def make_population(config: RunConfig, out_dir: Path, report: Callable[[str], None]) -> None:
     """Make the phantoms of `config` once, by its own seed, in `out_dir`, from where the runs of all seeds have them."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    run_stage("phantom", config, out_dir, report)
+    run_stage(PHANTOM, config, out_dir, report)
 
 
 def train(
-    config: RunConfig, run_dir: Path, population: Path, report: Callable[[str], None], only: Iterable[str] = ()
+    config: RunConfig, run_dir: Path, population: Path, report: Callable[[str], None], only: Iterable[Stage] = ()
 ) -> None:
-    """Run the stages of `config` on the phantoms of `population`, or those named `only`; what is done is skipped."""
-    link(population, run_dir, ("phantom",))
-    names = [name for name in stages_of(config) if name != "phantom"]
-    for name in names:
-        if not only or name in only:
-            run_stage(name, config, run_dir, report)
+    """Run the stages of `config` on the phantoms of `population`, or those of `only`; what is done is skipped."""
+    link(population, run_dir, (PHANTOM,))
+    for stage in stages_of(config):
+        if stage != PHANTOM and (not only or stage in only):
+            run_stage(stage, config, run_dir, report)
 
 
-def link(from_dir: Path, to_dir: Path, stages: tuple[str, ...]) -> None:
+def link(from_dir: Path, to_dir: Path, stages: tuple[Stage, ...]) -> None:
     """Let the run `to_dir` have the finished `stages` of another run, without a copy."""
     to_dir.mkdir(parents=True, exist_ok=True)
     for stage in stages:
-        place = to_dir / stage
+        place = stage.folder(to_dir)
         if not place.is_symlink():
-            place.symlink_to((from_dir / stage).resolve(), target_is_directory=True)
+            place.symlink_to(stage.folder(from_dir).resolve(), target_is_directory=True)
 
 
 def score_arm(run_dir: Path, arm: str, edition: Edition) -> list[Row]:
@@ -135,10 +137,10 @@ def score_arm(run_dir: Path, arm: str, edition: Edition) -> list[Row]:
 
     Raises InputError where a case could not be segmented: its Dice of 0 would be taken for the method's.
     """
-    data, masks = stage_dir(run_dir, "phantom") / "data", run_dir / "predictions" / arm
+    data, masks = PHANTOM.folder(run_dir) / "data", run_dir / "predictions" / arm
     masks.mkdir(parents=True, exist_ok=True)
     cases = find_cases(data / edition.validation_folder, masks, edition).cases
-    outcome = predict_cases(load_model(stage_dir(run_dir, "export") / "bundle", arm).run, cases, edition)
+    outcome = predict_cases(load_model(EXPORT.folder(run_dir) / "bundle", arm).run, cases, edition)
     if outcome.failures:
         raise InputError(failure_message([line for _, line in outcome.failures], len(cases)))
     references = data / "references" / edition.validation_folder

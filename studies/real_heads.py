@@ -22,16 +22,19 @@ from scipy.ndimage import map_coordinates, zoom
 
 from evaluation.reporting.table import table1
 from evaluation.scoring.scores import summarise
-from training.config import RunConfig, read_config
+from training.arms import BASELINE, ONESHOT, UPPER_BOUND
+from training.config import RunConfig, read_config, stages_of
 from training.implant.canals import Canal, align, find_canals
 from training.implant.lesion import implant
 from training.phantom.tumour import sample_volume
-from training.runner import run_stage, stage_dir, stages_of, write_json
+from training.runner import run_stage
+from training.stage_table import PHANTOM
 from vestibule.editions import Edition, case_of_image, get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.volume import Volume, read_scan, write_volume
 
-ARMS = ("baseline", "oneshot", "supervised")
+ARMS = (BASELINE.name, ONESHOT.name, UPPER_BOUND.name)
 COPIES = {"tiny": 2, "small": 12, "full": 40}
 """Copies of each image, every one with its own tumour."""
 VOLUME_MM3 = (150.0, 4000.0)
@@ -46,18 +49,18 @@ def main() -> None:
     """Make the data, train, score, and print the section for the results page."""
     arguments = parse()
     try:
-        config, data = configure(arguments.size), stage_dir(arguments.out, "phantom") / "data"
+        config, data = configure(arguments.size), PHANTOM.folder(arguments.out) / "data"
         edition = get_edition(config.edition)
         if not (data / "implants.json").is_file():
             make_data(arguments.data, data, edition, COPIES[arguments.size], np.random.default_rng(config.seed))
         write_json(arguments.out / "data.json", {"data": str(data.resolve())})
-        for name in stages_of(config):
-            run_stage(name, config, arguments.out, print)
+        for stage in stages_of(config):
+            run_stage(stage, config, arguments.out, print)
         scores = {arm: score_arm(arguments.out, arm, edition) for arm in ARMS}
     except InputError as error:
         raise SystemExit(f"real_heads: error: {error}") from error
     scores = {arm: [row for row in rows if row["structure"] == "vs"] for arm, rows in scores.items()}
-    cases = len(scores["oneshot"])
+    cases = len(scores[ONESHOT.name])
     text = [
         f"## Real heads with simulated tumours, {arguments.size} size",
         "",

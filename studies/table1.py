@@ -19,11 +19,12 @@ from experiment import averaged, experiment_parser, make_population, provenance,
 from evaluation.reporting.table import table1
 from evaluation.scoring.scores import Row, summarise
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
+from training.arms import BASELINE, ONESHOT, UPPER_BOUND
 from training.config import RunConfig, read_config
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 
-ARMS = ("baseline", "oneshot", "supervised")
+ARMS = (BASELINE.name, ONESHOT.name, UPPER_BOUND.name)
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 
 
@@ -56,8 +57,9 @@ def report(scores: dict[str, list[list[Row]]], config: RunConfig) -> list[str]:
     seeds = len(next(iter(scores.values())))
     pooled = {arm: [row for rows in runs for row in rows] for arm, runs in scores.items()}
     means = {arm: averaged(runs) for arm, runs in scores.items()}
-    cases = len({row["case"] for row in means["baseline"]})
-    pairs = {"oneshot - baseline": ("baseline", "oneshot"), "supervised - oneshot": ("oneshot", "supervised")}
+    cases = len({row["case"] for row in means[BASELINE.name]})
+    compared = ((BASELINE, ONESHOT), (ONESHOT, UPPER_BOUND))
+    pairs = {f"{second.name} - {first.name}": (first.name, second.name) for first, second in compared}
     differences = {name: compare(means[first], means[second]) for name, (first, second) in pairs.items()}
     edition = get_edition(config.edition)
     groups = {

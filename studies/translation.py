@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from evaluation.metrics import dice
+from training.arms import BASELINE
 from training.config import read_config
 from training.data.intermediates import Translators
 from training.gan.alignment import shift_between
@@ -29,6 +30,7 @@ from training.phantom.population import plan_cases
 from training.phantom.render import render
 from training.phantom.scanner import sample_geometry, sample_protocol
 from training.phantom.signals import SEQUENCES
+from training.stage_table import CYCLEGAN, EXPORT, PIX2PIX
 from training.stages.prepare import FOREGROUND
 from vestibule.editions import get_edition
 from vestibule.pipeline import Model, load_model
@@ -89,14 +91,14 @@ def draw_pair(number: int, config: PhantomConfig, region: PreprocessingConfig) -
 
 def measure(run: Path, pairs: list[Pair]) -> dict[str, list[tuple[float | None, ...]]]:
     """By image: error, rows, columns, Dice of tumour and cochlea of every pair; None where there is no such thing."""
-    model, translators = load_model(run / "export" / "bundle", "baseline"), Translators(run)
-    arms = [("CycleGAN", "cyclegan", "target_to_source")]
-    if (run / "pix2pix" / "generator.safetensors").is_file():
-        arms.append(("pix2pix", "pix2pix", "generator"))
+    model, translators = load_model(EXPORT.folder(run) / "bundle", BASELINE.name), Translators(run)
+    arms = [("CycleGAN", CYCLEGAN, "target_to_source")]
+    if (PIX2PIX.folder(run) / "generator.safetensors").is_file():
+        arms.append((PIX2PIX.name, PIX2PIX, "generator"))
     rows: dict[str, list[tuple[float | None, ...]]] = {}
     for pair in pairs:
         rows.setdefault("T1 itself", []).append((None, None, None, *segmented(model, pair.t1, pair)))
-        synthetic = translators("cyclegan", "source_to_target", pair.t1)
+        synthetic = translators(CYCLEGAN, "source_to_target", pair.t1)
         rows.setdefault("T1 -> T2, CycleGAN", []).append((*compared(synthetic, pair.t2, pair.t1), None, None))
         for name, stage, file in arms:
             synthetic = translators(stage, file, pair.t2)

@@ -144,7 +144,7 @@ def test_pair_is_one_head_in_both_contrasts_with_its_labels(benchmark, repositor
 
 
 def test_a_schedule_decides_what_it_names_and_leaves_the_rest(benchmark, repository):
-    own = read_config(repository / "configs" / "phantom.yaml").singan
+    own = read_config(repository / "configs" / "phantom.yaml").harmoniser
     paper = benchmark("singan").scheduled(own, "paper")
     assert (paper.iterations, paper.max_width, paper.reconstruction_weight) == (2000, 128, 10.0)
     assert (paper.coarsest_px, paper.scale_factor) == (own.coarsest_px, own.scale_factor)

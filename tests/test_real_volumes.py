@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from training.config import read_config
 from training.data.slices import read_cases
-from training.runner import run_stage, write_json
+from training.runner import run_stage
+from training.stage_table import PREPARE
 from vestibule.cli import cli
 from vestibule.editions import get_edition
+from vestibule.files import write_json
 from vestibule.inputs import find_cases
 from vestibule.preprocessing import PreprocessingConfig, working_geometry
 from vestibule.volume import read_scan, reorient, write_volume
@@ -72,7 +74,7 @@ def test_every_real_volume_is_prepared_as_training_data(shared_data, tmp_path):
     run_dir.mkdir()
     write_json(run_dir / "data.json", {"data": str(data)})
     config = replace(read_config(CONFIG), phantom=None, edition=2022)
-    assert run_stage("prepare", config, run_dir)
+    assert run_stage(PREPARE, config, run_dir)
     assert (len(names["source"]), len(names["target"])) == (8, 7)
     for domain, expected in names.items():
         cases = read_cases(run_dir, domain)

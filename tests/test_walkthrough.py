@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from training.config import Pix2PixConfig, RunConfig, SinGANConfig
+from training.config import Pix2PixConfig, ReferenceConfig, RunConfig, SinGANConfig
 from training.phantom.config import PhantomConfig
 from training.phantom.population import make_population
 from vestibule.cli import cli
@@ -39,9 +39,8 @@ def places(tmp_path):
         edition=2021,
         prepare=PreprocessingConfig((2.0, 2.0), (64, 64)),
         pix2pix=Pix2PixConfig(GeneratorConfig("resnet", width=4, blocks=1)),
-        singan=SinGANConfig(
-            crop_px=32, coarsest_px=16, scale_factor=0.5, width=4, layers=3, iterations=2, min_tumour_px=1
-        ),
+        reference=ReferenceConfig(crop_px=32, min_tumour_px=1),
+        harmoniser=SinGANConfig(coarsest_px=16, scale_factor=0.5, width=4, layers=3, iterations=2),
     )
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(_plain(asdict(config))), encoding="utf-8")
     return {"FOLDER": folder, "configs/mine.yaml": tmp_path / "mine.yaml", "runs/x": tmp_path / "run"}
@@ -65,10 +64,10 @@ def test_commands_of_the_walkthrough_lead_from_a_download_to_checked_masks(repos
         result = CliRunner().invoke(cli, words)
         assert result.exit_code == 0, f"{line}: {result.output} {result.exception!r}"
         walked[step] = result.output
-    assert list(walked) == ["train prepare", "train singan", "weights show", "predict", "check", "evaluate"]
+    assert list(walked) == ["train prepare", "train harmoniser", "weights show", "predict", "check", "evaluate"]
     assert "source  ldn" in walked["train prepare"]
     assert "was made by this toolkit" in walked["train prepare"]
-    assert (places["runs/x"] / "singan" / "samples.png").is_file()
+    assert (places["runs/x"] / "harmoniser" / "samples.png").is_file()
     assert len(list((tmp_path / "masks").iterdir())) == 1
 
 

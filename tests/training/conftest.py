@@ -10,12 +10,13 @@ import pytest
 from training.config import (
     CycleGANConfig,
     Pix2PixConfig,
+    ReferenceConfig,
     RunConfig,
     SamplingConfig,
     SinGANConfig,
     TransferConfig,
 )
-from training.runner import write_json
+from vestibule.files import write_json
 from vestibule.networks import GeneratorConfig
 from vestibule.preprocessing import PreprocessingConfig
 
@@ -63,7 +64,7 @@ def write_prepared(
 def run_dir(tmp_path: Path) -> Path:
     """A run whose stage `prepare` is there; the folders of the GAN stages are empty."""
     write_prepared(tmp_path)
-    for stage in ("cyclegan", "singan", "transfer", "pix2pix"):
+    for stage in ("cyclegan", "harmoniser", "transfer", "pix2pix"):
         (tmp_path / stage).mkdir()
     return tmp_path
 
@@ -80,7 +81,8 @@ def config() -> RunConfig:
         precision="32-true",
         prepare=PreprocessingConfig((1.0, 1.0), (32, 32), centre="bright"),
         cyclegan=CycleGANConfig(generator=generator, pool_size=3, **common, **rhythm),
-        singan=SinGANConfig(crop_px=24, coarsest_px=12, width=8, layers=3, iterations=6, min_tumour_px=5),
-        transfer=TransferConfig(intensity="reference", injection_scale=1),
+        reference=ReferenceConfig(crop_px=24, min_tumour_px=5),
+        harmoniser=SinGANConfig(coarsest_px=12, width=8, layers=3, iterations=6),
+        transfer=TransferConfig(intensity="reference", level=1),
         pix2pix=Pix2PixConfig(generator=generator, **common, **rhythm),
     )

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from training.config import ARMS, SamplingConfig, SegmenterConfig
+from training.config import SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
-from training.runner import run_stage, stages_of
+from training.runner import run_stage
 from vestibule.pipeline import load_model
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import read_scan
@@ -18,7 +18,7 @@ def chain_config(config):
     return replace(
         config,
         edition=2021,
-        arms=(*ARMS, "supervised"),
+        arms=(*config.arms, "supervised"),
         phantom=PhantomConfig(
             cases=4, validation=1, shape_zyx=(12, 72, 72), spacing_zyx=(2.5, 2.0, 2.0), volume_mm3=(2000.0, 9800.0)
         ),
@@ -40,11 +40,12 @@ def chain_config(config):
 
 @pytest.mark.slow
 def test_two_image_sets_become_a_bundle_that_predicts_and_a_second_run_does_nothing(chain_config, tmp_path):
-    names = stages_of(chain_config)
-    assert names[:6] == ["phantom", "prepare", "cyclegan", "singan", "transfer", "pix2pix"]
+    stages = stages_of(chain_config)
+    names = [stage.name for stage in stages]
+    assert names[:6] == ["phantom", "prepare", "cyclegan", "harmoniser", "transfer", "pix2pix"]
     assert names[6:] == ["segmenter", "supervised", "export"]
-    assert [run_stage(name, chain_config, tmp_path) for name in names] == [True] * 9
-    assert [run_stage(name, chain_config, tmp_path) for name in names] == [False] * 9
+    assert [run_stage(stage, chain_config, tmp_path) for stage in stages] == [True] * 9
+    assert [run_stage(stage, chain_config, tmp_path) for stage in stages] == [False] * 9
     (image,) = (tmp_path / "phantom" / "data" / "target_validation").glob("*.nii.gz")
     volume = read_scan(image)
     for arm in chain_config.arms:

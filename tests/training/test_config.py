@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from training.config import RunConfig, SamplingConfig, SinGANConfig, build, read_config
+from training.arms import default_of
+from training.config import ReferenceConfig, RunConfig, SamplingConfig, SinGANConfig, build, read_config
 from vestibule.errors import InputError
 
 MINIMAL = "name: x\nintended_use: phantom\n"
@@ -88,11 +90,11 @@ def _with_crop(crop: list[int]) -> dict:
 
 
 def test_schedule_fills_what_the_file_leaves_out_and_nothing_else():
-    paper = build(SinGANConfig, {"schedule": "paper", "iterations": 7}, "singan")
-    assert (paper.iterations, paper.discriminator_steps, paper.crop_px, paper.max_width) == (7, 3, None, 128)
-    assert build(SinGANConfig, {"iterations": 7}, "singan") == SinGANConfig(iterations=7)
+    paper = build(SinGANConfig, {"schedule": "paper", "iterations": 7}, "harmoniser")
+    assert (paper.iterations, paper.discriminator_steps, paper.max_width) == (7, 3, 128)
+    assert build(SinGANConfig, {"iterations": 7}, "harmoniser") == SinGANConfig(iterations=7)
     with pytest.raises(ValueError, match=r"one of \('fast', 'paper'\), got 'quick'"):
-        build(SinGANConfig, {"schedule": "quick"}, "singan")
+        build(SinGANConfig, {"schedule": "quick"}, "harmoniser")
 
 
 @pytest.mark.parametrize(
@@ -100,9 +102,66 @@ def test_schedule_fills_what_the_file_leaves_out_and_nothing_else():
     [
         ({"discriminator_steps": 0}, "at least 1, got 0, 1, 32 and 5"),
         ({"width": 32, "max_width": 16}, "at least width, 32, got 16"),
-        ({"references": 2, "case": "a"}, "1 where a case is named"),
     ],
 )
 def test_singan_that_cannot_be_trained_is_refused(values, cause):
     with pytest.raises(ValueError, match=cause):
-        build(SinGANConfig, values, "singan")
+        build(SinGANConfig, values, "harmoniser")
+
+
+def test_several_reference_slices_are_chosen_at_random_alone():
+    with pytest.raises(ValueError, match="1 where a case is named"):
+        build(ReferenceConfig, {"count": 2, "case": "a"}, "reference")
+
+
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("singan:\n  schedule: paper\n", r"'singan' is no longer read; write the sections 'reference' .*'harmoniser'"),
+        ("blend:\n  rounds: 1\n", "'blend' is no longer read; write 'augment'"),
+        ("transfer:\n  injection_scale: 3\n", "'transfer.injection_scale' is no longer read; write 'transfer.level'"),
+        ("augment:\n  injection_scale: 3\n", "write 'augment.level'"),
+        ("augment:\n  cochlea_injection_scale: 3\n", "write 'augment.cochlea_level'"),
+        ("harmoniser:\n  crop_px: 64\n", "'harmoniser.crop_px' is no longer read; write 'reference.crop_px'"),
+        ("reference:\n  references: 2\n", "write 'reference.count'"),
+    ],
+)
+def test_key_of_an_earlier_version_is_told_its_new_place(tmp_path, text, instead):
+    with pytest.raises(InputError, match=instead):
+        read_config(write(tmp_path, MINIMAL + text))
+
+
+def test_kind_decides_the_settings_of_the_harmoniser(tmp_path):
+    small = MINIMAL + "pix2pix: {generator: {architecture: resnet}}\n"
+    config = read_config(write(tmp_path, small + "harmoniser: {kind: singan, width: 8}\n"))
+    assert config.harmoniser == SinGANConfig(width=8)
+    with pytest.raises(InputError, match=r"harmoniser\.kind must be one of .*, got 'singam'; did you mean 'singan'"):
+        read_config(write(tmp_path, MINIMAL + "harmoniser:\n  kind: singam\n"))
+
+
+@pytest.mark.parametrize(
+    ("arms", "expected"),
+    [
+        (("baseline", "oneshot"), "oneshot"),
+        (("baseline", "blending"), "blending"),
+        (("baseline", "oneshot", "supervised"), "oneshot"),
+        (("supervised",), "supervised"),
+    ],
+)
+def test_last_arm_but_the_upper_bound_predicts_where_none_is_named(arms, expected):
+    assert default_of(arms) == expected
+
+
+def test_default_arm_must_be_one_of_the_arms(config):
+    assert replace(config, default_arm="baseline").default_arm == "baseline"
+    with pytest.raises(ValueError, match=r"default_arm must be one of arms.*got 'blending'"):
+        replace(config, default_arm="blending")
+    with pytest.raises(ValueError, match="at least one"):
+        replace(config, arms=())
+
+
+def test_successors_configuration_predicts_by_the_successor(repository):
+    config = read_config(repository / "configs" / "crossmoda2022.yaml")
+    assert config.arms == ("baseline", "blending")
+    assert config.default_arm is None
+    assert default_of(config.arms) == "blending"

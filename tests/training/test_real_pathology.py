@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from training.data.slices import read_cases
-from training.runner import run_stage, write_json
+from training.runner import run_stage
+from training.stage_table import CYCLEGAN, HARMONISER, PREPARE, TRANSFER
 from vestibule.editions import get_edition
+from vestibule.files import write_json
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import Geometry, Volume, read_labels, read_scan, write_volume
 
@@ -46,11 +48,11 @@ def glioma_run(shared_data, tmp_path):
 
 def test_real_tumour_is_translated_copied_and_harmonised(glioma_run, config):
     config = replace(config, edition=2021, prepare=PreprocessingConfig((4.0, 4.0), (32, 32)))
-    for stage in ("prepare", "cyclegan", "singan", "transfer"):
+    for stage in (PREPARE, CYCLEGAN, HARMONISER, TRANSFER):
         assert run_stage(stage, config, glioma_run)
     rules = json.loads((glioma_run / "prepare" / "index.json").read_text())["rules"]
     assert (rules["external_data"], rules["extra_annotation"]) == (True, True)
-    (before,), (after,) = read_cases(glioma_run, "source"), read_cases(glioma_run, "source", "transfer")
+    (before,), (after,) = read_cases(glioma_run, "source"), read_cases(glioma_run, "source", TRANSFER)
     tumour = np.asarray(before.labels) == 1
     assert tumour.sum() > 20
     harmonised = np.asarray(after.image, dtype=float)

@@ -6,24 +6,23 @@ from pathlib import Path
 
 import click
 
+from training.stage_table import STAGES, Stage
 from vestibule.errors import InputError
 
-STAGE_HELP = {
-    "phantom": "Make the run's phantom population.",
-    "prepare": "Bring all training images to the working grid.",
-    "cyclegan": "Learn phi0: unpaired translation between T1 and T2.",
-    "singan": "Learn the one-shot model of a single T2 slice.",
-    "transfer": "Copy and harmonise tumours: domain B'.",
-    "pix2pix": "Learn phi_B'A: T2 with reinforced tumours to T1.",
-    "segmenter": "Train nnU-Net on T1.",
-    "blend": "Alter tumours in synthetic T2: the successor's augmentation.",
-    "self_training": "Train nnU-Net on synthetic T2, then on its own masks of T2.",
-    "supervised": "Train nnU-Net on labelled T2: the upper bound.",
-    "export": "Pack the bundle that predicts.",
-}
+
+class StageGroup(click.Group):
+    """A group that has a command for every row of the table of stages, besides those that are added to it."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names of all commands, the stages' after the others."""
+        return [*super().list_commands(context), *STAGES]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command called `name`; None where there is none."""
+        return _stage_command(STAGES[name]) if name in STAGES else super().get_command(context, name)
 
 
-@click.group()
+@click.group(cls=StageGroup)
 def train() -> None:
     """Train the stages of the method. A stage that is done and unchanged is skipped; a killed one resumes."""
 
@@ -114,11 +113,13 @@ def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
     click.echo(f"{case} in {out}")
 
 
-def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) -> None:
-    from training.config import read_config
+def _run(config_path: Path, run_dir: Path, data: Path | None, only: Stage | None) -> None:
+    from training.config import read_config, stages_of
     from training.gan.distributed import from_leader
-    from training.runner import run_stage, stages_of, write_json
+    from training.run_folder import DATA
+    from training.runner import run_stage
     from training.stages.prepare import check_reference
+    from vestibule.files import write_json
 
     config = read_config(config_path)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -127,24 +128,20 @@ def _run(config_path: Path, run_dir: Path, data: Path | None, only: str | None) 
             raise InputError(f"{config_path}: makes its own phantoms; --data is for configurations without 'phantom'")
         if not data.is_dir():
             raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
-        from_leader(lambda: write_json(run_dir / "data.json", {"data": str(data.resolve())}))
-    names = stages_of(config)
-    if only and only not in names:
-        raise InputError(f"{config_path}: asks for no stage {only!r}; it has {', '.join(names)}")
+        from_leader(lambda: write_json(run_dir / DATA, {"data": str(data.resolve())}))
+    stages = stages_of(config)
+    if only and only not in stages:
+        names = ", ".join(stage.name for stage in stages)
+        raise InputError(f"{config_path}: asks for no stage {only.name!r}; it has {names}")
     if not only:
         check_reference(config, run_dir)
-    for name in [only] if only else names:
-        run_stage(name, config, run_dir, click.echo)
+    for stage in [only] if only else stages:
+        run_stage(stage, config, run_dir, click.echo)
 
 
-def _stage_command(name: str, text: str) -> click.Command:
+def _stage_command(stage: Stage) -> click.Command:
     @_options
     def command(config_path: Path, run_dir: Path, data: Path | None) -> None:
-        _run(config_path, run_dir, data, name)
+        _run(config_path, run_dir, data, stage)
 
-    command.__doc__ = text
-    return click.command(name, help=text)(command)
-
-
-for _name, _text in STAGE_HELP.items():
-    train.add_command(_stage_command(_name, _text))
+    return click.command(stage.name, help=stage.title)(command)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.runner import read_json, stage_dir
+from training.stage_table import PREPARE
 from vestibule.editions import Edition
+from vestibule.files import read_json
 
 if TYPE_CHECKING:
     from training.stages.prepare import RawCase
@@ -42,5 +43,5 @@ def audit(cases: list[RawCase], data: Path, edition: Edition) -> dict:
 
 def read_audit(run_dir: Path) -> dict:
     """What `prepare` found about the rules, for the bundle's provenance."""
-    index = read_json(stage_dir(run_dir, "prepare") / "index.json") or {}
+    index = read_json(PREPARE.folder(run_dir) / "index.json") or {}
     return {**UNKNOWN, **index.get("rules", {})}

@@ -10,9 +10,11 @@ from torch import nn
 
 from training.config import build
 from training.data.slices import PreparedCase, read_cases
-from training.runner import read_json, read_outputs, stage_dir
+from training.run_folder import is_done, recorded_config
+from training.stage_table import CYCLEGAN, PHANTOM, PIX2PIX, TRANSFER, Stage
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
+from vestibule.files import read_json
 from vestibule.networks import GeneratorConfig, build_generator
 from vestibule.pipeline import pick_device
 from vestibule.translation import translate
@@ -23,28 +25,22 @@ class Translators:
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
-        self._loaded: dict[str, nn.Module] = {}
+        self._loaded: dict[tuple[Stage, str], nn.Module] = {}
 
-    def __call__(self, stage: str, name: str, volume: np.ndarray) -> np.ndarray:
+    def __call__(self, stage: Stage, name: str, volume: np.ndarray) -> np.ndarray:
         """`volume` (Z, Y, X) in [-1, 1] through the generator `name` of `stage`, float32.
 
         Raises InputError where the stage is not done.
         """
-        if name not in self._loaded:
-            self._loaded[name] = self._load(stage, name)
-        return translate(self._loaded[name], volume)
+        if (stage, name) not in self._loaded:
+            self._loaded[stage, name] = self._load(stage, name)
+        return translate(self._loaded[stage, name], volume)
 
-    def _load(self, stage: str, name: str) -> nn.Module:
-        values = recorded_config(self._run_dir, stage)[stage]["generator"]
-        generator = build_generator(build(GeneratorConfig, values, f"{stage}.generator"))
-        generator.load_state_dict(load_file(stage_dir(self._run_dir, stage) / f"{name}.safetensors"))
+    def _load(self, stage: Stage, name: str) -> nn.Module:
+        values = recorded_config(self._run_dir, stage)[stage.name]["generator"]
+        generator = build_generator(build(GeneratorConfig, values, f"{stage.name}.generator"))
+        generator.load_state_dict(load_file(stage.folder(self._run_dir) / f"{name}.safetensors"))
         return generator.to(pick_device()).eval()
-
-
-def recorded_config(run_dir: Path, stage: str) -> dict:
-    """The parts of the configuration that a finished stage was made with. Raises InputError where it is not done."""
-    read_outputs(run_dir, stage)
-    return read_json(stage_dir(run_dir, stage) / "config.json")["config"]
 
 
 def source_stations(case: PreparedCase, run_dir: Path, translators: Translators) -> dict[str, np.ndarray]:
@@ -55,18 +51,18 @@ def source_stations(case: PreparedCase, run_dir: Path, translators: Translators)
     where the CycleGAN is not done.
     """
     source = np.asarray(case.image, dtype=np.float32)
-    stations = {"T1": source, "T2, CycleGAN": translators("cyclegan", "source_to_target", source)}
+    stations = {"T1": source, "T2, CycleGAN": translators(CYCLEGAN, "source_to_target", source)}
     erased = stations["T2, CycleGAN"]
-    if read_json(stage_dir(run_dir, "transfer") / "stage.json"):
-        section = recorded_config(run_dir, "transfer")
+    if is_done(run_dir, TRANSFER):
+        section = recorded_config(run_dir, TRANSFER)
         structures = get_edition(section["edition"]).structures
-        values = [value for name in section["transfer"]["structures"] for value in structures[name]]
+        values = [value for name in section[TRANSFER.name]["structures"] for value in structures[name]]
         stations["T2, naive copy"] = np.where(np.isin(case.labels, values), source, erased)
-        (moved,) = (other for other in read_cases(run_dir, "source", "transfer") if other.name == case.name)
+        (moved,) = (other for other in read_cases(run_dir, "source", TRANSFER) if other.name == case.name)
         stations["T2, harmonised"] = np.asarray(moved.image, dtype=np.float32)
-    stations["T1 back, CycleGAN"] = translators("cyclegan", "target_to_source", erased)
-    if "T2, harmonised" in stations and read_json(stage_dir(run_dir, "pix2pix") / "stage.json"):
-        stations["T1 back, pix2pix"] = translators("pix2pix", "generator", stations["T2, harmonised"])
+    stations["T1 back, CycleGAN"] = translators(CYCLEGAN, "target_to_source", erased)
+    if "T2, harmonised" in stations and is_done(run_dir, PIX2PIX):
+        stations["T1 back, pix2pix"] = translators(PIX2PIX, "generator", stations["T2, harmonised"])
     return stations
 
 
@@ -83,7 +79,7 @@ def target_images(data: Path, edition: Edition, folder: str) -> dict[str, tuple[
 
 def data_of(run_dir: Path) -> Path:
     """Folder of the images that a run was made from. Raises InputError where the run does not tell."""
-    phantoms = stage_dir(run_dir, "phantom") / "data"
+    phantoms = PHANTOM.folder(run_dir) / "data"
     if phantoms.is_dir():
         return phantoms
     record = read_json(run_dir / "data.json")

@@ -33,15 +33,17 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
     Further ones, where the configuration asks for them, are slices of other cases. Raises InputError where the case is
     unknown, too few slices qualify, or a slice is constant.
     """
-    settings = config.singan
+    settings = config.reference
     cases = {case.name: case for case in read_cases(run_dir, "target")}
     if settings.case is not None:
         if settings.case not in cases:
-            raise InputError(f"singan.case {settings.case!r} is no target case; the first ones are {list(cases)[:3]}")
+            raise InputError(
+                f"reference.case {settings.case!r} is no target case; the first ones are {list(cases)[:3]}"
+            )
         case = cases[settings.case]
         if settings.slice is None or not 0 <= settings.slice < len(case.image):
             raise InputError(
-                f"singan.slice must be from 0 to {len(case.image) - 1} for {case.name}, got {settings.slice}"
+                f"reference.slice must be from 0 to {len(case.image) - 1} for {case.name}, got {settings.slice}"
             )
         return [_reference(case, settings.slice, "given", config)]
     candidates = [
@@ -52,16 +54,17 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
     ]
     if not candidates:
         raise InputError(
-            f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by singan.case and .slice"
+            f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by reference.case "
+            "and reference.slice"
         )
     generator, references = np.random.default_rng([config.seed, 2]), []
-    while candidates and len(references) < settings.references:
+    while candidates and len(references) < settings.count:
         case, index = candidates[generator.integers(len(candidates))]
         references.append(_reference(case, index, "drawn", config))
         candidates = [other for other in candidates if other[0].name != case.name]
-    if len(references) < settings.references:
+    if len(references) < settings.count:
         raise InputError(
-            f"singan.references asks for {settings.references} cases; {len(references)} labelled ones show a tumour"
+            f"reference.count asks for {settings.count} cases; {len(references)} labelled ones show a tumour"
         )
     return references
 
@@ -73,9 +76,9 @@ def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -
     tumour = np.zeros(image.shape, dtype=bool)
     if case.label_path:
         tumour = np.isin(case.labels[index], get_edition(config.edition).structures["vs"])
-    if config.singan.crop_px and tumour.any():
+    if config.reference.crop_px and tumour.any():
         box = tuple(
-            crop_range(np.flatnonzero(tumour.any(axis=1 - axis)), size, config.singan.crop_px)
+            crop_range(np.flatnonzero(tumour.any(axis=1 - axis)), size, config.reference.crop_px)
             for axis, size in enumerate(image.shape)
         )
         image, tumour = image[box], tumour[box]

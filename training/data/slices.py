@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from training.config import SamplingConfig
-from training.runner import stage_dir
+from training.stage_table import PREPARE, Stage
 from vestibule.errors import InputError
 
 
@@ -44,13 +44,13 @@ class PreparedCase:
         return np.load(self.label_path, mmap_mode="r")
 
 
-def read_cases(run_dir: Path, domain: str, stage: str = "prepare") -> list[PreparedCase]:
+def read_cases(run_dir: Path, domain: str, stage: Stage = PREPARE) -> list[PreparedCase]:
     """The cases of `domain` that `stage` left behind. Raises InputError where there are none."""
-    folder = stage_dir(run_dir, stage)
+    folder = stage.folder(run_dir)
     try:
         entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))["cases"]
     except FileNotFoundError as error:
-        raise InputError(f"{folder}: stage {stage!r} is not done; run it first") from error
+        raise InputError(f"{folder}: stage {stage.name!r} is not done; run it first") from error
     cases = [
         PreparedCase(
             name=entry["case"],

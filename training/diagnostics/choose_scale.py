@@ -21,10 +21,12 @@ from training.data.sheets import save_sheet
 from training.data.slices import PreparedCase, read_cases
 from training.diagnostics.patches import patches_of, sliced_wasserstein
 from training.harmonisers.singan import load_cascade
-from training.runner import read_outputs, stage_dir, write_json
+from training.run_folder import read_outputs
+from training.stage_table import CYCLEGAN, HARMONISER
 from training.stages.transfer import reference_look, transfer_case
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 
@@ -38,8 +40,8 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
 
     Raises InputError where a stage before is missing, or the reference slice has no outlined tumour with a whole patch.
     """
-    read_outputs(run_dir, "singan")
-    cascade, record = load_cascade(stage_dir(run_dir, "singan"), pick_device())
+    read_outputs(run_dir, HARMONISER)
+    cascade, record = load_cascade(HARMONISER.folder(run_dir), pick_device())
     wanted = reference_patches(record)
     settings = replace(config.transfer, blending="soft")
     look = reference_look(settings, record)
@@ -50,16 +52,16 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
     outlines = []
     for case in track(cases[:CASES], "sweep"):
         source, mask = np.asarray(case.image, dtype=np.float32), np.isin(case.labels, values)
-        erased = translators("cyclegan", "source_to_target", source)
+        erased = translators(CYCLEGAN, "source_to_target", source)
         index = int(mask.sum(axis=(1, 2)).argmax())
         outlines.append(mask[index])
         for scale in (None, *range(1, cascade.scales)):
-            own = replace(settings, injection_scale=scale)
+            own = replace(settings, level=scale)
             result = transfer_case(source, mask, erased, cascade, look, own, None).harmonised
             images.setdefault(_title(scale), []).append(result[index])
             found.append((scale, *measure(result, mask, wanted)))
     rows = [summary_of(scale, found) for scale in (None, *range(1, cascade.scales))]
-    folder = stage_dir(run_dir, "sweep")
+    folder = run_dir / "sweep"
     folder.mkdir(exist_ok=True)
     chosen = choose(rows)
     write_json(folder / "sweep.json", {"chosen": chosen, "shape_kept": SHAPE_KEPT, "scales": rows})

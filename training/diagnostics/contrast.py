@@ -16,12 +16,14 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from training.data.intermediates import Translators, data_of, recorded_config, source_stations, target_images
+from training.data.intermediates import Translators, data_of, source_stations, target_images
 from training.data.slices import read_cases
 from training.gan.alignment import shift_between
-from training.runner import stage_dir, write_json
+from training.run_folder import recorded_config
+from training.stage_table import EXPORT
 from training.stages.transfer import core_of
 from vestibule.editions import Edition, get_edition, target_case
+from vestibule.files import write_json
 from vestibule.pipeline import Model, load_model
 from vestibule.preprocessing import mask_to_working, to_working
 from vestibule.progress import track
@@ -165,7 +167,7 @@ def evidence(run_dir: Path) -> list[Path]:
     T1 cases without a tumour and T2 cases without a reference are left out and counted. Raises InputError where the run
     lacks a stage.
     """
-    section = recorded_config(run_dir, "export")
+    section = recorded_config(run_dir, EXPORT)
     edition, arms = get_edition(section["edition"]), section["arms"]
     translators, contrasts, found, shifts = Translators(run_dir), [], [], []
     cases = read_cases(run_dir, "source")
@@ -177,7 +179,7 @@ def evidence(run_dir: Path) -> list[Path]:
         shifts += shift_rows(case.name, stations)
     unseen = target_images(data_of(run_dir), edition, edition.validation_folder)
     labelled = [paths for paths in unseen.values() if paths[1]]
-    models = {arm: load_model(stage_dir(run_dir, "export") / "bundle", arm) for arm in arms} if labelled else {}
+    models = {arm: load_model(EXPORT.folder(run_dir) / "bundle", arm) for arm in arms} if labelled else {}
     for image, label in track(labelled, "evidence T2"):
         rows, tumours, moved = measure_unseen(image, label, models, edition)
         contrasts += rows
@@ -197,7 +199,7 @@ def evidence(run_dir: Path) -> list[Path]:
         "found": [asdict(row) for row in found],
         "shifts": [asdict(row) for row in shifts],
     }
-    folder = stage_dir(run_dir, "evidence")
+    folder = run_dir / "evidence"
     folder.mkdir(exist_ok=True)
     write_json(folder / "evidence.json", record)
     (folder / "evidence.md").write_text(markdown(summary), encoding="utf-8")

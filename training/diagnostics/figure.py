@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.intermediates import Translators, data_of, recorded_config, source_stations, target_images
+from training.data.intermediates import Translators, data_of, source_stations, target_images
 from training.data.sheets import save_sheet
 from training.data.slices import read_cases
-from training.runner import stage_dir
+from training.run_folder import recorded_config
+from training.stage_table import EXPORT, PREPARE
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import load_model
@@ -28,7 +29,7 @@ def draw_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
     if name in sources:
         labels = np.asarray(sources[name].labels)
         stations = source_stations(sources[name], run_dir, Translators(run_dir))
-        edition = get_edition(recorded_config(run_dir, "prepare")["edition"])
+        edition = get_edition(recorded_config(run_dir, PREPARE)["edition"])
         tumour = np.isin(labels, edition.structures["vs"])
         outlines = dict.fromkeys(stations, tumour)
     else:
@@ -53,7 +54,7 @@ def choose_rows(tumour: np.ndarray, count: int) -> list[int]:
 
 
 def _target_stations(run_dir: Path, name: str) -> tuple[dict, dict, np.ndarray]:
-    section = recorded_config(run_dir, "prepare")
+    section = recorded_config(run_dir, PREPARE)
     edition = get_edition(section["edition"])
     targets = {
         case: paths
@@ -67,8 +68,8 @@ def _target_stations(run_dir: Path, name: str) -> tuple[dict, dict, np.ndarray]:
             f"{', '.join(list(targets)[:2])} ..."
         )
     image, label = targets[name]
-    bundle = stage_dir(run_dir, "export") / "bundle"
-    arms = recorded_config(run_dir, "export")["arms"]
+    bundle = EXPORT.folder(run_dir) / "bundle"
+    arms = recorded_config(run_dir, EXPORT)["arms"]
     stations, outlines = {}, {}
     for arm in arms:
         model = load_model(bundle, arm)

@@ -25,8 +25,9 @@ from training.gan.devices import convolution_type, layout_for, subnormals_as_zer
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
 from training.parallel import side_by_side
-from training.runner import stage_dir, write_json
+from training.stage_table import HARMONISER
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 
@@ -161,11 +162,11 @@ def channels(scales: int, config: SinGANConfig) -> list[int]:
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Train a cascade on each reference slice, side by side; leaves the first in `singan/`, others in folders there."""
-    folder = stage_dir(run_dir, "singan")
+    """Train a cascade on each reference slice, side by side; leaves the first in the stage's folder."""
+    folder = HARMONISER.folder(run_dir)
     jobs = [
         (
-            *(config.singan, reference, folder / f"reference_{n}" if n else folder),
+            *(config.harmoniser, reference, folder / f"reference_{n}" if n else folder),
             *(config.seed + 100_003 * n, config.precision),
         )
         for n, reference in enumerate(choose_references(config, run_dir))
@@ -188,7 +189,7 @@ def train_cascade(
     full = torch.from_numpy(reference.image)[None, None].to(device)
     log = LossLog(folder, LOSSES)
     first = _resume(model, folder / "scales")
-    for scale in track(range(first, len(sizes)), "singan", len(sizes), first):
+    for scale in track(range(first, len(sizes)), "SinGAN", len(sizes), first):
         train_scale(model, scale, resize(full, sizes[scale]), settings, log, dtype)
         _save_scale(model, scale, folder / "scales")
     log.close()
@@ -216,7 +217,7 @@ def train_cascade(
 
 def load_cascades(run_dir: Path, device: torch.device) -> list[tuple[SinGAN, dict]]:
     """What `load_cascade` gives for every reference slice of the run."""
-    folders = [stage_dir(run_dir, "singan"), *sorted(stage_dir(run_dir, "singan").glob("reference_*"))]
+    folders = [HARMONISER.folder(run_dir), *sorted(HARMONISER.folder(run_dir).glob("reference_*"))]
     return [load_cascade(folder, device) for folder in folders]
 
 
@@ -343,3 +344,9 @@ def save_samples(model: SinGAN, reference: Reference, path: Path) -> None:
         "random sample": [model.sample(1, model.scales - 1)[0, 0].cpu().numpy()],
     }
     save_sheet(path, columns, {"reference": [reference.tumour]})
+
+
+class SinGANHarmoniser:
+    """SinGAN as the method's harmoniser."""
+
+    Settings = SinGANConfig

@@ -30,7 +30,7 @@ from training.gan.discriminators import (
 from training.gan.distributed import average_gradients, mean_over_processes, own_share, together
 from training.gan.ema import WeightAverage
 from training.gan.loop import AdversarialModel, fit
-from training.runner import stage_dir
+from training.stage_table import CYCLEGAN
 from vestibule.networks import build_generator
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -198,7 +198,7 @@ class CycleGAN(AdversarialModel):
 @subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on the prepared cases; leaves both generators as safetensors, curves and sample sheets in `cyclegan/`."""
-    folder = stage_dir(run_dir, "cyclegan")
+    folder = CYCLEGAN.folder(run_dir)
     settings = config.cyclegan
     torch.manual_seed(config.seed)
     model = CycleGAN(settings, make_fabric(config.precision))

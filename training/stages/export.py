@@ -10,71 +10,84 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from training.config import RunConfig
+from training.arms import ARMS, Arm, default_of
+from training.config import RunConfig, stages_of
 from training.data.challenge_rules import read_audit
-from training.runner import code_version, read_json, stage_dir, stages_of
+from training.run_folder import code_version, is_done, read_record
+from training.stage_table import EXPORT, HARMONISER, Stage
 from vestibule.errors import InputError
-from vestibule.networks import GeneratorConfig, generator_to_dict
+from vestibule.files import read_json
+from vestibule.networks import generator_to_dict
 from vestibule.weights import open_bundle, write_bundle
 
 NOTICES = {
     "phantom": "phantom weights: trained on synthetic images, for phantoms only, not for patients",
     "challenge": "research weights: not a medical device, not for diagnosis or treatment",
 }
-T2_SEGMENTERS = {"blending": "self_training", "supervised": "supervised"}
-"""Arms whose segmenter works on T2 itself, and the stage that trains it."""
 
 
 def export(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Pack the arms into `export/bundle`: safetensors, plans, manifest and model card."""
-    folder = stage_dir(run_dir, "export") / "bundle"
-    tensors, documents, networks = {}, {}, {}
-    for arm in config.arms:
-        # Some arms segment T2 itself: their segmenter is another one, and nothing translates for it.
-        stage = T2_SEGMENTERS.get(arm, "segmenter")
-        segmenter = _pack_segmenter(stage, config, stage_dir(run_dir, stage), tensors, documents)
-        networks[arm] = {"translator": None, "segmenter": segmenter}
-        if arm not in T2_SEGMENTERS:
-            path, generator = _translator_of(arm, config, run_dir)
-            tensors[f"translator_{arm}"] = load_file(path)
-            networks[arm]["translator"] = {
-                "generator": generator_to_dict(generator),
-                "tensors": f"translator_{arm}",
-            }
+    """Pack the arms into `export/bundle`: safetensors, plans, manifest and model card.
+
+    Raises InputError for an arm that the table of arms does not have.
+    """
+    folder = EXPORT.folder(run_dir) / "bundle"
+    tensors: dict[str, dict] = {}
+    documents: dict[str, dict] = {}
+    networks = {}
+    for name in config.arms:
+        if name not in ARMS:
+            raise InputError(
+                f"arms: {name!r} is none of {', '.join(ARMS)}, so that nothing tells what to export for it"
+            )
+        arm = ARMS[name]
+        segmenter = _pack_segmenter(arm.segmenter, config, run_dir, tensors, documents)
+        translator = _pack_translator(arm, config, run_dir, tensors) if arm.translator else None
+        networks[name] = {"translator": translator, "segmenter": segmenter}
     manifest = _manifest(config, run_dir, networks)
     write_bundle(folder, manifest, tensors, documents, {"MODEL_CARD.md": model_card(manifest)})
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def _pack_segmenter(name: str, config: RunConfig, folder: Path, tensors: dict, documents: dict) -> dict:
-    folds = [f"fold_{fold}" for fold in (config.segmenter.folds or ("all",))]
-    own = {f"{name}_{fold}": load_file(folder / f"{fold}.safetensors") for fold in folds}
-    tensors.update(own)
+def _pack_segmenter(stage: Stage, config: RunConfig, run_dir: Path, tensors: dict, documents: dict) -> dict:
+    """Add a segmenter's weights and documents to the bundle's; what the manifest says of it."""
+    folder = stage.folder(run_dir)
+    own = []
+    for fold in config.segmenter.folds or ("all",):
+        name = f"{stage.name}_fold_{fold}"
+        tensors[name] = load_file(folder / f"fold_{fold}.safetensors")
+        own.append(name)
     for document in ("plans", "dataset"):
-        documents[f"{name}_{document}"] = read_json(folder / f"{document}.json")
+        documents[f"{stage.name}_{document}"] = read_json(folder / f"{document}.json")
     return {
-        "plans": f"{name}_plans",
-        "dataset": f"{name}_dataset",
+        "plans": f"{stage.name}_plans",
+        "dataset": f"{stage.name}_dataset",
         "configuration": config.segmenter.configuration,
-        "tensors": list(own),
+        "tensors": own,
         "mirror_axes": [0, 1, 2] if config.segmenter.mirror_at_test else [],
         "tile_step": config.segmenter.tile_step,
     }
 
 
-def _translator_of(arm: str, config: RunConfig, run_dir: Path) -> tuple[Path, GeneratorConfig]:
-    if arm == "baseline":
-        return stage_dir(run_dir, "cyclegan") / "target_to_source.safetensors", config.cyclegan.generator
-    return stage_dir(run_dir, "pix2pix") / "generator.safetensors", config.pix2pix.generator
+def _pack_translator(arm: Arm, config: RunConfig, run_dir: Path, tensors: dict) -> dict:
+    """Add an arm's T2 -> T1 generator to the bundle's weights; what the manifest says of it."""
+    of = arm.translator
+    name = f"translator_{arm.name}"
+    tensors[name] = load_file(of.stage.folder(run_dir) / f"{of.file}.safetensors")
+    generator = getattr(config, of.section).generator
+    return {"generator": generator_to_dict(generator), "tensors": name}
 
 
 def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
     stages = {}
-    for name in stages_of(config):
-        done = read_json(stage_dir(run_dir, name) / "stage.json")
-        if done:
-            stages[name] = {key: done[key] for key in ("fingerprint", "seconds", "code_version")}
-    cascade = (read_json(stage_dir(run_dir, "singan") / "cascade.json") or {}) if "singan" in stages else {}
+    for stage in stages_of(config):
+        if stage == EXPORT or not is_done(run_dir, stage):
+            continue
+        record = read_record(run_dir, stage)
+        stages[stage.name] = {key: record[key] for key in ("fingerprint", "seconds", "code_version")}
+    cascade = {}
+    if HARMONISER.name in stages:
+        cascade = read_json(HARMONISER.folder(run_dir) / "cascade.json") or {}
     return {
         "name": config.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,7 +98,7 @@ def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
         "intended_use": config.intended_use,
         "notice": NOTICES[config.intended_use],
         "arms": list(config.arms),
-        "default_arm": "oneshot" if "oneshot" in config.arms else config.arms[0],
+        "default_arm": config.default_arm or default_of(config.arms),
         "preprocessing": asdict(config.prepare),
         "networks": networks,
         "scores": {},
@@ -110,8 +123,7 @@ def model_card(manifest: dict) -> str:
         "",
         "- Task: segment vestibular schwannoma and cochlea on T2 MRI; labels of crossMoDA "
         f"{manifest['edition']}. Arms: {', '.join(manifest['arms'])}; default: {manifest['default_arm']}.",
-        "- Method: one-shot tumour synthesis for cross-modal segmentation (Sallé et al., ORASIS 2021): T2 is "
-        "translated to T1, and nnU-Net segments the T1. The arm `baseline` translates by the CycleGAN alone.",
+        *(f"- Arm `{name}`: {ARMS[name].card}" for name in manifest["arms"] if name in ARMS),
         f"- Trained on: {provenance['training_data']}. {_rules_line(provenance)}",
         f"- Made by `{manifest['command']}`, seed {manifest['seed']}, code {manifest['code_version']}, "
         f"{manifest['created']}.",
@@ -158,7 +170,7 @@ def publish(run_dir: Path, scores_path: Path, cases: int, out_dir: Path) -> None
 
     `scores_path` is what `vestibule table1 --json` wrote. Raises InputError where the bundle or the scores are missing.
     """
-    bundle = open_bundle(stage_dir(run_dir, "export") / "bundle")
+    bundle = open_bundle(EXPORT.folder(run_dir) / "bundle")
     scores = read_json(scores_path)
     if not scores or "arms" not in scores:
         raise InputError(f"{scores_path}: holds no scores; make it with vestibule table1 --json")

@@ -19,7 +19,7 @@ from training.gan.discriminators import PatchGAN, adam, discriminator_loss, init
 from training.gan.distributed import average_gradients, own_share
 from training.gan.ema import WeightAverage
 from training.gan.loop import AdversarialModel, fit
-from training.runner import stage_dir
+from training.stage_table import CYCLEGAN, PIX2PIX, TRANSFER
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.networks import build_generator
 
@@ -132,16 +132,16 @@ def weighted_l1(
 @subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on (B', A); leaves the generator as safetensors, curves and sample sheets in `pix2pix/`."""
-    folder = stage_dir(run_dir, "pix2pix")
+    folder = PIX2PIX.folder(run_dir)
     settings = config.pix2pix
     torch.manual_seed(config.seed)
     model = Pix2Pix(settings, make_fabric(config.precision))
     if settings.warm_start:
-        weights = load_file(stage_dir(run_dir, "cyclegan") / "target_to_source.safetensors")
+        weights = load_file(CYCLEGAN.folder(run_dir) / "target_to_source.safetensors")
         model.generator.load_state_dict(weights)
     generator = np.random.default_rng([config.seed, 3])
     pairs = PairSampler(
-        SliceSampler(read_cases(run_dir, "source", "transfer"), settings.sampling, settings.tumour_share),
+        SliceSampler(read_cases(run_dir, "source", TRANSFER), settings.sampling, settings.tumour_share),
         read_cases(run_dir, "source"),
         get_edition(config.edition),
     )

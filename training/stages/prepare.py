@@ -9,14 +9,16 @@ from pathlib import Path
 import click
 import numpy as np
 
+from training.arms import arms_of
 from training.config import RunConfig
 from training.data.challenge_rules import UNKNOWN, audit
 from training.data.dataset_check import NAMED_AT_MOST, Facts, survey, swap_warning, table, write_findings
 from training.parallel import file_by_file
 from training.phantom.population import make_population
-from training.runner import stage_dir, write_json
+from training.stage_table import HARMONISER, PHANTOM, PREPARE
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.preprocessing import mask_to_working, to_working
 from vestibule.volume import read_labels, read_scan
 
@@ -43,7 +45,7 @@ class RawCase:
 
 def make_phantom(config: RunConfig, run_dir: Path) -> list[Path]:
     """Make the run's phantom population in `phantom/data`, in the challenge's own layout."""
-    folder = stage_dir(run_dir, "phantom") / "data"
+    folder = PHANTOM.folder(run_dir) / "data"
     make_population(folder, replace(config.phantom, edition=config.edition, seed=config.seed))
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
@@ -54,7 +56,7 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
     Data from outside are checked, every file, before the first is prepared; what they hold is printed and written to
     `findings.csv`. Raises InputError for a folder without cases, and one that names every case that cannot be used.
     """
-    folder, edition = stage_dir(run_dir, "prepare"), get_edition(config.edition)
+    folder, edition = PREPARE.folder(run_dir), get_edition(config.edition)
     data = data_dir(config, run_dir)
     cases = find_cases(data, edition)
     outputs = [folder / "index.json"]
@@ -65,7 +67,7 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
         outputs.append(folder / "findings.csv")
         rules = audit(cases, data, edition)
         _tell(facts, rules, edition)
-    entries = file_by_file(lambda case: _prepare_case(case, config, folder), cases, "prepare")
+    entries = file_by_file(lambda case: _prepare_case(case, config, folder), cases, PREPARE.name)
     write_json(folder / "index.json", {"cases": entries, "rules": rules})
     names = [name for entry in entries for name in (entry["image"], entry["label"]) if name]
     return outputs + [folder / name for name in names]
@@ -81,7 +83,7 @@ def _tell(facts: list[Facts], rules: dict, edition: Edition) -> None:
 def data_dir(config: RunConfig, run_dir: Path) -> Path:
     """Folder of the training data: the run's own phantoms, or what `data.json` of the run points to."""
     if config.phantom:
-        return stage_dir(run_dir, "phantom") / "data"
+        return PHANTOM.folder(run_dir) / "data"
     try:
         return Path(json.loads((run_dir / "data.json").read_text(encoding="utf-8"))["data"])
     except (FileNotFoundError, json.JSONDecodeError, KeyError) as error:
@@ -92,11 +94,14 @@ def data_dir(config: RunConfig, run_dir: Path) -> Path:
 
 def check_reference(config: RunConfig, run_dir: Path) -> None:
     """Raise InputError where the one-shot arm will find no reference slice: better now than after the CycleGAN."""
-    if config.phantom or not {"oneshot", "blending"} & set(config.arms) or config.singan.case is not None:
+    needed = any(HARMONISER in arm.stages for arm in arms_of(config.arms))
+    if config.phantom or not needed or config.reference.case is not None:
         return
     labels = data_dir(config, run_dir) / "references" / get_edition(config.edition).target_folder
     if not labels.is_dir():
-        raise InputError(f"{labels}: no labelled T2 to draw the reference slice from; set singan.case and singan.slice")
+        raise InputError(
+            f"{labels}: no labelled T2 to draw the reference slice from; set reference.case and reference.slice"
+        )
 
 
 def find_cases(data: Path, edition: Edition) -> list[RawCase]:

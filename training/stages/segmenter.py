@@ -24,9 +24,10 @@ from safetensors.torch import save_file
 from training.config import RunConfig, SegmenterConfig
 from training.data.slices import PreparedCase, read_cases
 from training.gan.devices import has_bfloat16, subnormals_as_zero
-from training.runner import stage_dir, write_json
+from training.stage_table import SEGMENTER, SUPERVISED
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.volume import Geometry, Volume, write_volume
@@ -70,7 +71,7 @@ class Trainer(nnUNetTrainer):
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train nnU-Net on the prepared T1 cases; leaves weights as safetensors, plans and dataset as JSON."""
-    return train_on(read_cases(run_dir, "source"), "T1", config, stage_dir(run_dir, "segmenter"))
+    return train_on(read_cases(run_dir, "source"), "T1", config, SEGMENTER.folder(run_dir))
 
 
 def train_supervised(config: RunConfig, run_dir: Path) -> list[Path]:
@@ -82,7 +83,7 @@ def train_supervised(config: RunConfig, run_dir: Path) -> list[Path]:
     for case in cases:
         if case.label_path is None:
             raise InputError(f"{case.name}: has no reference; the arm 'supervised' needs labelled T2")
-    return train_on(cases, "T2", config, stage_dir(run_dir, "supervised"))
+    return train_on(cases, "T2", config, SUPERVISED.folder(run_dir))
 
 
 def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> list[Path]:
@@ -161,7 +162,7 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
 def _fit(trainer: Trainer) -> None:
     trainer.on_train_start()
     epochs = range(trainer.current_epoch, trainer.num_epochs)
-    for _ in track(epochs, "segmenter", trainer.num_epochs, trainer.current_epoch):
+    for _ in track(epochs, SEGMENTER.name, trainer.num_epochs, trainer.current_epoch):
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()
         steps = range(trainer.num_iterations_per_epoch)

@@ -12,9 +12,10 @@ from scipy.ndimage import label as components
 
 from training.config import RunConfig
 from training.data.slices import PreparedCase, read_cases
-from training.runner import read_json, stage_dir, write_json
+from training.stage_table import AUGMENT, SELF_TRAINING
 from training.stages.segmenter import train_on
 from vestibule.editions import Edition, get_edition
+from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.segmentation import Segmenter
@@ -23,12 +24,13 @@ from vestibule.segmentation import Segmenter
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train round after round; leaves the last round's weights, plans and dataset in `self_training/`.
 
-    Round 0 sees synthetic T2 with its altered copies; each of `blend.rounds` further ones real T2 with the masks of the
-    round before as well; the last, where `blend.last_on_target` asks for it, real T2 alone. No label of T2 is read.
+    Round 0 sees synthetic T2 with its altered copies; each of `augment.rounds` further ones real T2 with the masks of
+    the round before as well; the last, where `augment.last_on_target` asks for it, real T2 alone. No label of T2
+    is read.
     """
-    folder, edition = stage_dir(run_dir, "self_training"), get_edition(config.edition)
-    synthetic, targets = read_cases(run_dir, "source", "blend"), read_cases(run_dir, "target")
-    plans = [False, *([False] * config.blend.rounds), *([True] if config.blend.last_on_target else [])]
+    folder, edition = SELF_TRAINING.folder(run_dir), get_edition(config.edition)
+    synthetic, targets = read_cases(run_dir, "source", AUGMENT), read_cases(run_dir, "target")
+    plans = [False, *([False] * config.augment.rounds), *([True] if config.augment.last_on_target else [])]
     pseudo: list[PreparedCase] = []
     for number, target_alone in enumerate(plans):
         round_dir = folder / f"round_{number}"

@@ -21,10 +21,11 @@ from training.data.sheets import save_sheet
 from training.data.slices import PreparedCase, read_cases
 from training.harmonisers.poisson import poisson_blend
 from training.harmonisers.singan import SinGAN, load_cascades
-from training.runner import stage_dir, write_json
+from training.stage_table import CYCLEGAN, PREPARE, TRANSFER
 from vestibule.boxes import bounding_box
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.networks import build_generator
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
@@ -64,20 +65,20 @@ def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
     A case without a tumour stays phi0_AB(I) and is counted. Raises InputError where n* is out of range, or the
     `reference` rule is asked for and the reference slice has no labelled tumour.
     """
-    folder = stage_dir(run_dir, "transfer")
+    folder = TRANSFER.folder(run_dir)
     device = pick_device()
     generator = build_generator(config.cyclegan.generator)
-    generator.load_state_dict(load_file(stage_dir(run_dir, "cyclegan") / "source_to_target.safetensors"))
+    generator.load_state_dict(load_file(CYCLEGAN.folder(run_dir) / "source_to_target.safetensors"))
     generator.to(device).eval()
     settings = config.transfer
     models = load_cascades(run_dir, device)
     scales = min(cascade.scales for cascade, _ in models)
-    if settings.injection_scale is not None and not 1 <= settings.injection_scale < scales:
-        raise InputError(f"transfer.injection_scale must be from 1 to {scales - 1}, got {settings.injection_scale}")
+    if settings.level is not None and not 1 <= settings.level < scales:
+        raise InputError(f"transfer.level must be from 1 to {scales - 1}, got {settings.level}")
     looks = [reference_look(settings, record) for _, record in models]
     values = [v for name in settings.structures for v in get_edition(config.edition).structures[name]]
     entries, paths, drawn = [], [], 0
-    for number, case in enumerate(track(read_cases(run_dir, "source"), "transfer")):
+    for number, case in enumerate(track(read_cases(run_dir, "source"), TRANSFER.name)):
         source = np.asarray(case.image, dtype=np.float32)
         mask = np.isin(case.labels, values)
         noise = torch.Generator().manual_seed(config.seed * 100_003 + number)
@@ -123,11 +124,11 @@ def transfer_case(
     around, own = erased[box], mask[box]
     share = partial_volume(own, config.rim_px)
     improved = mixed(around, extended(looked[box], core[box]), share)
-    if config.blending == "poisson" and config.injection_scale is None:
+    if config.blending == "poisson" and config.level is None:
         improved = looked[box]  # gradients across the border are the copy's own
-    if config.injection_scale is not None:
+    if config.level is not None:
         batch = torch.from_numpy(np.ascontiguousarray(improved))[:, None].to(cascade.amplitudes.device)
-        injected = cascade.inject(batch, config.injection_scale, noise)[:, 0].cpu().numpy()
+        injected = cascade.inject(batch, config.level, noise)[:, 0].cpu().numpy()
         improved = mixed(around, injected, soft_edge(own, config.edge_px))
     if config.blending == "poisson":
         improved = np.where(own, poisson_blend(improved, own, around).clip(-1, 1), around)
@@ -211,8 +212,8 @@ def _box(mask: np.ndarray, margin_px: int) -> tuple[slice, slice, slice]:
 
 
 def _entry(case: PreparedCase, image: Path, run_dir: Path, folder: Path) -> dict:
-    prepared = stage_dir(run_dir, "prepare") / "index.json"
+    prepared = PREPARE.folder(run_dir) / "index.json"
     entries = json.loads(prepared.read_text(encoding="utf-8"))["cases"]
     (entry,) = (entry for entry in entries if (entry["case"], entry["domain"]) == (case.name, "source"))
-    label = Path("..") / "prepare" / entry["label"]
+    label = Path("..") / PREPARE.name / entry["label"]
     return {**entry, "image": str(image), "label": str(label)}

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from training.diagnostics.choose_scale import choose, reference_patches, shape_kept, sweep
 from training.harmonisers import singan
-from training.runner import write_json
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.networks import build_generator
 
 
@@ -39,11 +39,11 @@ def test_sweep_of_a_run_tries_every_scale_and_draws_them(config, run_dir):
     save_file(generator.state_dict(), run_dir / "cyclegan" / "source_to_target.safetensors")
     write_json(run_dir / "cyclegan" / "config.json", {"config": {"cyclegan": asdict(config.cyclegan)}})
     singan.train(config, run_dir)
-    for stage in ("cyclegan", "singan"):
+    for stage in ("cyclegan", "harmoniser"):
         write_json(run_dir / stage / "stage.json", {"outputs": {}})
     record, sheet = sweep(config, run_dir)
     content = json.loads(record.read_text())
-    cascade = json.loads((run_dir / "singan" / "cascade.json").read_text())
+    cascade = json.loads((run_dir / "harmoniser" / "cascade.json").read_text())
     assert [row["scale"] for row in content["scales"]] == [None, *range(1, len(cascade["sizes"]))]
     assert all(row["patches"] > 0 and 0 <= row["shape"] <= 1 for row in content["scales"])
     assert sheet.stat().st_size > 5000

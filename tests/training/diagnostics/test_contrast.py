@@ -25,9 +25,9 @@ from training.diagnostics.contrast import (
     summarise_contrast,
 )
 from training.diagnostics.figure import choose_rows, draw_case
-from training.runner import read_json, write_json
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.files import read_json, write_json
 from vestibule.networks import build_generator
 from vestibule.volume import Geometry, Volume, write_volume
 

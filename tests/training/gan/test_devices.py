@@ -7,8 +7,8 @@ from scipy.spatial import cKDTree
 
 from training.gan.devices import subnormals_as_zero
 from training.harmonisers import singan
-from training.runner import read_json, write_json
 from training.stages import cyclegan, pix2pix
+from vestibule.files import read_json, write_json
 
 
 def subnormals_count() -> bool:

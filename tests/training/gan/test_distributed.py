@@ -18,7 +18,9 @@ from training.gan import distributed
 from training.gan.checkpoint import TrainingState, save_weights
 from training.gan.devices import make_fabric
 from training.gan.logs import LossLog
-from training.runner import read_json, run_stage, write_json
+from training.runner import run_stage
+from training.stage_table import CYCLEGAN, PIX2PIX
+from vestibule.files import read_json, write_json
 
 DRIVER = Path(__file__).with_name("train_together.py")
 FILES = ("cyclegan/source_to_target", "cyclegan/target_to_source", "pix2pix/generator")
@@ -59,10 +61,10 @@ def test_two_processes_end_with_the_weights_of_one_with_twice_the_batch(config, 
         [*launcher, str(DRIVER), str(config_path), str(prepared)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("cyclegan: CycleGAN") == 1
+    assert done.stdout.count("cyclegan: Learn phi0") == 1
     together = {name: load_file(prepared / f"{name}.safetensors") for name in FILES}
-    for name in ("cyclegan", "pix2pix"):
-        run_stage(name, with_batch(config, 2), prepared)
+    for stage in (CYCLEGAN, PIX2PIX):
+        run_stage(stage, with_batch(config, 2), prepared)
     for name in FILES:
         alone = load_file(prepared / f"{name}.safetensors")
         # Not the biases: before a norm they have no gradient but rounding, of which Adam makes a whole step.

@@ -69,7 +69,7 @@ def test_generator_overfits_one_pair_of_slices(architecture):
 def two_scales(config, tmp_path):
     """Scale 0 trained for a few steps, scale 1 untouched; the real images of both."""
     torch.manual_seed(0)
-    settings = replace(config.singan, iterations=5)
+    settings = replace(config.harmoniser, iterations=5)
     model = SinGAN([(16, 16), (24, 24)], [settings.width] * 2, settings.layers)
     full = smooth(1, size=24)
     log = LossLog(tmp_path, LOSSES)

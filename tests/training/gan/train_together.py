@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.config import read_config
 from training.runner import run_stage
+from training.stage_table import CYCLEGAN, PIX2PIX
 
-for name in ("cyclegan", "pix2pix"):
-    run_stage(name, read_config(Path(sys.argv[1])), Path(sys.argv[2]), print)
+for stage in (CYCLEGAN, PIX2PIX):
+    run_stage(stage, read_config(Path(sys.argv[1])), Path(sys.argv[2]), print)

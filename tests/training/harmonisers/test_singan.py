@@ -21,7 +21,7 @@ from vestibule.errors import InputError
 
 
 def test_pyramid_grows_in_whole_steps_from_the_coarsest_to_the_full_size(config):
-    settings = replace(config.singan, coarsest_px=25, scale_factor=0.75)
+    settings = replace(config.harmoniser, coarsest_px=25, scale_factor=0.75)
     sizes = pyramid_sizes((250, 250), settings)
     assert sizes[0] == (25, 25)
     assert sizes[-1] == (250, 250)
@@ -32,27 +32,27 @@ def test_pyramid_grows_in_whole_steps_from_the_coarsest_to_the_full_size(config)
 
 
 def test_pyramid_keeps_the_aspect(config):
-    sizes = pyramid_sizes((40, 80), replace(config.singan, coarsest_px=20))
+    sizes = pyramid_sizes((40, 80), replace(config.harmoniser, coarsest_px=20))
     assert all(abs(2 * y - x) <= 1 for y, x in sizes)
 
 
 def test_channels_double_every_four_scales_up_to_the_most(config):
-    settings = replace(config.singan, width=32, max_width=128)
+    settings = replace(config.harmoniser, width=32, max_width=128)
     assert channels(11, settings) == [32] * 4 + [64] * 4 + [128] * 3
     assert channels(5, replace(settings, max_width=None)) == [32] * 5
 
 
 def test_scales_of_other_widths_are_trained_kept_and_loaded(config, run_dir):
-    doubling = replace(config.singan, width=4, max_width=8, scale_factor=0.85)
-    train(replace(config, singan=doubling), run_dir)
-    model, record = load_cascade(run_dir / "singan", torch.device("cpu"))
+    doubling = replace(config.harmoniser, width=4, max_width=8, scale_factor=0.85)
+    train(replace(config, harmoniser=doubling), run_dir)
+    model, record = load_cascade(run_dir / "harmoniser", torch.device("cpu"))
     assert record["widths"] == [4, 4, 4, 4, 8, 8]
     assert model.inject(torch.zeros(1, 1, 24, 24), 5).shape == (1, 1, 24, 24)
 
 
 def test_image_smaller_than_what_the_coarsest_scale_sees_is_refused(config):
     with pytest.raises(InputError, match="at least 7 px"):
-        pyramid_sizes((6, 100), config.singan)
+        pyramid_sizes((6, 100), config.harmoniser)
 
 
 def test_untrained_scale_adds_its_correction_to_the_coarser_image():
@@ -105,7 +105,7 @@ def test_reference_is_drawn_among_tumour_slices_and_by_the_seed(config, run_dir)
 
 
 def test_given_reference_is_taken_and_recorded(config, run_dir):
-    given = replace(config, singan=replace(config.singan, case="case_1", slice=3))
+    given = replace(config, reference=replace(config.reference, case="case_1", slice=3))
     reference = choose_references(given, run_dir)[0]
     assert (reference.case, reference.slice, reference.chosen) == ("case_1", 3, "given")
 
@@ -121,14 +121,14 @@ def test_given_reference_is_taken_and_recorded(config, run_dir):
 )
 def test_unusable_reference_is_named(config, run_dir, changes, cause):
     with pytest.raises(InputError, match=cause):
-        choose_references(replace(config, singan=replace(config.singan, **changes)), run_dir)
+        choose_references(replace(config, reference=replace(config.reference, **changes)), run_dir)
 
 
 def test_constant_reference_is_refused(config, run_dir):
     path = run_dir / "prepare" / "target" / "case_1.npy"
     np.save(path, np.full_like(np.load(path), -1))
     with pytest.raises(InputError, match="slice 3 is constant"):
-        choose_references(replace(config, singan=replace(config.singan, case="case_1", slice=3)), run_dir)
+        choose_references(replace(config, reference=replace(config.reference, case="case_1", slice=3)), run_dir)
 
 
 @torch.no_grad()
@@ -144,21 +144,21 @@ def test_samples_share_what_scales_before_their_start_give_back():
 
 
 def test_training_reconstructs_better_than_the_coarsest_scale_alone(config, run_dir):
-    longer = replace(config, singan=replace(config.singan, iterations=60))
+    longer = replace(config, harmoniser=replace(config.harmoniser, iterations=60))
     train(longer, run_dir)
-    model, record = load_cascade(run_dir / "singan", torch.device("cpu"))
-    reference = np.load(run_dir / "singan" / "reference.npz")["image"]
+    model, record = load_cascade(run_dir / "harmoniser", torch.device("cpu"))
+    reference = np.load(run_dir / "harmoniser" / "reference.npz")["image"]
     full = torch.from_numpy(reference)[None, None]
     blurred = resize(resize(full, model.sizes[0]), model.sizes[-1])
     coarse_error = float((blurred - full).square().mean().sqrt()) / 2
     assert record["reconstruction_rmse"] < coarse_error
     assert record["chosen"] == "drawn"
-    assert (run_dir / "singan" / "samples.png").stat().st_size > 1000
+    assert (run_dir / "harmoniser" / "samples.png").stat().st_size > 1000
 
 
 def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch):
     whole = load_file(train(config, run_dir)[0])
-    for path in (run_dir / "singan" / "scales").glob("*.pt"):
+    for path in (run_dir / "harmoniser" / "scales").glob("*.pt"):
         path.unlink()
     original = singan.train_scale
 
@@ -176,25 +176,25 @@ def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config,
 
 
 def test_several_references_are_slices_of_as_many_cases(config, run_dir):
-    several = replace(config, singan=replace(config.singan, references=3))
+    several = replace(config, reference=replace(config.reference, count=3))
     references = choose_references(several, run_dir)
     assert {reference.case for reference in references} == {"case_0", "case_1", "case_2"}
     assert references[0].slice == choose_references(config, run_dir)[0].slice
     with pytest.raises(InputError, match="asks for 4 cases; 3 labelled"):
-        choose_references(replace(config, singan=replace(config.singan, references=4)), run_dir)
+        choose_references(replace(config, reference=replace(config.reference, count=4)), run_dir)
 
 
 def test_named_reference_is_the_only_one(config):
     with pytest.raises(ValueError, match="1 where a case is named"):
-        replace(config.singan, references=2, case="case_1", slice=3)
+        replace(config.reference, count=2, case="case_1", slice=3)
 
 
 def test_every_reference_gets_a_cascade_of_its_own(config, run_dir, monkeypatch):
     alone = load_file(train(config, run_dir)[0])
     monkeypatch.setattr(singan, "side_by_side", lambda function, jobs: [function(*job) for job in jobs])
-    for path in (run_dir / "singan" / "scales").glob("*.pt"):
+    for path in (run_dir / "harmoniser" / "scales").glob("*.pt"):
         path.unlink()
-    paths = train(replace(config, singan=replace(config.singan, references=2)), run_dir)
+    paths = train(replace(config, reference=replace(config.reference, count=2)), run_dir)
     (first, one), (second, other) = singan.load_cascades(run_dir, torch.device("cpu"))
     assert len({path.parent for path in paths}) == 2
     assert one["case"] != other["case"]

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import BlendConfig, read_config
+from training.config import AugmentConfig, read_config, stages_of
 from training.data.slices import read_cases
 from training.harmonisers.singan import SinGAN, pyramid_sizes
-from training.runner import stages_of
 from training.stages import self_training
 from training.stages.augment import altered_copies, factors_for, multiplied
 from training.stages.self_training import largest_tumour
@@ -27,7 +26,7 @@ EVEN, UNEVEN = np.zeros(8), np.tile([-0.5, 0.5], 4)
     ],
 )
 def test_factors_are_those_of_the_tumours_size_and_texture(structure, volume_mm3, inside, expected):
-    config = BlendConfig(cochlea_factors=(2.0,))
+    config = AugmentConfig(cochlea_factors=(2.0,))
     assert factors_for(structure, volume_mm3, inside, config) == expected
 
 
@@ -42,7 +41,7 @@ def test_copies_differ_from_the_plain_one_at_the_tumour_alone(run_dir):
     cascade = SinGAN([(12, 12), (16, 16)], [4, 4], 3).eval()
     case = read_cases(run_dir, "source")[0]
     plain = np.random.default_rng(0).uniform(-1, 1, case.image.shape).astype(np.float32)
-    copies = altered_copies(case, plain, cascade, BlendConfig(injection_scale=1), 2021, None)
+    copies = altered_copies(case, plain, cascade, AugmentConfig(level=1), 2021, None)
     assert list(copies) == ["_vs0", "_vs1", "_vs2"]
     tumour = np.asarray(case.labels) == 1
     for volume in copies.values():
@@ -77,11 +76,11 @@ def rounds(config, run_dir, monkeypatch):
 
     monkeypatch.setattr(self_training, "train_on", remember)
     monkeypatch.setattr(self_training, "load_segmenter", lambda config, folder: Everywhere())
-    (run_dir / "blend").mkdir()
+    (run_dir / "augment").mkdir()
     (run_dir / "self_training").mkdir()
     index = run_dir / "prepare" / "index.json"
     text = index.read_text().replace('"source/', '"../prepare/source/').replace('"target/', '"../prepare/target/')
-    (run_dir / "blend" / "index.json").write_text(text)
+    (run_dir / "augment" / "index.json").write_text(text)
     outputs = self_training.train(config, run_dir)
     return seen, outputs, run_dir
 
@@ -101,14 +100,13 @@ def test_killed_self_training_does_not_repeat_finished_rounds(rounds, config):
 
 
 def test_arm_has_its_own_stages_and_leaves_out_those_of_the_others(config):
-    assert stages_of(replace(config, arms=("blending",))) == [
-        *("prepare", "cyclegan", "singan", "blend", "self_training", "export"),
-    ]
+    names = [stage.name for stage in stages_of(replace(config, arms=("blending",)))]
+    assert names == ["prepare", "cyclegan", "harmoniser", "augment", "self_training", "export"]
 
 
 def test_configuration_of_2022_has_the_published_scales(repository):
     config = read_config(repository / "configs" / "crossmoda2022.yaml")
-    sizes = pyramid_sizes(config.prepare.size_yx, config.singan)
+    sizes = pyramid_sizes(config.prepare.size_yx, config.harmoniser)
     assert len(sizes) == 17 + 1
-    assert config.blend.injection_scale < len(sizes)
-    assert config.blend == BlendConfig()
+    assert config.augment.level < len(sizes)
+    assert config.augment == AugmentConfig()

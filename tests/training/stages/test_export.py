@@ -1,11 +1,15 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from training.stages.export import NOTICES, model_card, publish
+from training.arms import ARMS
+from training.stages.export import NOTICES, export, model_card, publish
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.weights import open_bundle, write_bundle
 
 SCORES = {
@@ -54,6 +58,62 @@ def test_card_says_what_the_weights_are_not_for(run_with_bundle, use):
     assert NOTICES[use] in card
     assert "Not for diagnosis" in card
     assert ("images of people" in card) == (use == "phantom")
+
+
+@pytest.mark.parametrize(
+    ("arms", "sources", "absent"),
+    [
+        (["baseline", "oneshot"], ["ORASIS 2021", "Zhu et al., ICCV 2017"], "tumour blending"),
+        (["baseline", "blending"], ["et al., crossMoDA 2022", "Zhu et al., ICCV 2017"], "one-shot tumour synthesis"),
+        (["supervised"], ["Isensee et al., Nature Methods 2021"], "ORASIS"),
+    ],
+)
+def test_card_tells_of_the_bundles_own_arms_with_their_papers(run_with_bundle, arms, sources, absent):
+    manifest = open_bundle(run_with_bundle / "export" / "bundle").manifest
+    card = model_card({**manifest, "arms": arms, "default_arm": arms[-1]})
+    for arm in arms:
+        assert f"- Arm `{arm}`: {ARMS[arm].card}" in card
+    assert all(source in card for source in sources)
+    assert absent not in card
+
+
+def finish_networks(config, run_dir):
+    """What the stages of `config`'s arms would leave for the export: tiny tensors and documents."""
+    for arm in config.arms:
+        row = ARMS[arm]
+        folder = row.segmenter.folder(run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for fold in config.segmenter.folds:
+            save_file({"w": torch.ones(1)}, folder / f"fold_{fold}.safetensors")
+        for name in ("plans", "dataset"):
+            write_json(folder / f"{name}.json", {"of": arm})
+        if row.translator:
+            folder = row.translator.stage.folder(run_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({"of": torch.ones(1)}, folder / f"{row.translator.file}.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arms", "named", "expected"),
+    [
+        (("baseline", "blending"), None, "blending"),
+        (("oneshot", "supervised"), None, "oneshot"),
+        (("baseline", "oneshot"), "baseline", "baseline"),
+    ],
+)
+def test_bundle_predicts_by_the_named_arm_or_the_last_that_is_a_method(config, tmp_path, arms, named, expected):
+    config = replace(config, arms=arms, default_arm=named)
+    finish_networks(config, tmp_path)
+    export(config, tmp_path)
+    bundle = open_bundle(tmp_path / "export" / "bundle")
+    assert bundle.arm() == expected
+    assert list(bundle.manifest["networks"]) == list(arms)
+
+
+def test_arm_that_the_table_does_not_have_is_not_exported(config, tmp_path):
+    unforeseen = SimpleNamespace(**{**asdict(config), "arms": ("oneshut",)})
+    with pytest.raises(InputError, match="'oneshut' is none of baseline, oneshot"):
+        export(unforeseen, tmp_path)
 
 
 def test_every_intended_use_has_a_notice(config):

@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 from training.data.slices import SliceSampler, load_slices, read_cases
 from training.gan.checkpoint import TrainingState
 from training.gan.devices import make_fabric
-from training.runner import read_json, write_json
+from training.stage_table import TRANSFER
 from training.stages.pix2pix import Pix2Pix, train, weighted_l1
+from vestibule.files import read_json, write_json
 from vestibule.networks import build_generator
 
 
@@ -42,7 +43,7 @@ def test_losses_are_those_of_the_paper(config):
 
 def test_pairs_are_the_same_place_of_the_same_case(config, paired):
     sources = {case.name: case for case in read_cases(paired, "source")}
-    sampler = SliceSampler(read_cases(paired, "source", "transfer"), replace(config.pix2pix.sampling, crop_yx=(16, 16)))
+    sampler = SliceSampler(read_cases(paired, "source", TRANSFER), replace(config.pix2pix.sampling, crop_yx=(16, 16)))
     picks = sampler.draw(np.random.default_rng(0))
     condition = load_slices(picks)
     real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks])

@@ -5,10 +5,12 @@ import pytest
 
 from training.data.challenge_rules import read_audit
 from training.data.slices import read_cases
-from training.runner import run_stage, write_json
+from training.runner import run_stage
+from training.stage_table import PREPARE
 from training.stages.prepare import check_reference, find_cases, prepare
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.volume import Geometry, Volume, write_volume
 
 GEOMETRY = Geometry((4, 40, 40), (1.5, 0.9, 0.9), (-18.0, -18.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
@@ -97,16 +99,16 @@ def test_label_outside_the_region_enlarges_it(data, config):
 
 def test_changed_data_is_prepared_again(data, config):
     run_dir = data.parent / "run"
-    assert run_stage("prepare", config, run_dir)
-    assert not run_stage("prepare", config, run_dir)
+    assert run_stage(PREPARE, config, run_dir)
+    assert not run_stage(PREPARE, config, run_dir)
     image = data / EDITION.target_folder / EDITION.target_name("crossmoda2021_ldn_4")
     write_volume(image, Volume(np.random.default_rng(1).random(GEOMETRY.size_zyx, np.float32), GEOMETRY))
-    assert run_stage("prepare", config, run_dir)
+    assert run_stage(PREPARE, config, run_dir)
 
 
 def test_missing_reference_slice_is_told_before_training(data, config):
     run_dir = data.parent / "run"
-    with pytest.raises(InputError, match=r"set singan\.case and singan\.slice"):
+    with pytest.raises(InputError, match=r"set reference\.case and reference\.slice"):
         check_reference(config, run_dir)
-    check_reference(replace(config, singan=replace(config.singan, case="crossmoda2021_ldn_3", slice=1)), run_dir)
+    check_reference(replace(config, reference=replace(config.reference, case="crossmoda2021_ldn_3", slice=1)), run_dir)
     check_reference(replace(config, arms=("baseline",)), run_dir)

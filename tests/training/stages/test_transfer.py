@@ -18,7 +18,7 @@ from training.stages.transfer import (
 from vestibule.errors import InputError
 
 LOOK = TumourLook(-0.3, 0.1)
-HARMONISE = TransferConfig(intensity="reference", injection_scale=1, edge_px=1.0)
+HARMONISE = TransferConfig(intensity="reference", level=1, edge_px=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_case_without_a_tumour_stays_as_it_is(images, cascade):
 
 def test_without_injection_and_rim_the_copy_is_the_matched_one(images, cascade):
     source, erased = images
-    config = TransferConfig(intensity="reference", injection_scale=None, rim_px=0.0)
+    config = TransferConfig(intensity="reference", level=None, rim_px=0.0)
     mask = MASKS["in the middle"]
     result = transfer_case(source, mask, erased, cascade, LOOK, config, noise())
     np.testing.assert_allclose(result.harmonised[mask], match_look(source, mask, LOOK)[mask], atol=1e-6)
@@ -122,7 +122,7 @@ def test_copy_is_brought_to_the_reference_by_cores_alone(images, cascade):
     mask = MASKS["in the middle"]
     core = core_of(mask)
     source[mask & ~core] = -1
-    config = TransferConfig(intensity="reference", injection_scale=None, rim_px=0.1)
+    config = TransferConfig(intensity="reference", level=None, rim_px=0.1)
     result = transfer_case(source, mask, erased, cascade, LOOK, config, None).harmonised
     assert result[core].mean() == pytest.approx(LOOK.mean, abs=1e-3)
     assert result[core].std() == pytest.approx(LOOK.sd, abs=1e-3)

@@ -7,9 +7,10 @@ from safetensors.torch import save_file
 
 from training.data.slices import read_cases
 from training.harmonisers import singan
-from training.runner import read_json, write_json
+from training.stage_table import TRANSFER
 from training.stages.transfer import transfer
 from vestibule.errors import InputError
+from vestibule.files import read_json, write_json
 from vestibule.networks import build_generator
 
 
@@ -21,7 +22,7 @@ def ready(config, run_dir):
         build_generator(config.cyclegan.generator).state_dict(),
         run_dir / "cyclegan" / "source_to_target.safetensors",
     )
-    singan.train(replace(config, singan=replace(config.singan, iterations=2)), run_dir)
+    singan.train(replace(config, harmoniser=replace(config.harmoniser, iterations=2)), run_dir)
     index = read_json(run_dir / "prepare" / "index.json")
     entry = index["cases"][0]
     entry["tumour_voxels"] = [0] * len(entry["tumour_voxels"])
@@ -38,7 +39,7 @@ def test_case_without_a_tumour_is_kept_as_translated_and_counted(config, ready):
     assert len(index["cases"]) == 3
     drawn = {path.stem for path in (ready / "transfer" / "figures").glob("*.png")}
     assert drawn == {"case_1", "case_2"}
-    moved = {case.name: case for case in read_cases(ready, "source", "transfer")}
+    moved = {case.name: case for case in read_cases(ready, "source", TRANSFER)}
     assert all(np.isfinite(case.image).all() and np.abs(case.image).max() <= 1 for case in moved.values())
 
 
@@ -56,15 +57,15 @@ def test_all_cases_without_a_tumour_go_through(config, ready):
 def test_what_the_copies_were_brought_to_is_recorded(config, ready):
     transfer(replace(config, transfer=replace(config.transfer, intensity="reference", rim_px=0.0)), ready)
     (recorded,) = read_json(ready / "transfer" / "index.json")["brought_to"]
-    with np.load(ready / "singan" / "reference.npz") as reference:
+    with np.load(ready / "harmoniser" / "reference.npz") as reference:
         inside = reference["image"][reference["tumour"]]
     assert recorded == pytest.approx({"mean": inside.mean(), "sd": inside.std()})
 
 
 @pytest.mark.parametrize("scale", [-1, 0, 99])
 def test_scale_that_the_cascade_does_not_have_is_refused_before_any_work(config, ready, scale):
-    beyond = replace(config, transfer=replace(config.transfer, injection_scale=scale))
-    with pytest.raises(InputError, match=rf"injection_scale must be from 1 to \d, got {scale}"):
+    beyond = replace(config, transfer=replace(config.transfer, level=scale))
+    with pytest.raises(InputError, match=rf"transfer.level must be from 1 to \d, got {scale}"):
         transfer(beyond, ready)
     assert not (ready / "transfer" / "source").exists()
 

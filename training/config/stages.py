@@ -1,0 +1,17 @@
+"""Which stages a configuration runs."""
+
+from __future__ import annotations
+
+from training.arms import arms_of
+from training.config.run import RunConfig
+from training.stage_table import EXPORT, PHANTOM, PREPARE, STAGES, Stage
+
+
+def stages_of(config: RunConfig) -> list[Stage]:
+    """The stages that `config` asks for, in the order of the table, `EXPORT` last."""
+    wanted = {PREPARE.name}
+    if config.phantom:
+        wanted.add(PHANTOM.name)
+    for arm in arms_of(config.arms):
+        wanted.update(stage.name for stage in arm.stages)
+    return [*(stage for stage in STAGES.values() if stage.name in wanted), EXPORT]

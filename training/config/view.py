@@ -1,0 +1,38 @@
+"""The part of a configuration that a stage is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.config.run import RunConfig
+from training.stage_table import Stage
+
+
+class SectionView:
+    """The sections of a configuration that a stage's row names, and the seed; any other is refused.
+
+    So the fingerprint of a stage covers all that it can read.
+    """
+
+    def __init__(self, config: RunConfig, stage: Stage) -> None:
+        self._stage = stage
+        self.seed = config.seed
+        for section in sections_of(stage):
+            setattr(self, section, getattr(config, section))
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError for a section that the stage's row does not name."""
+        stage = self.__dict__.get("_stage")
+        if stage is None or name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"stage {stage.name!r} reads the configuration's {name!r}, but its row in training/stage_table.py names "
+            f"{', '.join(sections_of(stage))} alone; add the section to its row"
+        )
+
+
+def sections_of(stage: Stage) -> tuple[str, ...]:
+    """Names of the sections of the configuration that a stage is given."""
+    if stage.sections is None:
+        return tuple(name for name in RunConfig.__dataclass_fields__ if name != "seed")
+    return stage.sections
