@@ -30,12 +30,15 @@ class Field:
     def __post_init__(self) -> None:
         expected = (len(self.cases), len(self.teams), len(self.measures))
         if self.scores.shape != expected or 0 in expected:
+            # Nothing can be said of no cases, and the mean over none is no number.
             raise ValueError(f"scores must be {expected} (cases, teams, measures), none 0, got {self.scores.shape}")
         if not np.isfinite(self.scores).all():
             raise ValueError("scores must be finite; give a missing mask the worst score")
-        for _, metric in self.measures:
-            if metric not in METRICS or METRICS[metric].higher_is_better is None:
-                raise ValueError(f"expected metrics of which more or less is better, got {metric!r}")
+
+        for _, key in self.measures:
+            metric = METRICS.get(key)
+            if metric is None or metric.higher_is_better is None:
+                raise ValueError(f"expected metrics of which more or less is better, got {key!r}")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Ranking:
     @property
     def cumulative(self) -> np.ndarray:
         """Cumulative rank of each team, (teams,)."""
-        return self.ranks.mean(axis=2).mean(axis=0)
+        by_case = self.ranks.mean(axis=2)  # (cases, teams)
+        return by_case.mean(axis=0)
 
     @property
     def places(self) -> np.ndarray:
@@ -63,17 +67,21 @@ class Ranking:
     @property
     def order(self) -> np.ndarray:
         """Indices of the teams from best to worst; teams that tie stand by name."""
-        return np.lexsort((np.array(self.field.teams), self.cumulative))
+        names = np.array(self.field.teams)
+        # The last key counts first.
+        return np.lexsort((names, self.cumulative))
 
     def cumulative_over(self, part: str) -> np.ndarray:
         """Cumulative rank of each team over one structure or one metric alone, (teams,).
 
         Raises ValueError where the field has no such structure or metric.
         """
-        chosen = [index for index, measure in enumerate(self.field.measures) if part in measure]
+        measures = self.field.measures
+        chosen = [index for index, measure in enumerate(measures) if part in measure]
         if not chosen:
-            raise ValueError(f"expected a structure or metric of {self.field.measures}, got {part!r}")
-        return self.ranks[:, :, chosen].mean(axis=(0, 2))
+            raise ValueError(f"expected a structure or metric of {measures}, got {part!r}")
+        own = self.ranks[:, :, chosen]  # (cases, teams, chosen measures)
+        return own.mean(axis=(0, 2))
 
 
 def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | None = None) -> Ranking:
@@ -82,15 +90,18 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
     `generator` samples the cases; by default one with seed 0, so that a ranking can be repeated.
     """
     generator = generator or np.random.default_rng(0)
-    higher = np.array([METRICS[metric].higher_is_better for _, metric in field.measures])
-    losses = np.where(higher, -field.scores, field.scores)  # (cases, teams, measures)
-    by_measure = [places_of(losses[:, :, index]) for index in range(len(field.measures))]
-    ranks = np.stack(by_measure, axis=2)  # (cases, teams, measures)
-    by_case = ranks.mean(axis=2)  # (cases, teams)
     cases = len(field.cases)
 
+    # Less is better from here on.
+    higher = np.array([METRICS[metric].higher_is_better for _, metric in field.measures])
+    losses = np.where(higher, -field.scores, field.scores)  # (cases, teams, measures)
+    ranks = np.empty(losses.shape, dtype=int)
+    for index in range(len(field.measures)):
+        ranks[:, :, index] = places_of(losses[:, :, index])
+    by_case = ranks.mean(axis=2)  # (cases, teams)
+
     # How often each case was sampled weighs its ranks: one matrix product in place of a gather for each bootstrap.
-    sampled = generator.integers(0, cases, (bootstraps, cases))
+    sampled = generator.integers(0, cases, (bootstraps, cases))  # indices of cases
     times = np.zeros((bootstraps, cases))
     for bootstrap, chosen in enumerate(sampled):
         times[bootstrap] = np.bincount(chosen, minlength=cases)
@@ -99,9 +110,12 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
     sampled_places = places_of(sampled_means)
 
     full = places_of(by_case.mean(axis=0))
-    taus = np.array([kendalltau(full, places).statistic for places in sampled_places])
-    # Where all teams tie there is no order to compare.
-    return Ranking(field, ranks, sampled_places, np.nan_to_num(taus, nan=1.0))
+    taus = np.empty(bootstraps)
+    for bootstrap, places in enumerate(sampled_places):
+        taus[bootstrap] = kendalltau(full, places).statistic
+    # Where all teams tie there is no order to compare, and no disagreement.
+    taus = np.nan_to_num(taus, nan=1.0)
+    return Ranking(field, ranks, sampled_places, taus)
 
 
 def places_of(losses: np.ndarray) -> np.ndarray:
@@ -115,34 +129,52 @@ def places_of(losses: np.ndarray) -> np.ndarray:
 def as_document(ranking: Ranking) -> dict:
     """A ranking for JSON: `ranking` from best to worst, `kendall_tau`, and what was ranked."""
     field = ranking.field
+    has_bootstraps = len(ranking.taus) > 0
+
     # Structures and metrics by name, each once, in the order in which the measures name them.
     parts = {}
-    for structure, metric in field.measures:
-        parts[structure] = ranking.cumulative_over(structure)
-        parts[metric] = ranking.cumulative_over(metric)
+    for measure in field.measures:
+        for part in measure:
+            parts[part] = ranking.cumulative_over(part)
     places = ranking.places
     cumulative = ranking.cumulative
+
     teams = []
     for index in ranking.order:
-        means = {}
+        own_ranks = {part: float(ranks[index]) for part, ranks in parts.items()}
+        own_means = {}
         for number, (structure, metric) in enumerate(field.measures):
-            means[f"{structure}_{metric}"] = float(field.scores[:, index, number].mean())
+            scores = field.scores[:, index, number]  # (cases,)
+            own_means[f"{structure}_{metric}"] = float(scores.mean())
         team = {
             "team": field.teams[index],
             "place": int(places[index]),
             "cumulative_rank": float(cumulative[index]),
-            "cumulative_rank_of": {name: float(values[index]) for name, values in parts.items()},
-            "mean": means,
+            "cumulative_rank_of": own_ranks,
+            "mean": own_means,
         }
-        if len(ranking.taus):
-            sampled = ranking.sampled_places[:, index]
+        if has_bootstraps:
+            sampled = ranking.sampled_places[:, index]  # (bootstraps,)
+            # A place that was taken, not one between two.
             low, high = np.percentile(sampled, [2.5, 97.5], method="nearest")
             first = (sampled == 1).mean()
-            team["bootstrap"] = {"place_95": [int(low), int(high)], "first": float(first)}
+            team["bootstrap"] = {
+                "place_95": [int(low), int(high)],
+                "first": float(first),
+            }
         teams.append(team)
-    document = {"ranking": teams, "cases": len(field.cases), "bootstraps": len(ranking.taus)}
-    if len(ranking.taus):
+
+    document = {
+        "ranking": teams,
+        "cases": len(field.cases),
+        "bootstraps": len(ranking.taus),
+    }
+    if has_bootstraps:
         low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
-        mean = float(ranking.taus.mean())
-        document["kendall_tau"] = {"mean": mean, "median": float(middle), "95": [float(low), float(high)]}
+        mean = ranking.taus.mean()
+        document["kendall_tau"] = {
+            "mean": float(mean),
+            "median": float(middle),
+            "95": [float(low), float(high)],
+        }
     return document

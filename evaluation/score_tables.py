@@ -16,6 +16,7 @@ from vestibule.editions import Edition, edition_of, get_edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
 
+WORST = "give a missing mask the worst score"
 TeamScores = dict[tuple[str, str], dict[tuple[str, str], float]]
 """{(team, case): {(structure, metric): score}}"""
 
@@ -27,14 +28,18 @@ def read_scores(path: Path, team: str) -> TeamScores:
     `dice`, `assd_mm`, as `vestibule evaluate` writes it. Without a column `team`, all belong to `team`. Raises
     InputError, naming file and line, where a score is missing, no finite number or given twice.
     """
+    path = Path(path)
     scores: TeamScores = {}
-    for line, row in _rows(Path(path)):
-        if not row.get("case"):
+    for line, row in _rows(path):
+        case = row.get("case")
+        if not case:
             raise InputError(f"{path}: line {line}: no case")
-        known = scores.setdefault((row.get("team") or team, row["case"]), {})
+        of_team = row.get("team") or team
+        known = scores.setdefault((of_team, case), {})
+        # A long table has a row for each structure of a case, a wide one a row for each case.
         for measure, text in _measures(row):
             if measure in known:
-                raise InputError(f"{path}: line {line}: case {row['case']} is given twice")
+                raise InputError(f"{path}: line {line}: case {case} is given twice")
             known[measure] = _number(text, path, line)
     if not scores:
         raise InputError(f"{path}: holds no scores")
@@ -48,16 +53,16 @@ def as_field(scores: TeamScores, path: Path) -> Field:
     measures = list(next(iter(scores.values())))
     if not measures:
         raise InputError(f"{path}: no column of scores; expected, for instance, VS_Dice or dice")
-    for team in teams:
-        for case in cases:
-            known = scores.get((team, case))
-            if known is None or set(known) != set(measures):
-                lacks = "case" if known is None else "a measure of case"
-                raise InputError(f"{path}: team {team} lacks {lacks} {case}; give a missing mask the worst score")
+
     values = np.empty((len(cases), len(teams), len(measures)))
-    for row, case in enumerate(cases):
-        for column, team in enumerate(teams):
-            known = scores[team, case]
+    for column, team in enumerate(teams):
+        for row, case in enumerate(cases):
+            known = scores.get((team, case))
+            if known is None:
+                raise InputError(f"{path}: team {team} lacks case {case}; {WORST}")
+            if set(known) != set(measures):
+                raise InputError(f"{path}: team {team} lacks a measure of case {case}; {WORST}")
+            # Files may name the measures in different orders.
             values[row, column] = [known[measure] for measure in measures]
     return Field(tuple(teams), tuple(cases), tuple(measures), values)
 
@@ -67,21 +72,29 @@ def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> t
 
     Raises InputError where the two share no case, a measure is missing or the team's name is taken.
     """
-    team = next(iter(own))[0]
+    team, _ = next(iter(own))
+    teams = {name for name, _ in published}
     measures = set(next(iter(published.values())))
     cases = {case for _, case in published}
-    common = cases & {case for _, case in own}
-    if team in {name for name, _ in published}:
+    own_cases = {case for _, case in own}
+    common = cases & own_cases
+    if team in teams:
         raise InputError(f"{own_path}: a team called {team} is in the field; choose another with --name")
     if not common:
         raise InputError(f"{own_path}: no case of the field; it has, for instance, {min(cases)}")
-    joined = {key: values for key, values in published.items() if key[1] in common}
+
+    joined = {}
+    for (name, case), values in published.items():
+        if case in common:
+            joined[name, case] = values
     for case in common:
-        missing = measures - own[team, case].keys()
+        known = own[team, case]
+        missing = measures - known.keys()
         if missing:
             structure, metric = min(missing)
             raise InputError(f"{own_path}: case {case} has no {metric} of {structure}")
-        joined[team, case] = {measure: own[team, case][measure] for measure in measures}
+        # Own scores may hold more than the field was ranked by.
+        joined[team, case] = {measure: known[measure] for measure in measures}
     return joined, len(cases) - len(common)
 
 
@@ -122,7 +135,11 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise InputError(f"{path}: not a CSV file ({error})") from error
     named = []
     for line, row in rows:
-        cells = {(column or "").strip().lower(): text or "" for column, text in row.items()}
+        cells = {}
+        for column, text in row.items():
+            # None stands for the column of cells beyond the header, and for cells that a short row lacks.
+            name = (column or "").strip().lower()
+            cells[name] = text or ""
         named.append((line, cells))
     return named
 
@@ -131,7 +148,8 @@ def _measures(row: dict[str, str]) -> list[tuple[tuple[str, str], str]]:
     """Structure, metric and text of each score in a row, whose columns are in lower case."""
     ranked = [metric for metric in headlines() if metric.higher_is_better is not None]
     if "structure" in row:
-        return [((row["structure"], metric.key), row[metric.key]) for metric in ranked if metric.key in row]
+        structure = row["structure"]
+        return [((structure, metric.key), row[metric.key]) for metric in ranked if metric.key in row]
 
     # The organisers' columns end with the metric's label (`VS_ASSD`), ours with its key (`vs_assd_mm`).
     endings = {}
@@ -145,8 +163,8 @@ def _measures(row: dict[str, str]) -> list[tuple[tuple[str, str], str]]:
         if matching:
             # The longest: a further `surface_dice` ends with `_dice` too.
             ending = max(matching, key=len)
-            structure = column.removesuffix(ending)
-            found.append(((structure, endings[ending]), text))
+            measure = (column.removesuffix(ending), endings[ending])
+            found.append((measure, text))
     return found
 
 

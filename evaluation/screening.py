@@ -78,15 +78,22 @@ def screen_folder(
         raise InputError(f"{predictions_dir}: no mask of edition {edition.year} in this folder")
     images = find_images(images_dir) if images_dir is not None else {}
     names = sorted(masks.keys() | images.keys(), key=natural_order)
-    jobs = [_Job(name, tuple(masks.get(name, ())), images.get(name)) for name in names]
+    jobs = []
+    for name in names:
+        own_masks = tuple(masks.get(name, ()))
+        jobs.append(_Job(name, own_masks, images.get(name)))
 
     look = partial(_screen, edition=edition)
     here: Iterable[tuple[_Job, Screened | None]] = ((job, look(job)) for job in jobs)
     results = each_in_a_process(look, jobs, workers) if workers else here
     found: dict[str, Screened] = {}
     for job, result in results:
-        found[job.case] = result or Screened(job.case, ("the process that read it died",))
+        if result is None:
+            result = Screened(job.case, ("the process that read it died",))
+        found[job.case] = result
         on_case(len(found), len(jobs))
+
+    # Processes finish in any order.
     return [found[name] for name in names]
 
 
@@ -107,15 +114,18 @@ def screen_labels(
     reasons: list[str] = []
     foreign = edition.foreign_labels(mask.voxels)
     if foreign:
+        # A mask that is no mask at all may hold thousands.
         shown = ", ".join(f"{value:g}" for value in foreign[:5])
         reasons.append(f"{name} holds {shown}; edition {edition.year} knows {edition.labels}")
+
     volumes: dict[str, float] = {}
     for structure in edition.structures:
-        voxels = edition.mask_of(mask.voxels, structure)
-        volumes[structure] = int(np.count_nonzero(voxels)) * _voxel_mm3(mask.geometry)
+        voxels = edition.mask_of(mask.voxels, structure)  # (Z, Y, X)
+        count = int(np.count_nonzero(voxels))
+        volumes[structure] = count * _voxel_mm3(mask.geometry)
         anatomy = edition.anatomy_of(structure)
-        for reason in _structure_reasons(anatomy, voxels, mask.geometry, head_zyx):
-            reasons.append(f"{structure}: {reason}")
+        found = _structure_reasons(anatomy, voxels, mask.geometry, head_zyx)
+        reasons += [f"{structure}: {reason}" for reason in found]
     return reasons, volumes
 
 
@@ -128,13 +138,18 @@ def inside_head(image: Volume) -> np.ndarray:
     head, steps = head_outline(image, "points")  # (z, y, x) of coarse voxels
     if not head.any():
         return np.ones(image.voxels.shape, dtype=bool)
+
+    # Within slices alone: the first and the last slice may cut the head off.
     across_slices = int(np.argmax(image.geometry.spacing_zyx))
     for axis in range(3):
-        if axis != across_slices:
-            before = np.maximum.accumulate(head, axis=axis)
-            reversed_head = np.flip(head, axis)
-            behind = np.flip(np.maximum.accumulate(reversed_head, axis=axis), axis)
-            head = head | (before & behind)
+        if axis == across_slices:
+            continue
+        before = np.maximum.accumulate(head, axis=axis)
+        from_the_end = np.maximum.accumulate(np.flip(head, axis), axis=axis)
+        behind = np.flip(from_the_end, axis)
+        head = head | (before & behind)
+
+    # Back onto the image's voxels; the last block may reach beyond them.
     for axis, (step, size) in enumerate(zip(steps, image.voxels.shape, strict=True)):
         repeated = np.repeat(head, step, axis=axis)
         head = repeated.take(np.arange(size), axis=axis)
@@ -147,6 +162,7 @@ def _screen(job: _Job, edition: Edition) -> Screened:
     if len(job.masks) > 1:
         names = ", ".join(path.name for path in job.masks)
         return Screened(job.case, (f"two masks: {names}",))
+
     path = job.masks[0]
     head = None
     try:
@@ -156,7 +172,9 @@ def _screen(job: _Job, edition: Edition) -> Screened:
             mask = _read_onto(path, job.image)
             head = inside_head(read_volume(job.image))
     except (InputError, MemoryError) as error:
-        return Screened(job.case, (str(error) or "does not fit into memory",))
+        # A MemoryError has no text.
+        cause = str(error) or "does not fit into memory"
+        return Screened(job.case, (cause,))
     reasons, volumes = screen_labels(mask, edition, head, path.name)
     return Screened(job.case, tuple(reasons), volumes)
 
@@ -166,10 +184,12 @@ def _read_onto(mask_path: Path, image_path: Path) -> Volume:
     # The header first: it may promise more voxels than the memory holds.
     expected, _ = read_header(image_path)
     found, _ = read_header(mask_path)
+    # Sorted, as the axes may be in another order.
     if sorted(found.size_zyx) != sorted(expected.size_zyx):
         raise InputError(
             f"{mask_path}: expected {expected.size_zyx} voxels (z, y, x) as its image has, got {found.size_zyx}"
         )
+
     mask = turned_onto(read_labels(mask_path), expected)
     if mask is None:
         raise InputError(f"{mask_path}: lies elsewhere than its image; write the mask with the image's geometry")
@@ -182,28 +202,36 @@ def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry,
     if box is None:
         return ["empty"]
     inside = voxels[box]
+    count = np.count_nonzero(inside)
     reasons = []
+
     if anatomy.volume_mm3 is not None:
         low, high = anatomy.volume_mm3
-        volume = np.count_nonzero(inside) * _voxel_mm3(geometry)
+        volume = count * _voxel_mm3(geometry)
         if not low <= volume <= high:
             reasons.append(f"{volume:.0f} mm3; labels of the challenge have {low:.0f} to {high:.0f}")
         if anatomy.components is not None:
             reasons += _component_reasons(inside, anatomy.components, low, geometry)
+
     if anatomy.components == 2:
         corner_zyx = [part.start for part in box]
         reasons += _side_reasons(inside, corner_zyx, geometry)
-    if head is not None and np.count_nonzero(voxels & head) * 2 < np.count_nonzero(voxels):
-        reasons.append("most of it lies outside the head")
+
+    if head is not None:
+        in_head = np.count_nonzero(voxels & head)
+        if in_head * 2 < count:
+            reasons.append("most of it lies outside the head")
     return reasons
 
 
 def _component_reasons(inside: np.ndarray, expected: int, least_mm3: float, geometry: Geometry) -> list[str]:
     """Whether there is more than `expected` connected parts of a structure whose volume is at least `least_mm3`."""
     parts, count = ndimage.label(inside, CONNECTIVITY)
-    voxels_each = np.bincount(parts.ravel())[1:]
-    sizes_mm3 = np.sort(voxels_each)[::-1] * _voxel_mm3(geometry)
+    voxels_each = np.bincount(parts.ravel())[1:]  # without the background
+    largest_first = np.sort(voxels_each)[::-1]
+    sizes_mm3 = largest_first * _voxel_mm3(geometry)
     beyond = float(sizes_mm3[expected:].sum())
+
     # As much as a part can be: less is crumbs, which cost a score little.
     if beyond < least_mm3 / expected:
         return []
@@ -216,8 +244,10 @@ def _side_reasons(inside: np.ndarray, corner_zyx: list[int], geometry: Geometry)
     indices_zyx = np.argwhere(inside) + corner_zyx  # (voxels, 3)
     points_mm = geometry.to_patient(indices_zyx[:, ::-1])  # (voxels, 3), x towards the patient's left
     left = points_mm[:, 0]
+    # Two specks of one cochlea are no pair, however well they balance.
     if np.ptp(left) < BOTH_SIDES_MM:
         return ["on one side only"]
+
     middle = (left.min() + left.max()) / 2
     left_share = float(np.mean(left > middle))
     least = min(left_share, 1 - left_share)

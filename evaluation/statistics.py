@@ -34,25 +34,30 @@ def group_summaries(rows: Iterable[Row], edition: Edition) -> list[dict]:
     """
     rows = list(rows)
     size_of = _sizes(rows, edition)
+    # What group a case is of in each split; None for a case that a split leaves out.
     splits: dict[str, Callable[[str], str | None]] = {
         ALL: lambda case: ALL,
         "site": edition.site_of,
         "tumour": size_of.get,
     }
+
     summaries = []
     for structure, own in by_structure(rows).items():
         for split, group_of in splits.items():
             members: dict[str, list[Row]] = {}
             for row in own:
-                group = group_of(str(row["case"]))
+                case = str(row["case"])
+                group = group_of(case)
                 if group is not None:
                     members.setdefault(group, []).append(row)
+
             # One site, or one size, is all cases over again.
             if split != ALL and len(members) < 2:
                 continue
             for group in sorted(members, key=_group_order):
-                summary = {"structure": structure, "group": group}
-                summaries.append(summary | _summary(members[group]))
+                names = {"structure": structure, "group": group}
+                scores = _summary(members[group])
+                summaries.append(names | scores)
     return summaries
 
 
@@ -79,20 +84,26 @@ def compare(rows: Iterable[Row], other: Iterable[Row], n_resamples: int = 10_000
     Raises:
         ValueError: The cases or structures differ.
     """
-    first, second = _by_key(rows), _by_key(other)
-    if first.keys() != second.keys():
-        case, structure = min(first.keys() ^ second.keys())
+    first = _by_key(rows)
+    second = _by_key(other)
+    unshared = first.keys() ^ second.keys()
+    if unshared:
+        case, structure = min(unshared)
         raise ValueError(f"both must hold the same cases and structures; {structure} of {case} is in one alone")
+
     comparisons = []
-    for structure in dict.fromkeys(structure for _, structure in first):
+    structures = dict.fromkeys(structure for _, structure in first)
+    for structure in structures:
         keys = [key for key in first if key[1] == structure]
         for metric in headlines():
             if metric.higher_is_better is None:
                 continue
-            before = np.array([first[key][metric.key] for key in keys], dtype=float)
-            after = np.array([second[key][metric.key] for key in keys], dtype=float)
-            comparison = {"structure": structure, "metric": metric.key, "cases": len(keys)}
-            comparisons.append(comparison | _paired(after - before, metric, n_resamples, seed))
+            # In one order of cases, so that each difference is of one case.
+            before = np.array([first[key][metric.key] for key in keys], dtype=float)  # (cases,)
+            after = np.array([second[key][metric.key] for key in keys], dtype=float)  # (cases,)
+            names = {"structure": structure, "metric": metric.key, "cases": len(keys)}
+            found = _paired(after - before, metric, n_resamples, seed)
+            comparisons.append(names | found)
     return comparisons
 
 
@@ -104,22 +115,28 @@ def group_table(arms: dict[str, list[dict]]) -> TextTable:
     for metric in metrics:
         header += [metric.title, "quartiles"]
     for metric in counted:
+        title = f"> {metric.good_above:g}"
         # With one such metric the reader knows which it is.
-        name = f"{metric.label} " if len(counted) > 1 else ""
-        header.append(f"{name}> {metric.good_above:g}")
+        if len(counted) > 1:
+            title = f"{metric.label} {title}"
+        header.append(title)
 
     rows = []
     for arm, summaries in arms.items():
         for summary in summaries:
             structure = summary["structure"]
-            cells = [arm, STRUCTURE_NAMES.get(structure, structure), summary["group"], str(summary["cases"])]
+            name = STRUCTURE_NAMES.get(structure, structure)
+            count = str(summary["cases"])
+            cells = [arm, name, summary["group"], count]
             for metric in metrics:
                 values = summary[metric.key]
-                quartiles = f"{values['quartile_1']:.2f} to {values['quartile_3']:.2f}"
-                cells += [spread(values), quartiles]
+                first, third = values["quartile_1"], values["quartile_3"]
+                cells.append(spread(values))
+                cells.append(f"{first:.2f} to {third:.2f}")
             for metric in counted:
                 values = summary[metric.key]
-                cells.append(str(values[metric.count_key]))
+                good = values[metric.count_key]
+                cells.append(str(good))
             rows.append(tuple(cells))
     return TextTable(tuple(header), tuple(rows), names=3)
 
@@ -130,11 +147,12 @@ def comparison_table(comparisons: dict[str, list[dict]]) -> TextTable:
     for pair, found in comparisons.items():
         for item in found:
             structure = item["structure"]
+            name = STRUCTURE_NAMES.get(structure, structure)
             metric = METRICS[item["metric"]]
             low, high = item["interval_95"]
             cells = (
                 pair,
-                STRUCTURE_NAMES.get(structure, structure),
+                name,
                 metric.title,
                 str(item["cases"]),
                 f"{item['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
@@ -159,13 +177,15 @@ def _sizes(rows: list[Row], edition: Edition) -> dict[str, str]:
 def _summary(rows: list[Row]) -> dict:
     summary: dict = {"cases": len(rows)}
     for metric in headlines():
-        values = np.array([row[metric.key] for row in rows], dtype=float)
+        values = np.array([row[metric.key] for row in rows], dtype=float)  # (cases,)
         first, third = np.percentile(values, [25, 75])
+
         found: dict = moments(values)
         found["quartile_1"] = float(first)
         found["quartile_3"] = float(third)
         if metric.good_above is not None:
-            found[metric.count_key] = int((values > metric.good_above).sum())
+            is_good = values > metric.good_above
+            found[metric.count_key] = int(is_good.sum())
         summary[metric.key] = found
     return summary
 
@@ -204,9 +224,15 @@ def _interval(differences: np.ndarray, n_resamples: int, seed: int) -> tuple[flo
 
 
 def _by_key(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    return {(str(row["case"]), str(row["structure"])): row for row in rows}
+    found = {}
+    for row in rows:
+        key = (str(row["case"]), str(row["structure"]))
+        found[key] = row
+    return found
 
 
 def _group_order(group: str) -> tuple[int, str]:
     """Sites by name, then sizes from none to large."""
-    return (SIZE_CLASSES.index(group), "") if group in SIZE_CLASSES else (-1, group)
+    if group not in SIZE_CLASSES:
+        return -1, group
+    return SIZE_CLASSES.index(group), ""

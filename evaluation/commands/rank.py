@@ -10,10 +10,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.ranking import Ranking, as_document
+from evaluation.ranking import as_document
 from evaluation.ranking import rank as rank_field
 from evaluation.score_tables import as_field, read_scores, with_own_scores
 from vestibule.errors import InputError
+from vestibule.files import read_json
 
 
 @click.command()
@@ -21,7 +22,7 @@ from vestibule.errors import InputError
 @click.option("--add", type=click.Path(path_type=Path), help="Per-case scores of your own, to stand in the field.")
 @click.option("--name", default="mine", show_default=True, help="What to call them.")
 @click.option("--bootstraps", type=click.IntRange(min=0), default=1000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the drawn cases.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled cases.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, as_json: bool) -> None:
     """Rank the teams in SCORES.csv as the challenge does.
@@ -31,33 +32,47 @@ def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, 
     """
     teams = read_scores(scores, scores.stem)
     if add is not None:
-        teams, left_out = with_own_scores(teams, read_scores(add, name), add)
+        own = read_scores(add, name)
+        teams, left_out = with_own_scores(teams, own, add)
         _warn_about(add, left_out)
-    ranking = rank_field(as_field(teams, scores), bootstraps, np.random.default_rng(seed))
+
+    field = as_field(teams, scores)
+    ranking = rank_field(field, bootstraps, np.random.default_rng(seed))
+    document = as_document(ranking)
     if as_json:
-        click.echo(json.dumps(as_document(ranking) | {"seed": seed}, indent=2, allow_nan=False, ensure_ascii=False))
+        document["seed"] = seed
+        click.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
         return
+
+    # A file has no width; on a terminal, its own.
     width = None if Console().is_terminal else 120
-    Console(width=width).print(_as_table(ranking))
+    table = _as_table(document)
+    Console(width=width).print(table)
     if bootstraps:
         low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
         click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")
 
 
-def _as_table(ranking: Ranking) -> Table:
-    document = as_document(ranking)
-    parts = list(document["ranking"][0]["cumulative_rank_of"])
-    table = Table(title=f"{document['cases']} cases, {len(document['ranking'])} teams")
-    for name in ("place", "team", "cumulative rank", *parts):
-        table.add_column(name, justify="left" if name == "team" else "right")
+def _as_table(document: dict) -> Table:
+    teams = document["ranking"]
+    table = Table(title=f"{document['cases']} cases, {len(teams)} teams")
+    table.add_column("place", justify="right")
+    table.add_column("team")
+    table.add_column("cumulative rank", justify="right")
+    for part in teams[0]["cumulative_rank_of"]:
+        table.add_column(part, justify="right")
     if document["bootstraps"]:
         table.add_column("95 % of bootstraps", justify="right")
-    for team in document["ranking"]:
-        cells = [str(team["place"]), team["team"], f"{team['cumulative_rank']:.2f}"]
-        cells += [f"{value:.2f}" for value in team["cumulative_rank_of"].values()]
+
+    for team in teams:
+        place = str(team["place"])
+        cells = [place, team["team"], f"{team['cumulative_rank']:.2f}"]
+        for rank_of_part in team["cumulative_rank_of"].values():
+            cells.append(f"{rank_of_part:.2f}")
         if document["bootstraps"]:
             low, high = team["bootstrap"]["place_95"]
-            cells.append(str(low) if low == high else f"{low} to {high}")
+            places = str(low) if low == high else f"{low} to {high}"
+            cells.append(places)
         table.add_row(*cells)
     return table
 
@@ -65,14 +80,16 @@ def _as_table(ranking: Ranking) -> Table:
 def _warn_about(path: Path, left_out: int) -> None:
     if left_out:
         click.echo(f"note: {path} lacks {left_out} cases of the field; all are ranked over the others alone", err=True)
+
     metrics = path.with_name("metrics.json")
-    if metrics.is_file():
-        try:
-            mode = json.loads(metrics.read_text(encoding="utf-8")).get("mode")
-        except (OSError, ValueError, AttributeError) as error:
-            raise InputError(f"{metrics}: not a file of scores ({error})") from error
-        if mode != "challenge":
-            click.echo(
-                f"note: {path} was scored in the mode {mode}; the challenge's ASSD is that of --mode challenge",
-                err=True,
-            )
+    if not metrics.is_file():
+        return
+    document = read_json(metrics)
+    if not isinstance(document, dict):
+        raise InputError(f"{metrics}: not a file of scores; run vestibule evaluate again")
+    mode = document.get("mode")
+    if mode != "challenge":
+        click.echo(
+            f"note: {path} was scored in the mode {mode}; the challenge's ASSD is that of --mode challenge",
+            err=True,
+        )

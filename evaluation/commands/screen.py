@@ -37,23 +37,33 @@ def screen(
     another grid or outside the head. The exit code is 1 where any mask is named.
     """
     edition = edition_of_masks(predictions, edition)
-    workers = workers or default_workers(len(list(predictions.iterdir())))
+    at_most = len(list(predictions.iterdir()))
+    workers = workers or default_workers(at_most)
     with progress_bar("looking") as advance:
         found = screen_folder(predictions, edition, images, workers, advance)
-    named = [item for item in found if item.reasons]
+
     if json_path:
         cases = [asdict(item) for item in found]
         write_document(json_path, {"edition": edition.year, "cases": cases})
+    named = [item for item in found if item.reasons]
     if not named:
         click.echo(f"nothing speaks against any of {len(found)} masks")
         return
-    rows = tuple((item.case, "; ".join(item.reasons)) for item in named)
-    table = TextTable(("case", "what speaks against it"), rows)
-    table.print(Console(width=None if Console().is_terminal else 120))
+
+    rows = []
+    for item in named:
+        reasons = "; ".join(item.reasons)
+        rows.append((item.case, reasons))
+    table = TextTable(("case", "what speaks against it"), tuple(rows))
+    # A file has no width; on a terminal, its own.
+    width = None if Console().is_terminal else 120
+    table.print(Console(width=width))
     raise InputError(f"{len(named)} of {len(found)} masks look as if they had failed: {_names(named)}")
 
 
 def _names(named: list[Screened]) -> str:
     shown = ", ".join(item.case for item in named[:NAMES_SHOWN])
     beyond = len(named) - NAMES_SHOWN
-    return f"{shown} and {beyond} more" if beyond > 0 else shown
+    if beyond <= 0:
+        return shown
+    return f"{shown} and {beyond} more"

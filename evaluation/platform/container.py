@@ -19,7 +19,7 @@ from evaluation.metrics import MODES, Mode
 from evaluation.platform.jobs import INPUT, LISTING, OUTPUT, REFERENCES, join_jobs, read_jobs
 from evaluation.ranking import as_document, rank
 from evaluation.reporting.outputs import write_scores
-from evaluation.score_tables import as_field, read_scores
+from evaluation.score_tables import TeamScores, as_field, read_scores
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder, scores_of
 from evaluation.scoring.processes import default_workers
@@ -54,21 +54,31 @@ def evaluate_input(
     if not input_dir.is_dir():
         raise InputError(f"{input_dir}: no such folder")
     chosen = edition_of_masks(references, edition)
-    workers = default_workers(len(list(references.iterdir())))
+    at_most = len(list(references.iterdir()))
+    workers = default_workers(at_most)
+
     listing = input_dir / LISTING
     if listing.is_file():
-        _tell(score_jobs(listing, references, output_dir, chosen, mode, slug, workers))
+        scores = score_jobs(listing, references, output_dir, chosen, mode, slug, workers)
+        _tell(scores)
         return
+
     entries = sorted(entry for entry in input_dir.iterdir() if not entry.name.startswith("."))
-    teams = [entry for entry in entries if entry.is_dir()]
-    if not teams or any(image_stem(entry) for entry in entries):
-        _tell(score_folder(input_dir, references, output_dir, chosen, mode, workers))
+    folders = [entry for entry in entries if entry.is_dir()]
+    has_masks = any(image_stem(entry) for entry in entries)
+    if has_masks or not folders:
+        scores = score_folder(input_dir, references, output_dir, chosen, mode, workers)
+        _tell(scores)
         return
+
+    teams = [folder.name for folder in folders]
     for team in teams:
-        click.echo(f"team {team.name}")
-        _tell(score_folder(team, references, output_dir / team.name, chosen, mode, workers))
-    for team in write_ranking(output_dir, [team.name for team in teams])["ranking"]:
-        click.echo(f"{team['place']}. {team['team']}  cumulative rank {team['cumulative_rank']:.2f}")
+        click.echo(f"team {team}")
+        scores = score_folder(input_dir / team, references, output_dir / team, chosen, mode, workers)
+        _tell(scores)
+    document = write_ranking(output_dir, teams)
+    for place in document["ranking"]:
+        click.echo(f"{place['place']}. {place['team']}  cumulative rank {place['cumulative_rank']:.2f}")
 
 
 def score_jobs(
@@ -110,10 +120,12 @@ def write_ranking(output_dir: Path, teams: list[str]) -> dict:
 
     Raises InputError where a team lacks a case.
     """
-    scores = {}
+    scores: TeamScores = {}
     for team in teams:
-        scores |= read_scores(output_dir / team / "cases.csv", team)
-    document = as_document(rank(as_field(scores, output_dir)))
+        path = output_dir / team / "cases.csv"
+        scores |= read_scores(path, team)
+    field = as_field(scores, output_dir)
+    document = as_document(rank(field))
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
     write_text(output_dir / "ranking.json", text + "\n")
     return document

@@ -36,7 +36,8 @@ class MaskLoader(FileLoader):
 
     def load(self, *, fname: Path) -> list[dict]:
         """[{"case", "path"}] of one file. Raises FileLoaderError for what is not called like a mask."""
-        case = None if fname.name.startswith(".") or fname.is_dir() else label_case(fname, self.edition)
+        is_hidden = fname.name.startswith(".")
+        case = None if is_hidden or fname.is_dir() else label_case(fname, self.edition)
         if not case:
             raise FileLoaderError(f"{fname}: not called like a mask")
         return [{"case": case, "path": fname}]
@@ -47,9 +48,11 @@ class OneMaskACase(DataFrameValidator):
 
     def validate(self, *, df: DataFrame) -> None:
         """Raises ValidationError, naming the case, where it has two."""
-        doubled = df.loc[df["case"].duplicated(), "case"]
+        is_doubled = df["case"].duplicated()
+        doubled = df.loc[is_doubled, "case"]
         if len(doubled):
-            raise ValidationError(f"case {doubled.iloc[0]} has more than one mask; keep one")
+            first = doubled.iloc[0]
+            raise ValidationError(f"case {first} has more than one mask; keep one")
 
 
 class MaskEvaluation(ClassificationEvaluation):
@@ -102,13 +105,17 @@ class MaskEvaluation(ClassificationEvaluation):
         listing = self._predictions_path / LISTING
         if listing.is_file():
             submission = read_jobs(listing, self.slug)
+            masks = list(submission.masks.items())
             self._problems = dict(submission.problems)
-            self._predictions_cases = DataFrame(list(submission.masks.items()), columns=["case", "path"])
+            self._predictions_cases = DataFrame(masks, columns=["case", "path"])
             return
+
+        # Two masks of a case cost the case; the validator would fail the submission for them.
         found = self._load_cases(folder=self._predictions_path)
-        doubled = found["case"].duplicated(keep=False)
-        self._problems = dict.fromkeys(found[doubled]["case"], "more than one mask; keep one")
-        self._predictions_cases = found[~doubled]
+        is_doubled = found["case"].duplicated(keep=False)
+        doubled = found[is_doubled]["case"]
+        self._problems = dict.fromkeys(doubled, "more than one mask; keep one")
+        self._predictions_cases = found[~is_doubled]
 
     def _load_cases(self, *, folder: Path) -> DataFrame:
         # evalutils would search all folders below, and say of a broken file nothing but a line in a log.
@@ -126,16 +133,19 @@ class MaskEvaluation(ClassificationEvaluation):
 
     def cross_validate(self) -> None:
         """Name missing and extra cases; neither fails the submission, but no case at all does (InputError)."""
-        ordered = self._cases.sort_values("case", key=lambda names: names.map(natural_order))
+        merged: DataFrame = self._cases
+        ordered = merged.sort_values("case", key=lambda names: names.map(natural_order))
         self._cases = ordered.reset_index(drop=True)
         matched = self._cases["_merge"] == "both"
         if not matched.any() and not self._problems:
             raise InputError(f"{self._predictions_path}: no mask belongs to a case of {self._ground_truth_path}")
-        for _, case in self._cases.iterrows():
-            if case["_merge"] == "left_only":
-                self._problems.setdefault(case["case"], NO_JOB)
-            elif case["_merge"] == "right_only":
-                self._extra.append(case["case"])
+
+        for _, row in self._cases.iterrows():
+            case = row["case"]
+            if row["_merge"] == "left_only":
+                self._problems.setdefault(case, NO_JOB)
+            elif row["_merge"] == "right_only":
+                self._extra.append(case)
         with_reference = self._cases["_merge"] != "right_only"
         self._cases = self._cases[with_reference].reset_index(drop=True)
 
@@ -143,7 +153,8 @@ class MaskEvaluation(ClassificationEvaluation):
         """Score every case, and aggregate."""
         pairs = [self._pair(case) for _, case in self._cases.iterrows()]
         self.scores = scores_of(pairs, self.edition, self.mode, self._extra, self.workers)
-        self._case_results = DataFrame(flat_scores(self.scores.rows))
+        by_case = flat_scores(self.scores.rows)
+        self._case_results = DataFrame(by_case)
         self._aggregate_results = self.score_aggregates()
 
     def score_case(self, *, idx: int, case: DataFrame) -> dict:
@@ -163,6 +174,8 @@ class MaskEvaluation(ClassificationEvaluation):
 
     @property
     def _metrics(self) -> dict:
+        if self.scores is None:
+            raise RuntimeError("there are no metrics before score()")
         return platform_metrics(self.scores) | {"aggregates": self._aggregate_results}
 
     def save(self) -> None:

@@ -55,12 +55,13 @@ def read_jobs(listing: Path, slug: str | None = None) -> Submission:
             masks.pop(case, None)
             problems[case] = f"{listing}: more than one job is of this case; expected one"
             continue
+
         found = sorted(path for path in folder.glob("*") if image_stem(path) and not path.name.startswith("."))
         if len(found) == 1:
             masks[case] = found[0]
-        else:
-            names = ", ".join(path.name for path in found) or "none"
-            problems[case] = f"{folder}: expected one mask, found {names}"
+            continue
+        names = ", ".join(path.name for path in found) or "none"
+        problems[case] = f"{folder}: expected one mask, found {names}"
     return Submission(masks, problems)
 
 
@@ -83,12 +84,17 @@ def join_jobs(submission: Submission, references_dir: Path, edition: Edition) ->
     listed = submission.masks.keys() | submission.problems.keys()
     if not references.keys() & listed:
         raise InputError(f"{LISTING}: none of its {len(listed)} jobs is of a case of {references_dir}")
+
     pairs = []
     for case in sorted(references, key=natural_order):
         mask = submission.masks.get(case)
-        problem = None if mask else submission.problems.get(case, NO_JOB)
-        pairs.append(refuse_link(Pair(case, references[case], mask, problem), references_dir))
-    return pairs, sorted(submission.masks.keys() - references.keys(), key=natural_order)
+        problem = None
+        if mask is None:
+            problem = submission.problems.get(case, NO_JOB)
+        pair = Pair(case, references[case], mask, problem)
+        pairs.append(refuse_link(pair, references_dir))
+    extra = submission.masks.keys() - references.keys()
+    return pairs, sorted(extra, key=natural_order)
 
 
 def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
@@ -96,14 +102,19 @@ def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
     root = listing.parent
     found = []
     try:
-        for job in json.loads(listing.read_text(encoding="utf-8")):
+        text = listing.read_text(encoding="utf-8")
+        for job in json.loads(text):
             place = Path(str(job["pk"]), "output", _place_of(job, slug))
             if place.is_absolute() or ".." in place.parts:
                 raise ValueError(f"{place} lies outside the submission")
+
+            folder = root / place
             # A link in the place of a folder leads out of it too.
-            if not (root / place).resolve().is_relative_to(root.resolve()):
+            if not folder.resolve().is_relative_to(root.resolve()):
                 raise ValueError(f"{place} lies outside the submission")
-            found.append((_case_of(job), root / place))
+            case = _case_of(job)
+            found.append((case, folder))
+    # Whatever JSON holds in the place of a list of jobs ends in one of these.
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         cause = f"{type(error).__name__}: {error}"
         raise InputError(f"{listing}: not a list of jobs with pk, inputs and outputs ({cause})") from error
@@ -111,13 +122,18 @@ def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
 
 
 def _case_of(job: dict) -> str:
-    names = [Path(item["image"]["name"]) for item in job["inputs"] if item.get("image")]
+    images = []
+    for item in job["inputs"]:
+        if item.get("image"):
+            images.append(Path(item["image"]["name"]))
+
     # A job may have a T1 or a label beside the T2 image; only where none is called like a T2, any image will do.
-    cases = [case for case in map(target_case, names) if case]
+    cases = [case for case in map(target_case, images) if case]
     if not cases:
-        cases = [image_stem(name) or name.name for name in names]
+        cases = [image_stem(image) or image.name for image in images]
     if len(cases) != 1:
-        raise ValueError(f"job {job['pk']} has the input images {[str(name) for name in names]}, expected one")
+        names = [str(image) for image in images]
+        raise ValueError(f"job {job['pk']} has the input images {names}, expected one")
     return cases[0]
 
 
@@ -126,10 +142,15 @@ def _place_of(job: dict, slug: str | None) -> str:
     for item in job["outputs"]:
         # The platform renamed its interfaces to sockets; lists of both kinds are about.
         socket = item.get("socket") or item["interface"]
-        place = str(socket.get("relative_path") or f"images/{socket['slug']}")
-        kind = socket.get("super_kind", "Image" if place.startswith("images/") else "Value")
-        if kind == "Image" and slug in (None, socket["slug"]):
-            places[socket["slug"]] = place
+        name = socket["slug"]
+        place = str(socket.get("relative_path") or f"images/{name}")
+        # Lists of old do not tell the kind; images have a folder of their own.
+        by_place = "Image" if place.startswith("images/") else "Value"
+        kind = socket.get("super_kind", by_place)
+        if kind == "Image" and slug in (None, name):
+            places[name] = place
+
     if len(places) != 1:
-        raise ValueError(f"job {job['pk']} has the image outputs {sorted(places)}, expected one; name it by its slug")
+        names = sorted(places)
+        raise ValueError(f"job {job['pk']} has the image outputs {names}, expected one; name it by its slug")
     return next(iter(places.values()))
