@@ -45,8 +45,11 @@ class PreprocessingConfig:
     @classmethod
     def from_bundle(cls, values: dict) -> PreprocessingConfig:
         """The configuration in a bundle's manifest; `bright` was the only rule where it names none."""
-        tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return cls(**{"centre": "bright", **tuples})
+        settings = {"centre": "bright"}
+        for key, value in values.items():
+            # JSON has no tuples.
+            settings[key] = tuple(value) if isinstance(value, list) else value
+        return cls(**settings)
 
     def __post_init__(self) -> None:
         if self.centre not in CENTRES:
@@ -61,9 +64,18 @@ class PreprocessingConfig:
 
 
 def to_working(volume: Volume, config: PreprocessingConfig, keep: Volume | None = None) -> Volume:
-    """`volume` as float32 (Z, Y, X) in [-1, 1] on the working grid around its region of interest.
+    """Bring a volume to the working grid around its region of interest.
 
-    The labels of `keep` will lie in the region. Raises InputError where the region holds a single intensity.
+    Args:
+        volume: A scanner's image.
+        config: The working grid and the intensity scale.
+        keep: Labels that must lie in the region.
+
+    Returns:
+        float32 (Z, Y, X) in [-1, 1].
+
+    Raises:
+        InputError: The region holds a single intensity.
     """
     oriented = reorient(volume)
     geometry = working_geometry(oriented, config, keep)
@@ -72,11 +84,20 @@ def to_working(volume: Volume, config: PreprocessingConfig, keep: Volume | None 
 
 
 def working_geometry(oriented: Volume, config: PreprocessingConfig, keep: Volume | None = None) -> Geometry:
-    """The working grid of an LPS-oriented volume: its own slices, and in plane the region of interest.
+    """The working grid of a volume: its own slices, and in plane the region of interest.
 
     Where the ears are not found, or the region would cut labels of `keep` off, a region `LARGER` times as wide and long
     lies around the image's middle, and a warning says so.
+
+    Args:
+        oriented: An LPS-oriented image.
+        config: Size, spacing and place of the region.
+        keep: Labels that must lie in the region.
+
+    Returns:
+        The grid.
     """
+    centre_yx: tuple[float, float] | None
     if config.centre == "bright":
         centre_yx = bright_centre(oriented.voxels, config.roi_percentile)
     else:
@@ -87,28 +108,41 @@ def working_geometry(oriented: Volume, config: PreprocessingConfig, keep: Volume
         if keep is None or _holds(geometry, keep):
             return geometry
         cause = "labels lie outside of the region around the ears"
-    size_yx = tuple(LARGER * n for n in config.size_yx)
+
+    rows, columns = config.size_yx
+    larger_yx = (LARGER * rows, LARGER * columns)
     logger.warning(
-        "%s: %s; a region of %d x %d voxels around the image's middle is taken", oriented.name, cause, *size_yx
+        "%s: %s; a region of %d x %d voxels around the image's middle is taken", oriented.name, cause, *larger_yx
     )
-    centre_yx = tuple((n - 1) / 2 for n in oriented.geometry.size_zyx[1:])
-    return region_around(oriented.geometry, centre_yx, size_yx, config.spacing_yx_mm)
+    _, size_y, size_x = oriented.geometry.size_zyx
+    middle_yx = ((size_y - 1) / 2, (size_x - 1) / 2)
+    return region_around(oriented.geometry, middle_yx, larger_yx, config.spacing_yx_mm)
 
 
 def region_around(
     geometry: Geometry, centre_yx: tuple[float, float], size_yx: tuple[int, int], spacing_yx_mm: tuple[float, float]
 ) -> Geometry:
-    """The slices of `geometry`, of `size_yx` voxels of `spacing_yx_mm` in plane, around the voxel `centre_yx`."""
-    first_y, first_x = (
-        centre - (size - 1) / 2 * wanted / spacing
-        for centre, size, wanted, spacing in zip(
-            centre_yx, size_yx, spacing_yx_mm, geometry.spacing_zyx[1:], strict=True
-        )
-    )
+    """The slices of `geometry` with other voxels in plane.
+
+    Args:
+        geometry: The grid of an image.
+        centre_yx: Where the middle of the region lies, in voxels of the image.
+        size_yx: Voxels of the region.
+        spacing_yx_mm: Their spacing.
+
+    Returns:
+        The grid of the region.
+    """
+    slices, spacing_z = geometry.size_zyx[0], geometry.spacing_zyx[0]
+    first_yx = []
+    for centre, size, wanted, spacing in zip(centre_yx, size_yx, spacing_yx_mm, geometry.spacing_zyx[1:], strict=True):
+        first_yx.append(centre - (size - 1) / 2 * wanted / spacing)
+    first_y, first_x = first_yx
+    origin_xyz = geometry.to_patient(np.array([first_x, first_y, 0.0]))
     return Geometry(
-        size_zyx=(geometry.size_zyx[0], *size_yx),
-        spacing_zyx=(geometry.spacing_zyx[0], *spacing_yx_mm),
-        origin_xyz=tuple(geometry.to_patient(np.array([first_x, first_y, 0.0])).tolist()),
+        size_zyx=(slices, *size_yx),
+        spacing_zyx=(spacing_z, *spacing_yx_mm),
+        origin_xyz=tuple(origin_xyz.tolist()),
         direction=geometry.direction,
     )
 
@@ -119,9 +153,12 @@ def _holds(geometry: Geometry, mask: Volume) -> bool:
     if box is None:
         return True
     part = mask.part(box)
-    index_zyx = np.argwhere(part.voxels)
-    index_xy = geometry.to_index(part.geometry.to_patient(index_zyx[:, ::-1]))[:, :2]
-    return bool(((index_xy > -0.5) & (index_xy < np.asarray(geometry.size_zyx[:0:-1]) - 0.5)).all())
+    index_xyz = np.argwhere(part.voxels)[:, ::-1]
+    patient_xyz = part.geometry.to_patient(index_xyz)
+    index_xy = geometry.to_index(patient_xyz)[:, :2]
+    size_xy = np.asarray(geometry.size_zyx[:0:-1])
+    within = (index_xy > -0.5) & (index_xy < size_xy - 0.5)
+    return bool(within.all())
 
 
 def bright_centre(voxels: np.ndarray, percentile: float) -> tuple[float, float]:
@@ -130,12 +167,14 @@ def bright_centre(voxels: np.ndarray, percentile: float) -> tuple[float, float]:
     As the crop of the method's successor (crossMoDA 2022) is centred. Where nothing is brighter, the image's centre.
     """
     bright = voxels > np.percentile(voxels, percentile)
-    per_yx = bright.sum(axis=0, dtype=np.int64)
+    per_yx = bright.sum(axis=0, dtype=np.int64)  # (Y, X)
     total = per_yx.sum()
+    size_y, size_x = per_yx.shape
     if total == 0:
-        return (voxels.shape[1] - 1) / 2, (voxels.shape[2] - 1) / 2
-    y = float(per_yx.sum(axis=1) @ np.arange(voxels.shape[1]) / total)
-    x = float(per_yx.sum(axis=0) @ np.arange(voxels.shape[2]) / total)
+        return (size_y - 1) / 2, (size_x - 1) / 2
+    per_y, per_x = per_yx.sum(axis=1), per_yx.sum(axis=0)
+    y = float(per_y @ np.arange(size_y) / total)
+    x = float(per_x @ np.arange(size_x) / total)
     return y, x
 
 
@@ -148,19 +187,28 @@ def scale_to_unit(voxels: np.ndarray, percentiles: tuple[float, float]) -> np.nd
     if not high > low:
         raise InputError(f"the region of interest holds a single intensity ({low:g}); expected an image of a head")
     scaled = np.subtract(voxels, low, dtype=np.float32)
+    # In place, since a volume of the challenge has 31 million voxels.
     scaled *= np.float32(2.0 / (high - low))
     scaled -= 1
     return np.clip(scaled, -1, 1, out=scaled)
 
 
 def labels_to_original(probabilities: np.ndarray, working: Geometry, original: Volume | Geometry) -> Volume:
-    """The likeliest class on the input's own grid, uint8, from class probabilities (C, Z, Y, X) on the working grid.
+    """The likeliest class on an image's own grid; outside the working grid all is background.
 
-    Outside the working grid all is background.
+    Args:
+        probabilities: Of each class, background first (C, Z, Y, X) on the working grid.
+        working: The working grid.
+        original: The image, or its grid.
+
+    Returns:
+        Labels uint8 (Z, Y, X) on the image's grid.
     """
     geometry = original.geometry if isinstance(original, Volume) else original
     labels = np.zeros(geometry.size_zyx, dtype=np.uint8)
-    best = resample(Volume(probabilities[0].astype(np.float32), working), geometry, outside=1.0, smooth=False).voxels
+    background = Volume(probabilities[0].astype(np.float32), working)
+    best = resample(background, geometry, outside=1.0, smooth=False).voxels
+    # One class after the other: all of them at the image's size would need memory for each.
     for value in range(1, probabilities.shape[0]):
         if not probabilities[value].any():
             continue
@@ -181,8 +229,10 @@ def mask_to_working(mask: Volume, working: Geometry) -> np.ndarray:
         if box is None:
             continue
         # Half filled is nothing beyond the label's own box; a few voxels more, and its edge is an edge.
-        part = mask.part(mask.geometry.box_around(mask.geometry.part(box), (3, 3, 3)))
-        share = reorient(part.with_voxels((part.voxels == value).astype(np.float32)))
+        margin_zyx = (3, 3, 3)
+        part = mask.part(mask.geometry.box_around(mask.geometry.part(box), margin_zyx))
+        indicator = (part.voxels == value).astype(np.float32)
+        share = reorient(part.with_voxels(indicator))
         around = working.box_around(share.geometry, (0, 0, 0))
         if around is None:
             continue

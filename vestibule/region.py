@@ -23,6 +23,8 @@ LENGTH_TO_WIDTH = 1.25
 """A head's outline is taken for an ellipse with these proportions where the image cuts off its back."""
 CUT_CHORD = 0.75
 """Where the image cuts the head at more than this share of its width, its back cannot be told."""
+LARGE_SLICE = 0.5
+"""Slices count that show at least this share of the head's largest cross-section."""
 
 
 def find_ears(oriented: Volume) -> tuple[float, float] | None:
@@ -30,24 +32,37 @@ def find_ears(oriented: Volume) -> tuple[float, float] | None:
 
     None where no outline of a head is seen or too much of its back is cut off.
     """
-    head, coarse_voxels = head_outline(oriented, "blocks")
-    step_zyx = np.asarray(oriented.geometry.spacing_zyx) * coarse_voxels
+    head, voxels_each = head_outline(oriented, "blocks")
+    _, step_y, step_x = np.asarray(oriented.geometry.spacing_zyx) * voxels_each  # mm
     areas = head.sum(axis=(1, 2))
-    slices = [rows for rows in map(_Rows, head[areas >= 0.5 * areas.max()]) if rows.present.any()]
+    slices = []
+    for outline in head[areas >= LARGE_SLICE * areas.max()]:
+        rows = _Rows(outline)
+        if rows.present.any():
+            slices.append(rows)
     if not slices:
         return None
-    step_y, step_x = step_zyx[1:]
-    width = float(np.percentile([rows.width.max() for rows in slices], 75)) * step_x
-    backs = [_back_mm(rows, head.shape[1], step_y, step_x) for rows in slices]
-    backs = [back for back in backs if back is not None]
-    if not HEAD_WIDTH_MM[0] <= width <= HEAD_WIDTH_MM[1] or 2 * len(backs) < len(slices):
+
+    # The upper quartile of widths and of backs, so that slices through the neck do not count.
+    widths = [rows.width.max() for rows in slices]
+    width_mm = float(np.percentile(widths, 75)) * step_x
+    narrowest, widest = HEAD_WIDTH_MM
+    if not narrowest <= width_mm <= widest:
         return None
-    # The upper quartile, so that slices through the neck do not count.
-    y_mm = float(np.percentile(backs, 75)) - BACK_TO_EARS_MM
+    backs_mm = []
+    for rows in slices:
+        back_mm = _back_mm(rows, head.shape[1], step_y, step_x)
+        if back_mm is not None:
+            backs_mm.append(back_mm)
+    if 2 * len(backs_mm) < len(slices):
+        return None
+
+    y_mm = float(np.percentile(backs_mm, 75)) - BACK_TO_EARS_MM
     x_mm = _midline(slices, head.shape[2]) * step_x
     spacing_y, spacing_x = oriented.geometry.spacing_zyx[1:]
     if not 0 < y_mm < oriented.geometry.size_zyx[1] * spacing_y:
         return None
+    # From millimetres behind the image's edge to indices, which count from the first voxel's middle.
     return y_mm / spacing_y - 0.5, x_mm / spacing_x - 0.5
 
 
@@ -55,9 +70,10 @@ class _Rows:
     """Extent of the head in each row of a slice (Y, X), in voxels from the image's edge; rows without head are 0."""
 
     def __init__(self, head: np.ndarray) -> None:
+        mirrored = head[:, ::-1]
         self.present = head.any(axis=1)
         self.first = head.argmax(axis=1)
-        self.stop = np.where(self.present, head.shape[1] - head[:, ::-1].argmax(axis=1), 0)
+        self.stop = np.where(self.present, head.shape[1] - mirrored.argmax(axis=1), 0)
         self.width = np.where(self.present, self.stop - self.first, 0)
 
 
@@ -70,20 +86,24 @@ def _back_mm(rows: _Rows, size_y: int, step_y: float, step_x: float) -> float | 
     if wide.size == 0:
         return None
     last = int(wide[-1])
-    back = (last + 1) * step_y
+    back_mm = (last + 1) * step_y
     if last < size_y - 1:
-        return back
-    width = float(rows.width.max()) * step_x
-    chord = float(rows.width[last]) * step_x / width
+        return back_mm
+
+    # The image ends within the head: the last row is a chord of an ellipse, whose rest is what is missing.
+    width_mm = float(rows.width.max()) * step_x
+    chord = float(rows.width[last]) * step_x / width_mm
     if chord > CUT_CHORD:
         return None
-    return back + LENGTH_TO_WIDTH * width / 2 * (1 - float(np.sqrt(1 - chord**2)))
+    half_length_mm = LENGTH_TO_WIDTH * width_mm / 2
+    return back_mm + half_length_mm * (1 - float(np.sqrt(1 - chord**2)))
 
 
 def _midline(slices: list[_Rows], size_x: int) -> float:
     """Median over rows of the middle between the head's two sides, in voxels from the image's edge."""
     first = np.concatenate([rows.first[rows.present] for rows in slices])
     stop = np.concatenate([rows.stop[rows.present] for rows in slices])
+    # A row that the image cuts off on one side alone has its middle elsewhere.
     uneven = (first == 0) != (stop == size_x)
-    whole = ~uneven if not uneven.all() else np.ones_like(uneven)
+    whole = np.ones_like(uneven) if uneven.all() else ~uneven
     return float(np.median(first[whole] + stop[whole])) / 2
