@@ -48,23 +48,43 @@ def find_cases(input_path: Path, output_dir: Path, edition: Edition) -> Selectio
     """
     input_path = Path(input_path)
     files = _files_at(input_path)
-    names = {path: target_case(path) for path in files if not is_named_as_other(path)}
-    if not any(names.values()):
-        names = {path: image_stem(path) for path in names}
-    wanted = {path: name for path, name in names.items() if name}
-    if not wanted:
+    candidates = [path for path in files if not is_named_as_other(path)]
+    names = _case_names(candidates)
+    if not names:
         raise InputError(f"{input_path}: {_nothing_to_segment(input_path, files)}")
+
     by_mask = defaultdict(list)
-    for path, name in wanted.items():
-        by_mask[Path(output_dir) / edition.prediction_name(name)].append(path)
-    cases = tuple(Case(wanted[paths[0]], paths[0], mask) for mask, paths in by_mask.items() if len(paths) == 1)
-    refused = tuple(
-        f"{paths[0]} and {', '.join(path.name for path in paths[1:])}: their masks would both be called {mask.name}; "
-        "keep one of them, or rename it"
-        for mask, paths in by_mask.items()
-        if len(paths) > 1
-    )
-    return Selection(cases, refused, tuple(path for path in files if path not in wanted))
+    for path, name in names.items():
+        mask_path = Path(output_dir) / edition.prediction_name(name)
+        by_mask[mask_path].append(path)
+
+    cases, refused = [], []
+    for mask_path, paths in by_mask.items():
+        first, *others = paths
+        if others:
+            other_names = ", ".join(path.name for path in others)
+            refused.append(
+                f"{first} and {other_names}: their masks would both be called {mask_path.name}; "
+                "keep one of them, or rename it"
+            )
+        else:
+            cases.append(Case(names[first], first, mask_path))
+    passed_over = [path for path in files if path not in names]
+    return Selection(tuple(cases), tuple(refused), tuple(passed_over))
+
+
+def _case_names(candidates: list[Path]) -> dict[Path, str]:
+    """The case name of each file to segment: of those named as T2, else, where none is, of every image."""
+    named_as_t2 = {}
+    images = {}
+    for path in candidates:
+        case = target_case(path)
+        stem = image_stem(path)
+        if case:
+            named_as_t2[path] = case
+        if stem:
+            images[path] = stem
+    return named_as_t2 or images
 
 
 def prepare_output(output_dir: Path) -> None:
@@ -86,29 +106,46 @@ def is_platform_job(input_dir: Path) -> bool:
 
 
 def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> Case:
-    """The one image of a Grand Challenge job; its mask goes to `output_dir`/images/`output_slug`/ as .mha.
+    """Find the one image of a Grand Challenge job.
 
-    The image's folder is the one that inputs.json names (items with `socket` or `interface`), else the only folder
-    under images/. Raises InputError, listing what was found, where there is not exactly one image, or where the
-    output's folder holds another file, since the platform accepts exactly one there.
+    Its folder is the one that inputs.json names (items with `socket` or `interface`), else the only folder under
+    images/.
+
+    Args:
+        input_dir: The job's inputs.
+        output_dir: Where its outputs go.
+        output_slug: Folder under `output_dir`/images/ that the mask goes to, as .mha.
+
+    Returns:
+        The image and the place of its mask.
+
+    Raises:
+        InputError: There is not exactly one image, or the output's folder holds another file, since the platform
+            accepts exactly one there. The message lists what was found.
     """
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     listing = input_dir / PLATFORM_LISTING
-    folders = _listed_folders(listing) if listing.is_file() else _image_folders(input_dir / PLATFORM_IMAGES)
+    images_dir = input_dir / PLATFORM_IMAGES
+    if listing.is_file():
+        where, folders = listing, _listed_folders(listing)
+    else:
+        where, folders = images_dir, _image_folders(images_dir)
     if len(folders) != 1:
         found = ", ".join(folder.name for folder in folders) or "none"
-        where = listing if listing.is_file() else input_dir / PLATFORM_IMAGES
         raise InputError(f"{where}: expected exactly one image input, found {len(folders)} ({found})")
+
     files = _files_at(folders[0])
     if len(files) != 1:
         found = ", ".join(path.name for path in files) or "nothing"
         raise InputError(f"{folders[0]}: expected exactly one image, found {len(files)} files ({found})")
-    name = image_stem(files[0])
+    image_path = files[0]
+    name = image_stem(image_path)
     if name is None:
-        raise InputError(f"{files[0]}: not an image; expected a name that ends in {', '.join(IMAGE_SUFFIXES)}")
-    case = Case(name, files[0], output_dir / PLATFORM_IMAGES / output_slug / f"{name}.mha")
-    _refuse_second_output(case.mask_path)
-    return case
+        raise InputError(f"{image_path}: not an image; expected a name that ends in {', '.join(IMAGE_SUFFIXES)}")
+
+    mask_path = output_dir / PLATFORM_IMAGES / output_slug / f"{name}.mha"
+    _refuse_second_output(mask_path)
+    return Case(name, image_path, mask_path)
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -116,7 +153,8 @@ def _files_at(path: Path) -> list[Path]:
     try:
         if path.is_file():
             return [path]
-        return sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        entries = sorted(path.iterdir())
+        return [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder") from None
     except OSError as error:
@@ -124,13 +162,16 @@ def _files_at(path: Path) -> list[Path]:
 
 
 def _nothing_to_segment(path: Path, files: list[Path]) -> str:
+    """Why there is nothing to segment at `path`, which holds `files`, and what to name in its place."""
+    endings = ", ".join(IMAGE_SUFFIXES)
     if path.is_file():
-        return f"not a T2 image by its name; expected one that ends in {', '.join(IMAGE_SUFFIXES)}, not T1 or a label"
+        return f"not a T2 image by its name; expected one that ends in {endings}, not T1 or a label"
     if files:
         return f"none of its {len(files)} files is an image to segment (T1 images and labels, by name, are not)"
     folders = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-    inside = f"; name one of its folders: {', '.join(folders[:5])}" if folders else ""
-    return f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)}){inside}"
+    if folders:
+        return f"the folder holds no image ({endings}); name one of its folders: {', '.join(folders[:5])}"
+    return f"the folder holds no image ({endings})"
 
 
 def _image_folders(images_dir: Path) -> list[Path]:
@@ -144,14 +185,16 @@ def _image_folders(images_dir: Path) -> list[Path]:
 
 
 def _listed_folders(listing: Path) -> list[Path]:
+    """Folders of the images that a job's list of inputs names."""
+    places = []
     try:
-        items = json.loads(listing.read_text(encoding="utf-8"))
-        sockets = [item.get("socket") or item["interface"] for item in items]
-        places = [
-            Path(socket.get("relative_path") or Path(PLATFORM_IMAGES) / socket["slug"])
-            for socket in sockets
-            if socket.get("super_kind", "Image") == "Image"
-        ]
+        for item in json.loads(listing.read_text(encoding="utf-8")):
+            # The platform calls an input a socket today, and called it an interface before.
+            socket = item.get("socket") or item["interface"]
+            if socket.get("super_kind", "Image") != "Image":
+                continue
+            own_folder = socket.get("relative_path")
+            places.append(Path(own_folder) if own_folder else Path(PLATFORM_IMAGES) / socket["slug"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         cause = f"{type(error).__name__}: {error}"
         raise InputError(f"{listing}: not a list of items with a socket or an interface ({cause})") from error
@@ -162,6 +205,8 @@ def _listed_folders(listing: Path) -> list[Path]:
 
 
 def _refuse_second_output(mask_path: Path) -> None:
-    others = [path.name for path in mask_path.parent.glob("*") if path.name != mask_path.name]
+    """Refuse a folder that holds something beside the one mask: the platform would not know which to take."""
+    present = mask_path.parent.glob("*")
+    others = sorted(path.name for path in present if path.name != mask_path.name)
     if others:
-        raise InputError(f"{mask_path.parent}: must hold the one mask, but already holds {', '.join(sorted(others))}")
+        raise InputError(f"{mask_path.parent}: must hold the one mask, but already holds {', '.join(others)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 
 import torch
 from torch import nn
@@ -35,7 +34,11 @@ class GeneratorConfig:
     @property
     def stride(self) -> int:
         """The sides of an input slice must be divisible by this."""
-        return {"resnet": 4, "resunet": 8}.get(self.architecture) or 2**self.blocks
+        if self.architecture == "resnet":
+            return 4
+        if self.architecture == "resunet":
+            return 8
+        return 2**self.blocks
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
@@ -63,6 +66,7 @@ class InstanceNorm(nn.Module):
         self.channels = channels
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Normalise each channel of each image by itself."""
         return functional.group_norm(features, self.channels)
 
 
@@ -74,13 +78,22 @@ class RowConv2d(nn.Conv2d):
     """
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Convolve (B, C, Y, X)."""
         if image.device.type != "cpu":
             return super().forward(image)
-        rows, height = self.kernel_size[0], image.shape[2] - self.kernel_size[0] + 1
+        rows = self.kernel_size[0]
+        height = image.shape[2] - rows + 1
+
         if self.in_channels == 1:
-            shifted = torch.cat([image[:, :, row : row + height] for row in range(rows)], dim=1)
-            return functional.conv2d(shifted, self.weight.transpose(1, 2), self.bias)
-        by_row = functional.conv2d(image, self.weight[0].transpose(0, 1)[:, :, None])
+            # The image, moved up by each of the kernel's rows: (B, rows, Y', X).
+            moved = [image[:, :, row : row + height] for row in range(rows)]
+            shifted = torch.cat(moved, dim=1)
+            kernel = self.weight.transpose(1, 2)  # (C, rows, 1, columns)
+            return functional.conv2d(shifted, kernel, self.bias)
+
+        # What each of the kernel's rows makes of the image, then their sum, each from its own row on.
+        kernel = self.weight[0].transpose(0, 1)[:, :, None]  # (rows, C, 1, columns)
+        by_row = functional.conv2d(image, kernel)  # (B, rows, Y, X')
         result = self.bias.view(1, 1, 1, 1)
         for row in range(rows):
             result = result + by_row[:, row : row + 1, row : row + height]
@@ -98,17 +111,20 @@ class ResNetGenerator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), RowConv2d(1, width, 7), *_norm_relu(width)]
         for inputs in (width, 2 * width):
-            layers += [nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1), *_norm_relu(2 * inputs)]
-        layers += [ResidualBlock(4 * width) for _ in range(blocks)]
+            outputs = 2 * inputs
+            layers.append(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1))
+            layers.extend(_norm_relu(outputs))
+        for _ in range(blocks):
+            layers.append(ResidualBlock(4 * width))
         for inputs in (4 * width, 2 * width):
-            layers += [
-                nn.ConvTranspose2d(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1),
-                *_norm_relu(inputs // 2),
-            ]
+            outputs = inputs // 2
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1))
+            layers.extend(_norm_relu(outputs))
         layers += [nn.ReflectionPad2d(3), RowConv2d(width, 1, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Translate slices (B, 1, Y, X) in [-1, 1], sides divisible by 4."""
         return self.layers(image)
 
 
@@ -127,6 +143,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Add what the layers make of the features (B, C, Y, X) to them."""
         return features + self.layers(features)
 
 
@@ -140,23 +157,31 @@ class ResUNetGenerator(nn.Module):
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
         widths = (width, 2 * width, 4 * width, 4 * width)
-        stages = [(1, widths[0], 1), *((a, b, 2) for a, b in pairwise(widths))]
-        self.encoder = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1), *_norm_relu(outputs))
-            for inputs, outputs, stride in stages
-        )
-        self.blocks = nn.Sequential(*(ResidualBlock(widths[3]) for _ in range(blocks)))
-        merges = ((widths[3] + widths[2], widths[2]), (widths[2] + widths[1], widths[1]), (widths[1] + width, width))
-        self.decoder = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), *_norm_relu(outputs)) for inputs, outputs in merges
-        )
+        self.encoder = nn.ModuleList()
+        inputs, stride = 1, 1
+        for outputs in widths:
+            convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+            self.encoder.append(nn.Sequential(convolution, *_norm_relu(outputs)))
+            inputs, stride = outputs, 2
+
+        self.blocks = nn.Sequential(*[ResidualBlock(inputs) for _ in range(blocks)])
+
+        self.decoder = nn.ModuleList()
+        for outputs in reversed(widths[:-1]):
+            # What comes from below, and the encoder's features of the same size.
+            convolution = nn.Conv2d(inputs + outputs, outputs, 3, padding=1)
+            self.decoder.append(nn.Sequential(convolution, *_norm_relu(outputs)))
+            inputs = outputs
         self.last = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        skips = [self.encoder[0](image)]
-        for stage in self.encoder[1:]:
-            skips.append(stage(skips[-1]))
-        features = self.blocks(skips.pop())
+        """Translate slices (B, 1, Y, X) in [-1, 1], sides divisible by 8."""
+        features = image
+        skips = []
+        for stage in self.encoder:
+            features = stage(features)
+            skips.append(features)
+        features = self.blocks(skips.pop())  # (B, 4w, Y/8, X/8)
         for stage in self.decoder:
             features = functional.interpolate(features, scale_factor=2)
             features = stage(torch.cat([features, skips.pop()], dim=1))
@@ -173,18 +198,24 @@ class UNetGenerator(nn.Module):
     def __init__(self, width: int, stages: int, dropout: float) -> None:
         super().__init__()
         widths = [width * min(2**stage, 8) for stage in range(stages)]
+        innermost = stages - 1
+
         self.encoder = nn.ModuleList()
         for stage, outputs in enumerate(widths):
-            inputs = 1 if stage == 0 else widths[stage - 1]
-            layers: list[nn.Module] = [] if stage == 0 else [nn.LeakyReLU(0.2)]
+            inputs = widths[stage - 1] if stage else 1
+            layers: list[nn.Module] = []
+            if stage:
+                layers.append(nn.LeakyReLU(0.2))
             layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
             # The innermost features may be one pixel wide, where a norm over the pixels would erase them.
-            if 0 < stage < stages - 1:
+            if 0 < stage < innermost:
                 layers.append(InstanceNorm(outputs))
             self.encoder.append(nn.Sequential(*layers))
+
         self.decoder = nn.ModuleList()
         for stage in reversed(range(stages)):
-            inputs = widths[stage] * (1 if stage == stages - 1 else 2)
+            # But for the innermost, each stage also gets the encoder's features of the same size.
+            inputs = widths[stage] if stage == innermost else 2 * widths[stage]
             outputs = widths[stage - 1] if stage else 1
             layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
             if stage:
@@ -194,8 +225,9 @@ class UNetGenerator(nn.Module):
             self.decoder.append(nn.Sequential(*layers))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        skips = []
+        """Translate slices (B, 1, Y, X) in [-1, 1], sides divisible by 2 to the power of the stages."""
         features = image
+        skips = []
         for stage in self.encoder:
             features = stage(features)
             skips.append(features)
@@ -206,4 +238,5 @@ class UNetGenerator(nn.Module):
 
 
 def _norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
+    """What follows a convolution."""
     return InstanceNorm(channels), nn.ReLU(inplace=True)

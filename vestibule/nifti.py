@@ -24,6 +24,20 @@ MAX_AXIS_ERROR = 1e-3
 MAX_STORED_BYTES = 4 << 30
 """A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
 _COMPRESSION = 4
+_PLACING_FIELDS = (
+    "qform_code",
+    "sform_code",
+    "quatern_b",
+    "quatern_c",
+    "quatern_d",
+    "qoffset_x",
+    "qoffset_y",
+    "qoffset_z",
+    "srow_x",
+    "srow_y",
+    "srow_z",
+    "xyzt_units",
+)
 
 
 def check_header(path: Path) -> None:
@@ -46,9 +60,10 @@ def check_length(path: Path) -> None:
     with _unpacked(path) as stream:
         header = _raw_header(stream, path)
         stored_bytes = header.sizeof_hdr + _length(stream, path)
-    dimensions = header["dim"]
-    count = math.prod(int(n) for n in dimensions[1 : dimensions[0] + 1])
-    if stored_bytes < int(header["vox_offset"]) + count * int(header["bitpix"]) // 8:
+    rank, *sizes = (int(number) for number in header["dim"])
+    count = math.prod(sizes[:rank])
+    bytes_each = int(header["bitpix"]) // 8
+    if stored_bytes < int(header["vox_offset"]) + count * bytes_each:
         raise InputError(f"{path}: truncated, it ends before the last of its {count} voxels")
 
 
@@ -60,42 +75,63 @@ def nifti_voxels(path: Path) -> np.ndarray:
     import nibabel
 
     try:
+        # What is too large for float32 becomes infinite, which the caller refuses.
         with _stream(path) as stream, np.errstate(over="ignore"):
             start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
             header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start))
             stream.read(header.get_data_offset() - len(start))
-            shape, dtype = header.get_data_shape(), header.get_data_dtype()
-            stored = _read_exactly(stream, math.prod(shape) * dtype.itemsize).view(dtype)
+
+            shape_xyz, dtype = header.get_data_shape(), header.get_data_dtype()
+            size_bytes = math.prod(shape_xyz) * dtype.itemsize
+            stored = _read_exactly(stream, size_bytes).view(dtype)
+            # On to the end, where the gzip's checksum is.
             _length(stream, path)
+
             # A slope of 0 or NaN, as several writers store it, is none.
             slope, intercept = header.get_slope_inter()
-            scaling = np.float64(1.0 if slope is None else slope), np.float64(intercept or 0.0)
-            voxels = nibabel.volumeutils.apply_read_scaling(stored, *scaling).astype(np.float32, copy=False)
+            slope = np.float64(1.0 if slope is None else slope)
+            intercept = np.float64(intercept or 0.0)
+            scaled = nibabel.volumeutils.apply_read_scaling(stored, slope, intercept)
+            voxels = scaled.astype(np.float32, copy=False)
     except InputError:
         raise
     except Exception as error:
+        # Where it is truncated, that is the cause to name, whatever came of it.
         check_length(path)
         raise InputError(f"{path}: cannot be read, its voxels are damaged ({first_line(error)})") from error
-    return voxels.reshape(shape[2::-1])
+    # The file's order is x first, so its memory is (Z, Y, X); dimensions beyond the third are 1.
+    return voxels.reshape(shape_xyz[2::-1])
 
 
 def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, like: Path | None = None) -> None:
-    """Write `voxels` (Z, Y, X) as NIfTI-1 with the RAS `affine` (4, 4), or with the placement of the NIfTI file `like`.
+    """Write voxels as NIfTI-1. The same input gives the same bytes.
 
-    The same input gives the same bytes. Raises OSError where the disk refuses: ITK reports no full disk for NIfTI.
+    Args:
+        path: Where to; packed where it ends in .gz.
+        voxels: (Z, Y, X) of any type that NIfTI has; booleans become uint8.
+        affine: RAS coordinates in mm of voxel indices x, y, z (4, 4).
+        like: A NIfTI file whose placement is taken in place of `affine`, bit for bit.
+
+    Raises:
+        OSError: The disk refuses: ITK reports no full disk for NIfTI.
     """
     import nibabel
 
     stored = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
     placement = _placement_of(like, stored.shape[::-1])
-    image = nibabel.Nifti1Image(stored.transpose(2, 1, 0), affine if placement is None else None, placement)
-    image.header.set_data_dtype(stored.dtype)
+    voxels_xyz = stored.transpose(2, 1, 0)
     if placement is None:
+        image = nibabel.Nifti1Image(voxels_xyz, affine)
         image.set_sform(affine, code=1)
         image.set_qform(affine, code=1)
         image.header.set_xyzt_units("mm")
+    else:
+        image = nibabel.Nifti1Image(voxels_xyz, None, placement)
+    image.header.set_data_dtype(stored.dtype)
+
     with path.open("wb") as stream:
         if path.name.endswith(".gz"):
+            # Without a name and a time, or the same mask would have other bytes tomorrow.
             with gzip.GzipFile("", "wb", _COMPRESSION, stream, mtime=0) as packed:
                 image.to_stream(packed)
         else:
@@ -106,23 +142,27 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, like: Path |
 
 def first_line(error: BaseException) -> str:
     """What `error` says, in one line; its type where it says nothing."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    for line in str(error).splitlines():
+        if line.strip():
+            return line.strip()
+    return type(error).__name__
 
 
-def _placement_of(like: Path | None, size_xyz: tuple[int, ...]):
+def _placement_of(like: Path | None, size_xyz: tuple[int, ...]) -> nibabel.Nifti1Header | None:
     """A fresh header with nothing of `like` but where its voxels lie; None where it is no NIfTI file."""
     import nibabel
 
     if like is None or Path(like).name.endswith(".mha"):
         return None
     source = nibabel.load(like).header
-    if tuple(source["dim"][1:4]) != size_xyz:
-        raise ValueError(f"{like}: has {tuple(source['dim'][1:4])} voxels, the volume to be placed like it {size_xyz}")
+    source_xyz = tuple(source["dim"][1:4])
+    if source_xyz != size_xyz:
+        raise ValueError(f"{like}: has {source_xyz} voxels, the volume to be placed like it {size_xyz}")
     header = nibabel.Nifti1Header()
     header.set_data_shape(size_xyz)
+    # The first four: the sign of the third axis, then the spacing.
     header["pixdim"][:4] = source["pixdim"][:4]
-    placing = ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z")
-    for name in (*placing, "srow_x", "srow_y", "srow_z", "xyzt_units"):
+    for name in _PLACING_FIELDS:
         header[name] = source[name]
     return header
 
@@ -170,30 +210,35 @@ def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
 
 
 def _length(stream: BinaryIO, path: Path) -> int:
-    length, piece = 0, bytearray(1 << 20)
+    """Bytes to the stream's end, none of them kept. Raises InputError where there are absurdly many."""
+    length = 0
+    piece = bytearray(1 << 20)
     while count := stream.readinto(piece):
         length += count
         if length > MAX_STORED_BYTES:
-            raise InputError(
-                f"{path}: unpacks to more than {MAX_STORED_BYTES >> 30} GiB, more than any image that is read"
-            )
+            most_gib = MAX_STORED_BYTES >> 30
+            raise InputError(f"{path}: unpacks to more than {most_gib} GiB, more than any image that is read")
     return length
 
 
 def _check_dimensions(path: Path, dimensions: np.ndarray, steps: np.ndarray) -> None:
-    rank = int(dimensions[0])
-    if rank < 3 or np.any(dimensions[4 : rank + 1] > 1):
-        shape = tuple(int(n) for n in dimensions[1 : rank + 1])
-        raise InputError(f"{path}: expected a 3-D image, got {rank}-D of size {shape}")
-    if not np.all(np.abs(steps[1:4]) > 0) or not np.isfinite(steps[1:4]).all():
-        raise InputError(f"{path}: spacing must be positive, got {tuple(float(s) for s in steps[1:4])} mm")
+    """Refuse what is not 3-D, and a spacing of zero or infinity. Both as the header has them, the rank first."""
+    rank, *sizes = (int(number) for number in dimensions)
+    if rank < 3 or any(size > 1 for size in sizes[3:rank]):
+        raise InputError(f"{path}: expected a 3-D image, got {rank}-D of size {tuple(sizes[:rank])}")
+    spacing_xyz = steps[1:4]
+    if not np.all(np.abs(spacing_xyz) > 0) or not np.isfinite(spacing_xyz).all():
+        shown = tuple(spacing_xyz.astype(float).tolist())
+        raise InputError(f"{path}: spacing must be positive, got {shown} mm")
 
 
 def _check_affine(path: Path, affine: np.ndarray) -> None:
+    """Refuse axes that are no axes, or not at right angles."""
     columns = affine[:3, :3]
     lengths = np.linalg.norm(columns, axis=0)
     if not np.isfinite(affine).all() or lengths.min() <= 0:
         raise InputError(f"{path}: the affine has a zero or non-finite axis")
-    cosines = (columns / lengths).T @ (columns / lengths)
+    axes = columns / lengths
+    cosines = axes.T @ axes
     if np.abs(cosines - np.eye(3)).max() > MAX_AXIS_ERROR:
         raise InputError(f"{path}: the affine is sheared (axes are not at right angles); resample the image first")
