@@ -36,22 +36,31 @@ class LazyGroup(click.Group):
     """A group whose commands are modules, imported when one is called."""
 
     def list_commands(self, context: click.Context) -> list[str]:
+        """Names of the commands that are installed, in the table's order."""
         return [name for name, (target, _) in COMMANDS.items() if _is_installed(target)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import a command; None where there is none of that name."""
         if name not in self.list_commands(context):
             return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
+        target, _ = COMMANDS[name]
+        module, _, attribute = target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, COMMANDS[name][1]) for name in self.list_commands(context)]
+        """Write the list of commands from the table alone."""
+        rows = []
+        for name in self.list_commands(context):
+            _, line = COMMANDS[name]
+            rows.append((name, line))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
 def _is_installed(target: str) -> bool:
-    return importlib.util.find_spec(target.partition(".")[0]) is not None
+    """Whether the package of a target is there, without importing it."""
+    package = target.partition(".")[0]
+    return importlib.util.find_spec(package) is not None
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,6 +86,7 @@ def main(command: click.Command = cli) -> None:
     except InputError as error:
         fail(str(error))
     except BrokenPipeError:
+        # Whoever read along has gone; Python's own flush at the end must not complain of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:

@@ -81,7 +81,10 @@ class Edition:
     @property
     def labels(self) -> tuple[int, ...]:
         """Every value that a mask of this edition may hold, background included."""
-        return (0, *sorted({value for values in self.structures.values() for value in values}))
+        found = {0}
+        for values in self.structures.values():
+            found.update(values)
+        return tuple(sorted(found))
 
     def values_of(self, structure: str) -> tuple[int, ...]:
         """Label values that make up a structure or a part of one. Raises ValueError for one that it does not score."""
@@ -99,7 +102,8 @@ class Edition:
 
     def foreign_labels(self, labels: np.ndarray) -> list[float]:
         """Values in `labels` that no mask of this edition may hold, ascending; usually none."""
-        return sorted(set(np.unique(labels).tolist()) - set(self.labels))
+        present = set(np.unique(labels).tolist())
+        return sorted(present - set(self.labels))
 
     def anatomy_of(self, structure: str) -> Anatomy:
         """What is known of a structure: at least what it is called."""
@@ -112,14 +116,18 @@ class Edition:
             return NO_TUMOUR
         if volume_mm3 < small_below:
             return SMALL
-        return LARGE if volume_mm3 > large_above else MEDIUM
+        if volume_mm3 > large_above:
+            return LARGE
+        return MEDIUM
 
     def site_of(self, case: str) -> str | None:
         """The site in a case's name, or the edition's only one where it is one of its own; None where neither tells."""
         match = _SITE.match(case)
         if match:
             return match.group(1)
-        return self.sites[0] if len(self.sites) == 1 and self.offers(case) else None
+        if len(self.sites) == 1 and self.offers(case):
+            return self.sites[0]
+        return None
 
     def references_of(self, data: Path, folder: str) -> Path:
         """Folder of the labels of the T2 images in `data / folder`; generated data have it, the challenge hides it."""
@@ -139,15 +147,19 @@ class Edition:
 
     def prediction_name(self, case: str) -> str:
         """File name under which the organisers expect the mask of `case`."""
-        return f"{case}_{self.prediction_suffix}.nii.gz" if self.prediction_suffix else f"{case}.nii.gz"
+        if not self.prediction_suffix:
+            return f"{case}.nii.gz"
+        return f"{case}_{self.prediction_suffix}.nii.gz"
 
     def with_intrameatal(self, label: int) -> Edition:
         """This edition with label 1 or 2 as the tumour's intra-meatal part; itself where it tells no parts apart.
 
         Sources disagree on which part is which.
         """
-        parts = {"vs_extrameatal": (3 - label,), "vs_intrameatal": (label,)}
-        return replace(self, parts=parts) if self.parts else self
+        if not self.parts:
+            return self
+        other = 3 - label
+        return replace(self, parts={"vs_extrameatal": (other,), "vs_intrameatal": (label,)})
 
     def offers(self, case: str) -> bool:
         """Whether `case` is called as the challenge's own cases are."""
@@ -217,8 +229,10 @@ def edition_of(cases: Iterable[str]) -> Edition | None:
     London's cases of 2021 belong to 2022 too, where labels mean the same.
     """
     names = list(cases)
+    if not names:
+        return None
     for edition in EDITIONS.values():
-        if names and all(map(edition.offers, names)):
+        if all(edition.offers(name) for name in names):
             return edition
     return None
 
@@ -240,18 +254,29 @@ def image_stem(path: Path) -> str | None:
 def target_case(path: Path) -> str | None:
     """Case name of a T2 file (`p01_T2W.nii.gz` -> `p01`), or None where the name does not end like a T2's."""
     stem = image_stem(path)
-    match = _T2_STEM.search(stem) if stem else None
-    return stem[: match.start()] if match and match.start() > 0 else None
+    if stem is None:
+        return None
+    return _before(_T2_STEM, stem)
 
 
 def case_of_image(path: Path) -> tuple[str, str | None]:
     """Case name and contrast (`T1`, `T2`; None where the name tells none) of an image file of any collection."""
     stem = image_stem(path) or path.name
-    for contrast, pattern in (("T2", _T2_STEM), ("T1", _T1_STEM)):
-        match = pattern.search(stem)
-        if match and match.start() > 0:
-            return stem[: match.start()], contrast
+    t2_case = _before(_T2_STEM, stem)
+    if t2_case:
+        return t2_case, "T2"
+    t1_case = _before(_T1_STEM, stem)
+    if t1_case:
+        return t1_case, "T1"
     return stem, None
+
+
+def _before(sequence: re.Pattern, stem: str) -> str | None:
+    """What stands before the sequence's name at the end of `stem`; None where that is nothing, or there is no name."""
+    match = sequence.search(stem)
+    if match is None or match.start() == 0:
+        return None
+    return stem[: match.start()]
 
 
 def is_named_as_other(path: Path) -> bool:

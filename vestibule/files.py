@@ -53,13 +53,15 @@ def write_json(path: Path, value: Any, indent: int = 2) -> None:
 
     Raises InputError where the disk refuses, ValueError for NaN or infinity and TypeError for what JSON does not have.
     """
-    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=indent, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any | None:
     """What a JSON file holds; None where there is no such file or it is not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        return json.loads(text)
     except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
         return None
 

@@ -11,28 +11,39 @@ from torch import nn
 def translate(
     generator: nn.Module, slices_unit: np.ndarray, batch_size: int = 8, precision: torch.dtype = torch.float32
 ) -> np.ndarray:
-    """Every slice of `slices_unit` (Z, Y, X) in [-1, 1] through `generator`: float32 of the same shape and range.
+    """Translate every slice of a volume, on the device that holds the generator.
 
-    Runs on the device that holds the generator, in `precision` (bfloat16 under autocast). When a GPU runs out of
-    memory the batch is halved, down to one slice.
+    When a GPU runs out of memory the batch is halved, down to one slice.
+
+    Args:
+        generator: (B, 1, Y, X) in [-1, 1] -> the same.
+        slices_unit: (Z, Y, X) in [-1, 1].
+        batch_size: Slices that go through together.
+        precision: Arithmetic of the network; bfloat16 under autocast.
+
+    Returns:
+        float32 of the same shape and range.
     """
     device = next(generator.parameters()).device
+    autocast = precision != torch.float32
     was_training = generator.training
     generator.eval()
     result = np.empty(slices_unit.shape, dtype=np.float32)
     start = 0
     while start < len(slices_unit):
-        batch = torch.from_numpy(np.ascontiguousarray(slices_unit[start : start + batch_size], dtype=np.float32))
+        stop = start + batch_size
+        slices = np.ascontiguousarray(slices_unit[start:stop], dtype=np.float32)
+        batch = torch.from_numpy(slices)[:, None]  # (B, 1, Y, X)
         try:
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                output = generator(batch[:, None].to(device))[:, 0]  # (B, 1, Y, X) -> (B, Y, X)
+            with torch.autocast(device.type, precision, enabled=autocast):
+                output = generator(batch.to(device))[:, 0]  # (B, Y, X)
         except torch.cuda.OutOfMemoryError:
             if batch_size == 1:
                 raise
             torch.cuda.empty_cache()
             batch_size = max(1, batch_size // 2)
             continue
-        result[start : start + batch_size] = output.float().cpu().numpy()
-        start += batch_size
+        result[start:stop] = output.float().cpu().numpy()
+        start = stop
     generator.train(was_training)
     return result

@@ -6,7 +6,6 @@ tensors are asked for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from vestibule.editions import EDITIONS
 from vestibule.errors import InputError
+from vestibule.files import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +103,7 @@ class Bundle:
         return _read_json(self._listed(f"{name}.json"))
 
     def _listed(self, name: str) -> Path:
+        """Where a file of the bundle lies, which its manifest must list."""
         if name not in self.manifest["files"]:
             listed = ", ".join(sorted(self.manifest["files"])) or "nothing"
             raise InputError(f"{self.path / MANIFEST_NAME}: lists no file {name}, only {listed}")
@@ -135,22 +136,36 @@ def write_bundle(
     documents: dict[str, dict],
     texts: dict[str, str],
 ) -> Bundle:
-    """Write a bundle to the folder `path`, whole or not at all, and verify what was written.
+    """Write a bundle, whole or not at all, and verify what was written.
 
-    `tensors` and `documents` are stored as `name.safetensors` and `name.json`, `texts` under their own names
-    (`README.md`). `schema_version` and `files` of the manifest are filled in here; every other key is the caller's.
-    An older bundle at `path` is replaced. Raises ValueError for an incomplete manifest or an unusable file name,
-    InputError where `path` holds something else or the disk refuses.
+    Args:
+        path: Its folder; an older bundle there is replaced.
+        manifest: Every key but `schema_version` and `files`, which are filled in here.
+        tensors: By name, stored as `name.safetensors`.
+        documents: By name, stored as `name.json`.
+        texts: By the file's own name, such as `README.md`.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        ValueError: The manifest is incomplete, or a file's name unusable.
+        InputError: `path` holds something else, or the disk refuses.
     """
     path = Path(path)
     _check_replaceable(path)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         partial.mkdir(parents=True)
-        files = {name: _describe(partial / name) for name in _write_files(partial, tensors, documents, texts)}
-        manifest = {**manifest, "schema_version": SCHEMA_VERSION, "files": dict(sorted(files.items()))}
-        _check_manifest(path / MANIFEST_NAME, manifest)
-        (partial / MANIFEST_NAME).write_text(_to_json(manifest, MANIFEST_NAME))
+        files = {}
+        for name in _write_files(partial, tensors, documents, texts):
+            files[name] = _describe(partial / name)
+        whole = dict(manifest)
+        whole["schema_version"] = SCHEMA_VERSION
+        whole["files"] = dict(sorted(files.items()))
+        _check_manifest(path / MANIFEST_NAME, whole)
+        # Plain writing will do: the folder as a whole takes its place, or none of it.
+        (partial / MANIFEST_NAME).write_text(_to_json(whole, MANIFEST_NAME), encoding="utf-8")
         _swap(partial, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
@@ -173,18 +188,26 @@ def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
         if not (named / MANIFEST_NAME).is_file():
             raise InputError(f"{named}: ${WEIGHTS_VARIABLE} names it, but it holds no {MANIFEST_NAME}")
         return named
-    if MODEL_MOUNT.is_dir() and any(MODEL_MOUNT.iterdir()) and not (MODEL_MOUNT / MANIFEST_NAME).is_file():
+
+    mounted = (MODEL_MOUNT / MANIFEST_NAME).is_file()
+    if MODEL_MOUNT.is_dir() and any(MODEL_MOUNT.iterdir()) and not mounted:
         raise InputError(f"{MODEL_MOUNT}: holds files but no {MANIFEST_NAME}; pack the bundle's files at its top")
-    roots = dict.fromkeys([*([] if root is None else [Path(root)]), OWN_ROOT])
-    places = [MODEL_MOUNT, *(place for base in roots for place in (base / "weights", base / "weights" / "phantom"))]
+
+    places = [MODEL_MOUNT]
+    for base in (root, OWN_ROOT):
+        if base is not None:
+            own = Path(base) / "weights"
+            places += [own, own / "phantom"]
+    places = list(dict.fromkeys(places))
     for place in places:
         if (place / MANIFEST_NAME).is_file():
             return place
-    looked = ", ".join(map(str, places))
+    looked = ", ".join(str(place) for place in places)
     raise InputError(f"no bundle of weights: looked at ${WEIGHTS_VARIABLE}, {looked}; name one with --weights")
 
 
 def _check_manifest(path: Path, manifest: dict) -> None:
+    """Refuse a manifest of another schema, one that lacks a key or has it of another type, and odd file names."""
     version = manifest.get("schema_version")
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: schema_version is {version!r}, this vestibule reads {SCHEMA_VERSION}")
@@ -192,38 +215,56 @@ def _check_manifest(path: Path, manifest: dict) -> None:
     if missing:
         raise InputError(f"{path}: lacks {', '.join(missing)}; make the bundle again")
     for key, kind in _KEYS.items():
-        if not isinstance(manifest[key], kind) or isinstance(manifest[key], bool):
-            raise InputError(f"{path}: {key} must be of type {kind.__name__}, got {manifest[key]!r:.80}")
+        value = manifest[key]
+        # Python takes true for the integer 1.
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InputError(f"{path}: {key} must be of type {kind.__name__}, got {value!r:.80}")
+    _check_meanings(path, manifest)
+    for name, entry in manifest["files"].items():
+        _check_entry(path, name, entry)
+
+
+def _check_meanings(path: Path, manifest: dict) -> None:
+    """Refuse an edition that there is not, a default arm that the bundle lacks, and provenance that says too little."""
     if manifest["edition"] not in EDITIONS:
         raise InputError(f"{path}: edition must be one of {sorted(EDITIONS)}, got {manifest['edition']}")
     arms = manifest["arms"]
-    if not arms or not all(isinstance(arm, str) for arm in arms) or manifest["default_arm"] not in arms:
-        raise InputError(f"{path}: default_arm {manifest['default_arm']!r} must be one of arms {arms!r:.80}")
+    default_arm = manifest["default_arm"]
+    are_names = all(isinstance(arm, str) for arm in arms)
+    if not are_names or default_arm not in arms:
+        raise InputError(f"{path}: default_arm {default_arm!r} must be one of arms {arms!r:.80}")
     for key in ("external_data", "pretrained"):
         if not isinstance(manifest["provenance"].get(key), bool):
             raise InputError(f"{path}: provenance must say {key} as true or false")
-    for name, entry in manifest["files"].items():
-        if not _NAME.fullmatch(name) or name == MANIFEST_NAME:
-            raise InputError(f"{path}: lists {name!r}, which is not a plain file name inside the bundle")
-        if not isinstance(entry, dict) or not _SHA256.fullmatch(str(entry.get("sha256"))) or "bytes" not in entry:
-            raise InputError(f"{path}: {name} must be listed with its sha256 and bytes, got {entry!r:.80}")
+
+
+def _check_entry(path: Path, name: str, entry: object) -> None:
+    """Refuse a file of the manifest that might lie outside the bundle, or whose content could not be verified."""
+    if not _NAME.fullmatch(name) or name == MANIFEST_NAME:
+        raise InputError(f"{path}: lists {name!r}, which is not a plain file name inside the bundle")
+    described = isinstance(entry, dict) and "bytes" in entry and _SHA256.fullmatch(str(entry.get("sha256")))
+    if not described:
+        raise InputError(f"{path}: {name} must be listed with its sha256 and bytes, got {entry!r:.80}")
 
 
 def _verify_file(folder: Path, name: str, entry: dict) -> None:
+    """Refuse a listed file that is missing, lies elsewhere, or is not what the manifest says."""
     path = folder / name
     if not path.is_file():
         raise InputError(f"{path}: listed in {MANIFEST_NAME} but missing; fetch the whole bundle again")
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{path}: is a link out of the bundle; put the file itself there")
     _refuse_lfs_pointer(path)
-    found = _describe(path)
-    if found["bytes"] != entry["bytes"]:
-        raise InputError(f"{path}: has {found['bytes']} bytes, {MANIFEST_NAME} says {entry['bytes']}; fetch it again")
-    if found["sha256"] != entry["sha256"]:
+    # The length first: a download that broke off is told as that, and without reading the file.
+    length = path.stat().st_size
+    if length != entry["bytes"]:
+        raise InputError(f"{path}: has {length} bytes, {MANIFEST_NAME} says {entry['bytes']}; fetch it again")
+    if file_sha256(path) != entry["sha256"]:
         raise InputError(f"{path}: altered, its sha256 is not the one in {MANIFEST_NAME}; fetch the bundle again")
 
 
 def _refuse_lfs_pointer(path: Path) -> None:
+    """Refuse the text that Git leaves in a large file's place where it was not fetched."""
     try:
         with path.open("rb") as stream:
             start = stream.read(len(_LFS_START))
@@ -234,12 +275,12 @@ def _refuse_lfs_pointer(path: Path) -> None:
 
 
 def _describe(path: Path) -> dict:
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"sha256": digest, "bytes": path.stat().st_size}
+    """What the manifest says of a file."""
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
 
 
 def _read_json(path: Path) -> dict:
+    """The JSON object in a file that may come from anyone."""
     _refuse_lfs_pointer(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -251,6 +292,7 @@ def _read_json(path: Path) -> dict:
 
 
 def _to_json(content: dict, name: str) -> str:
+    """`content` as JSON proper, which knows no NaN. Raises ValueError, naming the file, where it cannot be."""
     try:
         return json.dumps(content, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
@@ -259,33 +301,57 @@ def _to_json(content: dict, name: str) -> str:
         ) from error
 
 
-def _write_files(folder: Path, tensors: dict, documents: dict, texts: dict) -> Iterator[str]:
-    from safetensors.torch import save_file
+def _write_files(
+    folder: Path,
+    tensors: dict[str, dict[str, torch.Tensor]],
+    documents: dict[str, dict],
+    texts: dict[str, str],
+) -> Iterator[str]:
+    """Write the files of a bundle into `folder`, and yield the name of each."""
+    contents: dict[str, str | dict[str, torch.Tensor]] = {}
+    for name, content in tensors.items():
+        contents[f"{name}.safetensors"] = content
+    for name, document in documents.items():
+        contents[f"{name}.json"] = _to_json(document, f"{name}.json")
+    twice = contents.keys() & texts.keys()
+    reserved = {MANIFEST_NAME} & (contents.keys() | texts.keys())
+    if twice or reserved:
+        clashing = ", ".join(sorted(twice | reserved))
+        raise ValueError(f"a bundle holds each name once and writes {MANIFEST_NAME} itself, got {clashing}")
+    contents.update(texts)
 
-    contents = {f"{name}.safetensors": content for name, content in tensors.items()}
-    contents |= {f"{name}.json": _to_json(content, f"{name}.json") for name, content in documents.items()}
-    clashing = sorted((contents.keys() & texts.keys()) | ({MANIFEST_NAME} & (contents.keys() | texts.keys())))
-    if clashing:
-        raise ValueError(f"a bundle holds each name once and writes {MANIFEST_NAME} itself, got {', '.join(clashing)}")
-    for name, content in {**contents, **texts}.items():
+    for name, content in contents.items():
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a plain file name inside the bundle")
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
-            (folder / name).write_text(content, encoding="utf-8")
+            path.write_text(content, encoding="utf-8")
         else:
-            # Copies, because safetensors refuses views and tensors that share their memory.
-            save_file(
-                {key: tensor.detach().cpu().clone().contiguous() for key, tensor in content.items()}, folder / name
-            )
+            _write_tensors(path, content)
         yield name
 
 
+def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write tensors as safetensors, whatever device they are on."""
+    from safetensors.torch import save_file
+
+    # Copies, because safetensors refuses views and tensors that share their memory.
+    copies = {}
+    for name, tensor in tensors.items():
+        copies[name] = tensor.detach().cpu().clone().contiguous()
+    save_file(copies, path)
+
+
 def _check_replaceable(path: Path) -> None:
-    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST_NAME).is_file():
-        raise InputError(f"{path}: holds files that are not a bundle; name a folder of its own")
+    """Refuse a place that holds something which is no bundle."""
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; name a folder")
+    if not path.is_dir():
+        return
+    is_bundle = (path / MANIFEST_NAME).is_file()
+    if any(path.iterdir()) and not is_bundle:
+        raise InputError(f"{path}: holds files that are not a bundle; name a folder of its own")
 
 
 def _swap(new: Path, path: Path) -> None:

@@ -17,6 +17,7 @@ class EditionType(click.ParamType):
     name = "year"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Edition:
+        """The edition of a year; an edition stays what it is."""
         if isinstance(value, Edition):
             return value
         try:
@@ -25,7 +26,9 @@ class EditionType(click.ParamType):
             self.fail(str(error), param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return f"[{'|'.join(map(str, EDITIONS))}]"
+        """The years that there are, as click shows choices."""
+        years = "|".join(str(year) for year in EDITIONS)
+        return f"[{years}]"
 
 
 def edition_option(
@@ -58,9 +61,10 @@ def resolve_edition(given: Edition | None, cases: Iterable[str], where: object) 
     if given is None:
         if told is None:
             shown = f", such as {cases[0]!r}," if cases else ""
+            years = ", ".join(str(year) for year in EDITIONS)
             raise InputError(
                 f"{where}: its case names{shown} do not tell the edition, on which the meaning of labels depends; "
-                f"give one with --edition ({', '.join(map(str, EDITIONS))})"
+                f"give one with --edition ({years})"
             )
         return told
     if told is not None and told.structures != given.structures:

@@ -38,11 +38,15 @@ def verify(bundle: Path | None) -> None:
     """Check every file of BUNDLE against its manifest (by default the installed bundle)."""
     opened = open_bundle(find_bundle(bundle))
     click.echo(f"{opened.path}: whole, {_size(opened)}, each as its sha256 says")
+
     listed = {MANIFEST_NAME, *opened.manifest["files"]}
-    present = (path.relative_to(opened.path).as_posix() for path in opened.path.rglob("*") if path.is_file())
-    extra = sorted(name for name in present if name not in listed)
+    extra = []
+    for path in sorted(opened.path.rglob("*")):
+        name = path.relative_to(opened.path).as_posix()
+        if path.is_file() and name not in listed:
+            extra.append(name)
     if extra:
-        click.echo(f"not in the manifest, and so never read: {', '.join(extra)}")
+        click.echo(f"not in the manifest, and so never read: {', '.join(sorted(extra))}")
 
 
 def _facts(bundle: Bundle) -> Table:
@@ -51,28 +55,37 @@ def _facts(bundle: Bundle) -> Table:
     from rich.text import Text
 
     manifest = bundle.manifest
-    arms = ", ".join(f"{arm} (default)" if arm == manifest["default_arm"] else arm for arm in manifest["arms"])
-    # The nested entries are whole configurations, which the manifest itself is the place to read.
-    provenance = {key: value for key, value in manifest["provenance"].items() if not isinstance(value, dict | list)}
+    arms = []
+    for arm in manifest["arms"]:
+        arms.append(f"{arm} (default)" if arm == manifest["default_arm"] else arm)
+    provenance = []
+    for key, value in manifest["provenance"].items():
+        # The nested entries are whole configurations, which the manifest itself is the place to read.
+        if not isinstance(value, dict | list):
+            provenance.append(f"{key}: {_plain(value)}")
+
     rows = {
         "intended use": manifest["intended_use"],
         "notice": bundle.notice or "none",
         "challenge rules": _rules(bundle),
         "edition": str(manifest["edition"]),
-        "arms": arms,
+        "arms": ", ".join(arms),
         "made": f"{manifest['created']} by vestibule {manifest['code_version']}",
         "command": manifest["command"],
         "seed": str(manifest["seed"]),
-        "provenance": ", ".join(f"{key}: {_plain(value)}" for key, value in provenance.items()),
+        "provenance": ", ".join(provenance),
         "size": _size(bundle),
     }
-    table = Table(title=Text(f"{manifest['name']}  {bundle.path}"), show_header=False, title_justify="left")
+    # As texts, because a table would take what stands in brackets for a colour.
+    title = Text(f"{manifest['name']}  {bundle.path}")
+    table = Table(title=title, show_header=False, title_justify="left")
     for key, value in rows.items():
         table.add_row(key, Text(value))
     return table
 
 
 def _size(bundle: Bundle) -> str:
+    """How many files a bundle has, and how large they are."""
     from rich.filesize import decimal
 
     sizes = [entry["bytes"] for entry in bundle.manifest["files"].values()]
@@ -80,9 +93,11 @@ def _size(bundle: Bundle) -> str:
 
 
 def _rules(bundle: Bundle) -> str:
+    """Whether an entry made with these weights would keep the challenge's rules."""
     if bundle.broken_rules:
-        remarks = bundle.manifest["provenance"].get("remarks") or []
-        return f"broken: {', '.join(bundle.broken_rules)}" + (f" ({'; '.join(remarks)})" if remarks else "")
+        broken = f"broken: {', '.join(bundle.broken_rules)}"
+        remarks = bundle.manifest["provenance"].get("remarks")
+        return f"{broken} ({'; '.join(remarks)})" if remarks else broken
     if bundle.manifest["intended_use"] == "phantom":
         return "no entry to a challenge: trained on phantoms alone"
     return "kept: no data from outside the challenge, not pre-trained"
@@ -94,14 +109,17 @@ def _scores(bundle: Bundle) -> Table:
     from rich.text import Text
 
     table = Table(title="scores", title_justify="left", show_header=False)
-    for path, value in _leaves(bundle.manifest["scores"]):
-        table.add_row(Text(" ".join(path)), Text(_plain(value)))
-    if not bundle.manifest["scores"]:
+    scores = bundle.manifest["scores"]
+    if not scores:
         table.add_row("none recorded")
+    else:
+        for path, value in _leaves(scores):
+            table.add_row(Text(" ".join(path)), Text(_plain(value)))
     return table
 
 
 def _leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Every value of a nested dictionary, with the keys that lead to it."""
     if not isinstance(value, dict):
         yield path, value
         return
@@ -110,6 +128,9 @@ def _leaves(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 
 def _plain(value: object) -> str:
+    """A value of a manifest as a person reads it."""
     if isinstance(value, float):
         return f"{value:.3f}"
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
