@@ -6,7 +6,7 @@ RUN ?= runs/demo
 CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 
-.PHONY: venv demo test lint container clean
+.PHONY: venv demo test docs lint container clean
 
 venv: $(VENV)/installed
 
@@ -27,6 +27,15 @@ test: venv
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
 
+# The site needs packages of its own, which nothing else does.
+$(VENV)/docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "the documentation is in site/index.html"
+
 container: venv
 	$(BIN)/python -m pytest -m container -rs --durations 10 $(ARGS)
 
@@ -35,4 +44,4 @@ lint: venv
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(RUN) .pytest_cache .ruff_cache
+	rm -rf $(RUN) site .pytest_cache .ruff_cache

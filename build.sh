@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the submission's image. See ./build.sh --help and docs/container.md.
+# Builds the submission's image. See ./build.sh --help and docs/how-to/container.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -166,7 +166,8 @@ def _check_run(check: ImageCheck, contract: str, run: Run, input_dir: Path) -> b
         written = ", ".join(line.partition(" ")[2] for line in relaxed.changed[-3:]) or "its own file system"
         report.failed("writes inside", f"writes to {written}", "write to /output and /tmp alone")
         return False
-    report.failed(f"{contract}: runs", run.outcome, "run it by hand with the sandbox's flags, see docs/container.md")
+    by_hand = "run it by hand with the sandbox's flags, see docs/how-to/container.md"
+    report.failed(f"{contract}: runs", run.outcome, by_hand)
     return False
 
 

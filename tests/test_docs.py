@@ -1,27 +1,42 @@
-"""The documentation against the project: links lead somewhere, commands exist, and every configuration key is told."""
+"""The documentation against the project: links lead somewhere, commands exist, every configuration key is described."""
 
 import contextlib
+import importlib
+import importlib.util
 import re
 import shlex
-from dataclasses import asdict, fields
+import sys
+from dataclasses import dataclass, fields
 
 import click
 import pytest
 import yaml
 
-from training.config import read_config
-from training.phantom.config import PhantomConfig
+from training.config import RunConfig
 from vestibule.cli import cli
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-KEY_ROW = re.compile(r"^\| `([a-z0-9_.]+)` \| (?:`([^`]*)`)?", re.MULTILINE)
+KEY_ROW = re.compile(r"^\| `([a-z0-9_.]+)` \|", re.MULTILINE)
+MEMBER = re.compile(r"^::: ([\w.]+)$(?:\n    options:\n      members: \[(.*)\])?", re.MULTILINE)
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/|\b[A-Z]:\\")
 SCRIPTS = ("build.sh", "test.sh", "export.sh", "process.py")
 
 
+@pytest.fixture(scope="module")
+def reference(repository):
+    """The script that writes the generated parts of pages, as a module."""
+    spec = importlib.util.spec_from_file_location("reference", repository / "tools" / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["reference"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["reference"]
+
+
 def pages(repository):
-    return [repository / "README.md", repository / "CHANGELOG.md", *sorted((repository / "docs").glob("*.md"))]
+    top = [repository / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    return [*top, *sorted((repository / "docs").rglob("*.md"))]
 
 
 def code_lines(text):
@@ -140,23 +155,78 @@ def test_no_page_holds_a_path_of_one_machine(repository):
     assert not found
 
 
-def leaves(values, path=""):
-    """Dotted keys of nested dataclasses, as a dictionary of them, with what each holds."""
-    found = {}
+def test_every_page_of_docs_is_in_the_navigation_of_the_site(repository):
+    navigation = (repository / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    named = set(re.findall(r"[\w/-]+\.md", navigation))
+    docs = repository / "docs"
+    assert named == {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+
+
+def test_every_name_of_the_python_reference_can_be_imported(repository):
+    found = MEMBER.findall((repository / "docs" / "reference" / "api.md").read_text(encoding="utf-8"))
+    assert len(found) > 5
+    for path, members in found:
+        if members:
+            module = importlib.import_module(path)
+            assert [name for name in members.split(", ") if not hasattr(module, name)] == [], path
+        else:
+            module, _, name = path.rpartition(".")
+            assert hasattr(importlib.import_module(module), name), path
+
+
+def keys_of(values, path=""):
+    """Dotted keys that a configuration file sets."""
     for name, value in values.items():
         if isinstance(value, dict):
-            found |= leaves(value, f"{path}{name}.")
+            yield from keys_of(value, f"{path}{name}.")
         else:
-            found[f"{path}{name}"] = list(value) if isinstance(value, tuple) else value
-    return found
+            yield f"{path}{name}"
 
 
-def test_method_tells_every_configuration_key_with_its_value(repository):
-    expected = leaves(asdict(read_config(repository / "configs" / "crossmoda2021.yaml")))
-    del expected["phantom"]
-    section = (repository / "docs" / "method.md").read_text(encoding="utf-8").partition("## Every key")[2]
-    rows = KEY_ROW.findall(section)
-    told = {key: yaml.safe_load(value) for key, value in rows if not key.startswith("phantom.")}
-    assert told == expected
-    phantom = {key for key, _ in rows if key.startswith("phantom.")}
-    assert phantom == {f"phantom.{field.name}" for field in fields(PhantomConfig)}
+def test_the_reference_tells_every_key_that_the_configurations_set(repository, reference):
+    told = KEY_ROW.findall(reference.configuration_reference())
+    set_anywhere = set()
+    for path in (repository / "configs").glob("*.yaml"):
+        set_anywhere |= set(keys_of(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    assert len(set_anywhere) > 50
+    assert set_anywhere <= set(told)
+
+
+def test_every_configuration_key_is_described_below_its_field(reference):
+    silent = []
+    for where, kind, _ in reference.walk_sections(RunConfig):
+        described = reference.field_docstrings(kind)
+        for key in fields(kind):
+            if key.name not in described and reference.section_of(kind, key.name) is None:
+                silent.append(f"{where}.{key.name}")
+    assert not silent
+
+
+def test_a_key_without_a_description_would_be_found(reference):
+    assert reference.field_docstrings(Described) == {"told": "What it is,\nin two lines."}
+
+
+@dataclass
+class Described:
+    """Two keys, one of them told."""
+
+    told: int = 1
+    """What it is,
+    in two lines."""
+    silent: int = 2
+
+
+def test_the_reference_tells_every_option_of_a_command_with_its_default(reference):
+    text = reference.commands_reference()
+    assert "## vestibule predict\n" in text
+    assert "### vestibule train prepare\n" in text
+    assert "| `--weights" in text
+    assert "| `--config" in text
+    row = next(line for line in text.splitlines() if line.startswith("| `--seed"))
+    assert row.rstrip(" |").endswith("`0`")
+
+
+def test_generated_parts_take_the_place_of_their_marker_alone(reference, monkeypatch):
+    monkeypatch.setitem(reference.GENERATORS, "commands", lambda: "## vestibule")
+    page = "before\n\n<!-- generated: commands -->\n\nafter <!-- generated: commands -->\n"
+    assert reference.expand(page) == "before\n\n## vestibule\n\nafter <!-- generated: commands -->\n"

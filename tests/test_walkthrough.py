@@ -1,4 +1,4 @@
-"""The walk-through's own command lines, typed on phantoms in the challenge's layout."""
+"""The command lines of the tutorial on a submission, typed on phantoms in the challenge's layout."""
 
 import re
 import shlex
@@ -21,14 +21,14 @@ ELSEWHERE = {"train run", "phantom"}
 
 
 def command_lines(repository):
-    text = (repository / "docs" / "walkthrough.md").read_text(encoding="utf-8")
+    text = (repository / "docs" / "tutorials" / "submission.md").read_text(encoding="utf-8")
     lines = [line for block in FENCE.findall(text) for line in block.splitlines()]
     return [line for line in lines if line.startswith("vestibule ")]
 
 
 @pytest.fixture
 def places(tmp_path):
-    """What the names in the walk-through stand for: data, configuration, run; the edition is 2021."""
+    """What the names in the tutorial stand for: data, configuration, run; the edition is 2021."""
     folder = tmp_path / "download"
     make_population(
         folder, PhantomConfig(2, 1, shape_zyx=(12, 72, 72), spacing_zyx=(2.5, 2.0, 2.0), volume_mm3=(2000.0, 9800.0))
@@ -46,7 +46,7 @@ def places(tmp_path):
     return {"FOLDER": folder, "configs/mine.yaml": tmp_path / "mine.yaml", "runs/x": tmp_path / "run"}
 
 
-def test_commands_of_the_walkthrough_lead_from_a_download_to_checked_masks(repository, places, tiny_bundle, tmp_path):
+def test_commands_of_the_tutorial_lead_from_a_download_to_checked_masks(repository, places, tiny_bundle, tmp_path):
     names = {
         "runs/x/export/bundle": tiny_bundle,
         **places,

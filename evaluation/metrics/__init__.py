@@ -58,7 +58,7 @@ METRICS: dict[str, Metric] = {
         BOUNDARY_ASSD,
     )
 }
-"""Every metric by its key, in the order of the columns of `cases.csv`; `docs/evaluation.md` says what each holds."""
+"""Every metric by its key, in the order of the columns of `cases.csv`. What each holds: `docs/reference/scores.md`."""
 HIGHER_IS_BETTER = tuple(metric.key for metric in METRICS.values() if metric.higher_is_better)
 
 
