@@ -31,14 +31,15 @@ class PreprocessingConfig:
     """The working grid and the intensity scale; travels with the weights."""
 
     spacing_yx_mm: tuple[float, float] = (1.2, 1.2)
-    """Working voxel size in plane."""
+    """Working voxel size in plane, mm. London's hrT2 images have 0.5."""
     size_yx: tuple[int, int] = (96, 96)
-    """Region of interest in working voxels."""
+    """Region of interest, working voxels: divisible by 4 and by the generators' strides. Zhu et al. 2017 and Isola et
+    al. 2017 have 256 x 256."""
     percentiles: tuple[float, float] = (0.5, 99.8)
-    """Intensities of the region that become -1 and +1; what lies outside is clipped."""
+    """Percentiles of the region's intensities that become -1 and +1; what lies outside is clipped. Our choice."""
     centre: str = "head"
-    """Where the region lies. `head`: around both inner ears, told from the head's outline. `bright`: around the mean
-    position of bright voxels."""
+    """Where the region lies. `head`: around both inner ears, found by the outline of the head. `bright`: around the
+    mean position of bright voxels, as in the method's successor."""
     roi_percentile: float = 75.0
     """With `bright`, voxels brighter than this percentile count."""
 

@@ -10,19 +10,20 @@ class AugmentConfig:
     """The arm `blending`: altered tumours in synthetic T2, then self-training. Sallé et al. 2023."""
 
     small_factors: tuple[float, ...] = (0.6, 0.8, 1.2)
-    """What small tumours' intensities on [0, 1] are multiplied by, one copy of the case each."""
+    """Factors that the intensities of small tumours, on [0, 1], are multiplied by, one copy of the case for each."""
     large_factors: tuple[float, ...] = (0.7, 1.2, 1.5)
-    """The same for large uneven tumours; others are not copied."""
+    """The same for large uneven tumours. Other tumours are not copied."""
     large_sd: float = 0.09
     """Standard deviation on [0, 1] above which a large tumour is uneven."""
     cochlea_factors: tuple[float, ...] = ()
-    """The same for the cochleae, in copies of their own; the paper has 2, 3 and 4, for a model of the cochlea alone."""
+    """The same for the cochleae, in copies of their own. The paper has 2, 3 and 4, for a model of the cochlea alone;
+    none is our choice, since tumour and cochlea share a model here."""
     level: int = 13
-    """Level of the harmoniser that an altered tumour enters at; of SinGAN the scale n*."""
+    """Level of the harmoniser at which an altered tumour enters; with SinGAN the scale n*."""
     cochlea_level: int = 13
     """The same for an altered cochlea."""
     rounds: int = 2
-    """Rounds of training on real T2 with the masks of the round before, too."""
+    """Rounds of training on synthetic T2 and on real T2 with the masks of the round before."""
     last_on_target: bool = True
     """Whether a last round sees real T2 alone."""
 

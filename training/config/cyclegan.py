@@ -14,22 +14,29 @@ class CycleGANConfig:
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator_width: int = 64
+    """Channels of the discriminators' first layer."""
     discriminator_layers: int = 3
-    """3 gives the 70 x 70 PatchGAN; each layer less about halves what a patch sees."""
+    """3 gives the 70 x 70 PatchGAN. Each layer less about halves the side of the patch that it sees."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     iterations: int = 200_000
+    """Steps of training. The default is 200 epochs as published, of 1000 slices each, which is our choice."""
     decay_from: float = 0.5
     """Share of the iterations after which the learning rate falls linearly to 0."""
     learning_rate: float = 2e-4
+    """Learning rate of Adam, at the start."""
     cycle_weight: float = 10.0
+    """Weight λ of the cycle term."""
     identity_weight: float = 0.5
-    """Relative to `cycle_weight`, as in the published code."""
+    """Weight ι of the identity term, relative to `cycle_weight` as in the published code; 0 leaves the term out."""
     pool_size: int = 50
+    """Earlier fakes that are kept to train the discriminators, slices."""
     align: bool = False
-    """Draw the parts of target slices farther down than those of source slices, by as many rows as the generators are
-    seen to shift; parts must have fewer rows than slices."""
+    """Sample the parts of T2 slices as many rows below those of T1 slices as the generators are seen to shift anatomy.
+    Needs a `sampling.crop_yx` with fewer rows than the slices. Our addition."""
     average: float = 0.0
-    """Decay of the running mean of the generators' weights, which is what the stage leaves behind; 0: the last weights,
-    as in the paper."""
+    """Decay of the running mean of the generators' weights (EMA), which is what the stage leaves behind; 0: the last
+    weights, as in the paper."""
     checkpoint_every: int = 1000
+    """Steps between checkpoints, from which an interrupted training resumes."""
     sample_every: int = 1000
+    """Steps between sheets of sample slices."""

@@ -14,20 +14,29 @@ class Pix2PixConfig:
 
     generator: GeneratorConfig = field(default_factory=lambda: GeneratorConfig("unet", 64, 8, 0.5))
     discriminator_width: int = 64
+    """Channels of the discriminator's first layer."""
     discriminator_layers: int = 3
+    """3 gives the 70 x 70 PatchGAN. Each layer less about halves the side of the patch that it sees."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     iterations: int = 200_000
+    """Steps of training. The default is 200 epochs as in the published code, of 1000 slices each, which is our
+    choice."""
     decay_from: float = 0.5
+    """Share of the iterations after which the learning rate falls linearly to 0, as in the published code."""
     learning_rate: float = 2e-4
+    """Learning rate of Adam, at the start."""
     pixel_weight: float = 100.0
+    """Weight λ of the pixel loss."""
     tumour_share: float = 0.0
-    """Share of the batch that is drawn among slices with a tumour; 0 draws all slices alike."""
+    """Share of the batch that is sampled among slices with a tumour; 0 samples all slices alike. Our addition."""
     tumour_weight: float = 1.0
     """Weight of tumour pixels in the pixel loss; 1, as in the paper, treats all alike."""
     warm_start: bool = False
-    """Start from the CycleGAN's T2 -> T1 generator, which must be of the same configuration."""
+    """Start from the CycleGAN's T2 -> T1 generator, which must have the same configuration. Our addition."""
     average: float = 0.0
-    """Decay of the running mean of the generator's weights, which is what the stage leaves behind; 0: the last weights,
-    as in the paper."""
+    """Decay of the running mean of the generator's weights (EMA), which is what the stage leaves behind; 0: the last
+    weights, as in the paper."""
     checkpoint_every: int = 1000
+    """Steps between checkpoints, from which an interrupted training resumes."""
     sample_every: int = 1000
+    """Steps between sheets of sample slices."""

@@ -23,19 +23,22 @@ class RunConfig:
     """Everything a run depends on, but for where the data lies."""
 
     name: str
+    """Name of the run's bundle."""
     intended_use: str
-    """`phantom` or `challenge`; stands in the bundle."""
+    """`phantom` or `challenge`: decides the notice that the bundle prints at every use."""
     edition: int = 2022
+    """Year of the challenge whose folders, file names and labels the data have."""
     seed: int = 0
+    """Seed of everything in the run that is sampled at random."""
     arms: tuple[str, ...] = (BASELINE.name, ONESHOT.name)
     """Arms that the bundle holds; they decide which stages run."""
     default_arm: str | None = None
     """The arm that predicts where nobody names one; by default the last of `arms` that is not the upper bound."""
     precision: str = "auto"
-    """Arithmetic of the GAN stages by Lightning Fabric's names (`32-true`, `bf16-mixed`); `auto`: bf16-mixed where the
-    device has instructions for it, without which it is ten times slower than 32-true."""
+    """Arithmetic of the GAN stages by Lightning Fabric's names (`32-true`, `bf16-mixed`). `auto`: `bf16-mixed` where
+    the device has instructions for it, else `32-true`, since emulated bfloat16 is ten times slower."""
     phantom: PhantomConfig | None = None
-    """Where set, the run makes its own data; `edition` and `seed` stand above."""
+    """Where set, the run makes its own data, with the run's own `edition` and `seed`."""
     prepare: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     cyclegan: CycleGANConfig = field(default_factory=CycleGANConfig)
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)

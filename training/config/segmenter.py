@@ -10,24 +10,29 @@ class SegmenterConfig:
     """nnU-Net on T1, Isensee et al. 2021: its own planning, with what a small machine needs overridden."""
 
     configuration: str = "3d_fullres"
+    """nnU-Net's configuration: `2d` or `3d_fullres`."""
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Folds to train and to average; empty: one network on all cases."""
+    """Folds to train and to average; `[]`: one network on all cases."""
     epochs: int = 1000
+    """Epochs of training."""
     iterations_per_epoch: int = 250
+    """Steps of training in an epoch."""
     features_base: int | None = None
-    """Overrides the channels of the first stage; nnU-Net's own choice where unset."""
+    """Channels of the first stage; `null`: nnU-Net's own choice."""
     max_features: int | None = None
-    """Overrides the most channels of any stage; nnU-Net's own choice where unset."""
+    """Most channels of any stage; `null`: nnU-Net's own choice."""
     optimiser: str = "sgd"
     """`sgd`: nnU-Net's own (Nesterov momentum 0.99). `adamw`: finds small structures in far fewer iterations."""
     learning_rate: float = 0.01
-    """At the start; falls by nnU-Net's polynomial."""
+    """Learning rate at the start; it falls by nnU-Net's polynomial."""
     foreground_share: float = 0.33
-    """Share of each batch that is drawn around a structure."""
+    """Share of each batch that is sampled around a structure."""
     gpu_memory_gb: float = 8.0
-    """GPU memory that nnU-Net's planner fits patch and batch to."""
+    """GPU memory that nnU-Net's planner fits patch and batch to, GB."""
     mirror_at_test: bool = True
+    """Average over mirrored images at prediction: up to eight times slower."""
     tile_step: float = 0.5
+    """Step of the sliding window, as a share of the patch."""
 
     def __post_init__(self) -> None:
         if self.optimiser not in ("sgd", "adamw"):

@@ -21,24 +21,35 @@ class SinGANConfig(HarmoniserSettings):
     """The one-shot model of a single target slice, Shaham et al. 2019."""
 
     kind: str = "singan"
+    """Which harmoniser it is."""
     schedule: str = "fast"
-    """`fast`: minutes, by one width and one step of each network an iteration. `paper`: the
-    published channels and steps, hours on a CPU. Keys that the file gives stand in either."""
+    """`fast`: minutes, by one width and one step of each network an iteration. `paper`: the published channels and
+    steps (`max_width` 128, `iterations` 2000, three steps of each network, `reconstruction_weight` 10), hours on a CPU.
+    Keys that the file sets hold in either."""
     coarsest_px: int = 25
+    """Shorter side of the slice at scale 0, pixels."""
     scale_factor: float = 0.75
+    """Size of a scale relative to the next finer one; adjusted so that whole steps fit."""
     width: int = 32
+    """Channels of the coarsest scale."""
     max_width: int | None = None
-    """Channels double every four scales up to so many; unset, all scales have `width`."""
+    """Channels double every four scales up to so many; `null`: `width` at every scale."""
     layers: int = 5
+    """Convolutions of a generator and of a critic."""
     iterations: int = 2400
-    """A scale's iterations."""
+    """Iterations of training for each scale."""
     discriminator_steps: int = 1
+    """Steps of the critic in an iteration."""
     generator_steps: int = 1
+    """Steps of the generator in an iteration."""
     learning_rate: float = 5e-4
+    """Learning rate of Adam; a tenth of it in the last fifth of a scale."""
     penalty_weight: float = 0.1
+    """Weight λ_p of the critic's gradient penalty."""
     reconstruction_weight: float = 50.0
+    """Weight α of the reconstruction term."""
     noise_weight: float = 0.1
-    """Noise amplitude of a scale, relative to the residual that the coarser scales leave."""
+    """Noise amplitude of a scale, relative to the root mean square of what the coarser scales leave of the slice."""
 
     @staticmethod
     def with_preset(values: dict) -> dict:

@@ -13,21 +13,23 @@ class TransferConfig:
     """The copy of the source tumour into synthetic T2 and its harmonisation: domain B'."""
 
     intensity: str = "reference"
-    """What happens to the copy before the injection. `none`: the paper. `reference`: brought to the mean and spread
-    of the tumour in the reference slice, rims left out where `rim_px` is set; the better rule by far on phantoms."""
+    """What happens to the copied tumour before it is harmonised. `none`: nothing, as in the paper. `reference`: its
+    mean and standard deviation are matched to those of the tumour in the reference slice, by the cores of both where
+    `rim_px` is set; the better rule by far on phantoms, but it needs the outline of that tumour."""
     level: int | None = None
-    """Level of the harmoniser that the copy enters at, from 1 on; of SinGAN the scale n*, whose coarsest, 0, knows
-    noise alone. None: no harmonisation, the copy as it is."""
+    """Level of the harmoniser at which the copy enters, from 1 on; with SinGAN the scale n*, whose coarsest, 0, knows
+    noise alone. `null`: no harmonisation. The paper does not give its own."""
     structures: tuple[str, ...] = ("vs",)
+    """Structures that are copied: `vs`, `cochlea`. The paper copies the tumour."""
     rim_px: float = 0.6
-    """Standard deviation, in the slice, of the blur that tells how much of the copy's outermost voxels is tumour: by so
-    much they have the intensities of the tumour's core, by the rest those of phi0_AB(I). 0: the copy ends with the rim
-    that it has on T1, as in the paper."""
+    """Standard deviation, working voxels in the slice, of the blur that tells how much of the copy's outermost voxels
+    is tumour: by this share they get the intensities of the tumour's core, by the rest those of the synthetic T2. 0:
+    the copy ends with the rim that it has on T1, as in the paper."""
     edge_px: float = 1.0
-    """Standard deviation of the soft edge of the region that the one-shot model replaces."""
+    """Standard deviation of the soft edge of the harmonised region, working voxels; 0: a hard edge. Our choice."""
     blending: str = "soft"
-    """How the structure goes in. `soft`: its intensities, with a soft edge. `poisson`: its gradients (Pérez et al.
-    2003). `none`: not at all, B' is phi0_AB(I). The last two are there for ablations."""
+    """How the structure is inserted. `soft`: its intensities, with a soft edge. `poisson`: its gradients (Pérez et al.
+    2003). `none`: not at all, B' is the synthetic T2. The last two are for ablations."""
 
     def __post_init__(self) -> None:
         if self.intensity not in INTENSITY_RULES:

@@ -20,7 +20,10 @@ class PhantomConfig:
     validation: int | None = None
     """Unseen target patients; by default half of `cases`, at least 4."""
     seed: int = 0
+    """Seed of the population. In a run's configuration the run's own `seed` takes its place."""
     edition: int = 2021
+    """Year of the challenge whose folders, names and sites it has. In a run's configuration the run's own `edition`
+    takes its place."""
     shape_zyx: tuple[int, int, int] | None = None
     """Voxels of every image; by default the site's own matrix."""
     spacing_zyx: tuple[float, float, float] | None = None
