@@ -23,8 +23,7 @@ import SimpleITK as sitk
 from training.implant.canals import Canal, find_canals, mirrored
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig
-from training.phantom.render import draw as draw_signal
-from training.phantom.render import render
+from training.phantom.render import render, render_signal
 from training.phantom.scanner import sample_geometry, sample_protocol
 from training.phantom.signals import SEQUENCES
 from vestibule.region import find_ears
@@ -184,7 +183,7 @@ def drawn_atlas() -> tuple[Volume, dict[str, Canal]]:
     head = replace(patient.head, scale_xyz=np.ones(3))
     patient = replace(patient, head=head, turn_deg=np.zeros(3), shift_mm=np.zeros(3))
     geometry = Geometry((56, 110, 86), (2.0, 2.0, 2.0), (-85.0, -101.0, -51.0), tuple(np.eye(3).ravel()))
-    signal, _ = draw_signal(patient, SEQUENCES["tse"], geometry)
+    signal, _ = render_signal(patient, SEQUENCES["tse"], geometry)
     sides = zip(("left", "right"), patient.ears, strict=True)
     canals = {side: Canal(*(end * [ear.sign, 1, 1] for end in (ear.porus, ear.fundus))) for side, ear in sides}
     return Volume(signal, geometry), canals

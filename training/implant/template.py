@@ -1,4 +1,4 @@
-"""What an inner ear looks like: the mean of drawn ones, matched to an image by normalised cross-correlation."""
+"""What an inner ear looks like: the mean of synthetic ones, matched to an image by normalised cross-correlation."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from scipy import fft, ndimage
 
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig
-from training.phantom.render import draw
+from training.phantom.render import render_signal
 from training.phantom.shapes import rotation
 from training.phantom.signals import SEQUENCES
 from vestibule.volume import Geometry
 
 GRID_MM = 1.5
 """Voxels of the images that are matched, in all directions."""
-DRAWN_MM = 1.0
+TEMPLATE_MM = 1.0
+"""Voxels of the synthetic ears."""
 PEOPLE = 4
-"""Drawn ears that are averaged."""
-DRAWN_HALF_ZYX = (14, 22, 28)
-"""Drawn voxels to each side of a canal's middle."""
+"""Synthetic ears that are averaged."""
+TEMPLATE_HALF_ZYX = (14, 22, 28)
+"""Voxels of a synthetic ear to each side of its canal's middle."""
 PATCH_MM = ((-9.0, 9.0), (-11.0, 11.0), (-9.0, 17.0))
 """What is compared, z y x from the canal's middle outward: canal, labyrinth, and the dark bone that encloses them."""
 BACKGROUND_MM = 5.0
 """In-plane blur that is taken off, so that small bright shapes count and not that bone is dark and brain is not."""
+BLUR_MM = 0.6
+"""In-plane blur of the synthetic ears, near that of a scanner."""
 POSES_DEG = tuple((pitch, 0.0, yaw) for pitch in (-10.0, 10.0) for yaw in (-10.0, 0.0, 10.0))
 """Turns about x, y, z in which the ear is tried."""
 BONE, FLUID = 0.15, 0.45
-"""Drawn signal, in parts of fluid's, below which there is bone, and above which some fluid."""
+"""Synthetic signal, in parts of fluid's, below which there is bone, and above which some fluid."""
 FLAT = 0.02
 """Share of the largest variance below which a place counts as if it had this much: noise is no shape."""
 
 
 @dataclass(frozen=True)
-class Ear:
+class MeanEar:
     """The mean T2 signal (Z, Y, X) of left ears around the middle of their canals, and where these begin and end."""
 
     signal: np.ndarray
@@ -45,82 +48,149 @@ class Ear:
     fundus: np.ndarray
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Points around a left canal's middle, and what synthetic ears have there."""
+
+    points: np.ndarray
+    """(N, xyz) in mm."""
+    bone: np.ndarray
+    """Which of them (N,) lie in bone."""
+    fluid: np.ndarray
+    """Which of them (N,) lie in fluid."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What of an ear is compared with an image, on a grid of `GRID_MM`."""
+
+    points: np.ndarray
+    """(Z, Y, X, xyz) in mm from the canal's middle."""
+    weight: np.ndarray
+    """(Z, Y, X): 1 inside, falling off to the edge."""
+    middle: tuple[int, ...]
+    """Index (z, y, x) of the canal's middle."""
+
+
 @cache
-def drawn_ear() -> Ear:
-    """The mean of `PEOPLE` drawn left ears without tumour on a turbo spin echo; the same at every call."""
-    total, ends, size = 0.0, [], tuple(2 * n + 1 for n in DRAWN_HALF_ZYX)
+def mean_ear() -> MeanEar:
+    """The mean of `PEOPLE` synthetic left ears without tumour on a turbo spin echo; the same at every call."""
+    half_zyx = np.array(TEMPLATE_HALF_ZYX)
+    size_z, size_y, size_x = (2 * half_zyx + 1).tolist()
+    total: np.ndarray | float = 0.0
+    ends = []
     for seed in range(PEOPLE):
         patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(seed))
-        patient = replace(patient, turn_deg=np.zeros(3), shift_mm=np.zeros(3))
-        ear = patient.ears[0]
-        middle = 0.5 * (ear.porus + ear.fundus)
-        origin = middle - DRAWN_MM * np.array(DRAWN_HALF_ZYX[::-1])
-        grid = Geometry(size, (DRAWN_MM,) * 3, tuple(origin), tuple(np.eye(3).ravel()))
-        signal = draw(patient, SEQUENCES["tse"], grid)[0]
-        total = total + signal / np.percentile(signal, 99)
-        ends.append((ear.porus - middle, ear.fundus - middle))
-    return Ear(total / PEOPLE, *np.mean(ends, axis=0))
+        upright = replace(patient, turn_deg=np.zeros(3), shift_mm=np.zeros(3))
+        left = upright.ears[0]
+        middle = 0.5 * (left.porus + left.fundus)
+        grid = Geometry(
+            size_zyx=(size_z, size_y, size_x),
+            spacing_zyx=(TEMPLATE_MM, TEMPLATE_MM, TEMPLATE_MM),
+            origin_xyz=tuple(middle - TEMPLATE_MM * half_zyx[::-1]),
+            direction=tuple(np.eye(3).ravel()),
+        )
+        signal, _ = render_signal(upright, SEQUENCES["tse"], grid)
+        fluid = np.percentile(signal, 99)
+        total = total + signal / fluid
+        ends.append((left.porus - middle, left.fundus - middle))
+    porus, fundus = np.mean(ends, axis=0)
+    return MeanEar(total / PEOPLE, porus, fundus)
 
 
 def sharpen(image: np.ndarray, step_mm: float) -> np.ndarray:
     """The root of an image (Z, Y, X) that is 0 and up, less its blur in plane."""
     root = np.sqrt(np.maximum(image, 0))
-    return root - ndimage.gaussian_filter(root, (0, BACKGROUND_MM / step_mm, BACKGROUND_MM / step_mm))
+    sigma_vox = BACKGROUND_MM / step_mm
+    return root - ndimage.gaussian_filter(root, (0, sigma_vox, sigma_vox))
 
 
 def match(image: np.ndarray, slice_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """How alike each place of `image` (Z, Y, X), sharpened, is to the middle of a left canal: -1 to 1, and its pose.
+    """How alike each place of an image is to the middle of a left canal, by weighted normalised cross-correlation.
 
-    `slice_mm` is the thickness of the slices that the image was acquired with.
+    Args:
+        image: The image (Z, Y, X), sharpened, on a grid of `GRID_MM`.
+        slice_mm: Thickness of the slices that it was acquired with.
+
+    Returns:
+        Likeness (Z, Y, X), -1 to 1, and the index of the best pose in `POSES_DEG` (Z, Y, X).
     """
-    points, weight, origin = _patch()
+    patch = _patch()
+    weight = patch.weight
     total = weight.sum()
-    padding = [(at, n - 1 - at) for at, n in zip(origin, weight.shape, strict=True)]
+    padding = []
+    for at, size in zip(patch.middle, weight.shape, strict=True):
+        padding.append((at, size - 1 - at))
     padded = np.pad(image, padding, mode="edge")
+    # Cross-correlation by the Fourier transform: patches have some 2,000 points.
     size = [fft.next_fast_len(n, real=True) for n in padded.shape]
     window = tuple(slice(0, n) for n in image.shape)
 
-    def weigh(spectrum: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        return fft.irfftn(spectrum * np.conj(fft.rfftn(kernel, size)), size)[window] / total
+    def weighted_mean(spectrum: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        """Mean of an image over the patch at each place (Z, Y, X), weighted by `kernel`."""
+        product = spectrum * np.conj(fft.rfftn(kernel, size))
+        return fft.irfftn(product, size)[window] / total
 
     spectrum = fft.rfftn(padded, size)
-    variance = weigh(fft.rfftn(padded * padded, size), weight) - weigh(spectrum, weight) ** 2
-    spread = np.sqrt(np.maximum(variance, max(FLAT * float(variance.max()), 1e-9)))
-    best, pose = np.full(image.shape, -1.0), np.zeros(image.shape, dtype=int)
-    for number, values in enumerate(_turned(points, slice_mm)):
-        offset = values - (values * weight).sum() / total
-        score = weigh(spectrum, offset * weight) / (spread * np.sqrt((offset**2 * weight).sum() / total))
-        pose[score > best] = number
-        best = np.maximum(best, score)
-    return best, pose
+    squares = fft.rfftn(padded * padded, size)
+    variance = weighted_mean(squares, weight) - weighted_mean(spectrum, weight) ** 2
+    least_variance = max(FLAT * float(variance.max()), 1e-9)
+    spread = np.sqrt(np.maximum(variance, least_variance))
+
+    best = np.full(image.shape, -1.0)
+    best_pose = np.zeros(image.shape, dtype=int)
+    for pose, values in enumerate(_turned(patch.points, slice_mm)):
+        # Without its mean, the template makes the image's own mean drop out.
+        mean = (values * weight).sum() / total
+        offset = values - mean
+        template_spread = np.sqrt((offset**2 * weight).sum() / total)
+        likeness = weighted_mean(spectrum, offset * weight) / (spread * template_spread)
+        best_pose[likeness > best] = pose
+        best = np.maximum(best, likeness)
+    return best, best_pose
 
 
 @cache
-def around_canal() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (N, xyz) around a left canal's middle, in mm; which of them drawn ears have bone at, and fluid."""
-    points = _patch()[0].reshape(-1, 3)
-    index = points[:, ::-1] / DRAWN_MM + np.array(DRAWN_HALF_ZYX)
-    signal = ndimage.map_coordinates(drawn_ear().signal, index.T, order=1)
-    near = np.abs(points[:, 2]) < 7
-    return points, (signal < BONE) & near & (points[:, 0] > -4), (signal > FLUID) & near & (points[:, 0] > -2)
+def around_canal() -> Surroundings:
+    """What lies around a left canal's middle in synthetic ears."""
+    points = _patch().points.reshape(-1, 3)
+    x, _, z = points.T
+    index = points[:, ::-1] / TEMPLATE_MM + np.array(TEMPLATE_HALF_ZYX)
+    signal = ndimage.map_coordinates(mean_ear().signal, index.T, order=1)
+    # Above and below, and in the cistern, people differ.
+    near = np.abs(z) < 7
+    bone = (signal < BONE) & near & (x > -4)
+    fluid = (signal > FLUID) & near & (x > -2)
+    return Surroundings(points, bone, fluid)
 
 
-def _patch() -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
-    """Points (Z, Y, X, xyz) in mm from the canal's middle, their weights, and the middle's index."""
-    axes = [np.arange(np.ceil(low / GRID_MM), np.floor(high / GRID_MM) + 1) * GRID_MM for low, high in PATCH_MM]
+def _patch() -> Patch:
+    axes = []
+    for low_mm, high_mm in PATCH_MM:
+        first = np.ceil(low_mm / GRID_MM)
+        last = np.floor(high_mm / GRID_MM)
+        axes.append(np.arange(first, last + 1) * GRID_MM)
     z, y, x = np.meshgrid(*axes, indexing="ij")
+
     weight = np.ones(z.shape)
-    for values, (low, high) in zip((z, y, x), PATCH_MM, strict=True):
-        reach = np.abs(values - 0.5 * (low + high)) / (0.5 * (high - low))
+    for values, (low_mm, high_mm) in zip((z, y, x), PATCH_MM, strict=True):
+        middle_mm = 0.5 * (low_mm + high_mm)
+        half_mm = 0.5 * (high_mm - low_mm)
+        reach = np.abs(values - middle_mm) / half_mm  # 1 at the edge
         weight *= np.clip((1.15 - reach) / 0.4, 0, 1)
-    return np.stack([x, y, z], axis=-1), weight, tuple(int(np.argmin(np.abs(axis))) for axis in axes)
+    middle = tuple(int(np.argmin(np.abs(axis))) for axis in axes)
+    return Patch(np.stack([x, y, z], axis=-1), weight, middle)
 
 
 def _turned(points: np.ndarray, slice_mm: float) -> Iterator[np.ndarray]:
-    """The drawn ear at the patch's points, as slices of `slice_mm` show it, in each pose."""
-    signal = ndimage.gaussian_filter(drawn_ear().signal, (0, 0.6 / DRAWN_MM, 0.6 / DRAWN_MM))
-    signal = ndimage.uniform_filter1d(signal, max(1, round(slice_mm / DRAWN_MM)), axis=0)
-    signal = sharpen(signal, DRAWN_MM)
-    for angles in POSES_DEG:
-        index = (points @ rotation(np.array(angles)))[..., ::-1] / DRAWN_MM + np.array(DRAWN_HALF_ZYX)
+    """The mean ear at points (Z, Y, X, xyz), as slices of `slice_mm` show it, in each pose: (Z, Y, X)."""
+    sigma_vox = BLUR_MM / TEMPLATE_MM
+    signal = ndimage.gaussian_filter(mean_ear().signal, (0, sigma_vox, sigma_vox))
+    slice_vox = max(1, round(slice_mm / TEMPLATE_MM))
+    signal = ndimage.uniform_filter1d(signal, slice_vox, axis=0)
+    signal = sharpen(signal, TEMPLATE_MM)
+    for pose_deg in POSES_DEG:
+        # Rows times a rotation turn the points back, which turns the ear forth.
+        turned_xyz = points @ rotation(np.array(pose_deg))
+        index = turned_xyz[..., ::-1] / TEMPLATE_MM + np.array(TEMPLATE_HALF_ZYX)
         yield ndimage.map_coordinates(signal, np.moveaxis(index, -1, 0), order=1, mode="nearest")

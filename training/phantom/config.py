@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from training.phantom.tumour import VOLUME_RANGE_MM3
 from vestibule.editions import get_edition
 
-SITES = {2021: ("ldn",), 2022: ("ldn", "etz"), 2023: ("ldn", "etz", "ukm")}
-"""Sites of each edition: London, Tilburg, UK multi-centre routine."""
+SMALLEST_SHAPE_VOX = 8
+"""Voxels that an image has at least along each axis."""
+SPACING_RANGE_MM = (0.1, 10.0)
+VOLUME_LIMITS_MM3 = (20.0, 20_000.0)
+"""Volumes that a tumour of this shape can be given."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class PhantomConfig:
     spacing_zyx: tuple[float, float, float] | None = None
     """Voxel spacing in mm of every image; by default the site's own."""
     sites: tuple[str, ...] | None = None
-    """Sites that cases are drawn from in turn; by default all of the edition's."""
+    """Sites that cases come from in turn; by default all of the edition's."""
     prevalence: float = 0.9
     """Share of patients with a schwannoma. A design choice: challenge patients all have one, but a translation that
     only ever sees tumours learns to paint one everywhere."""
@@ -38,28 +41,35 @@ class PhantomConfig:
     oblique: float = 0.3
     """Share of images whose axes are turned by a few degrees against the scanner's."""
     workers: int = 1
-    """Processes that draw cases."""
+    """Processes that render cases."""
 
     def __post_init__(self) -> None:
-        get_edition(self.edition)
-        allowed = SITES[self.edition]
-        if self.cases < 1 or (self.validation is not None and self.validation < 1) or self.workers < 1:
+        edition = get_edition(self.edition)
+
+        if self.cases < 1 or self.validation_cases < 1 or self.workers < 1:
             raise ValueError("cases, validation and workers must be at least 1")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
-        for name, low in (("shape_zyx", 8), ("spacing_zyx", 0.1)):
-            value = getattr(self, name)
-            if value is not None and (len(value) != 3 or min(value) < low):
-                raise ValueError(f"{name} must be three numbers (Z, Y, X) of at least {low}, got {value}")
-        if self.spacing_zyx is not None and max(self.spacing_zyx) > 10:
-            raise ValueError(f"spacing_zyx must be at most 10 mm, got {self.spacing_zyx}")
-        if self.sites is not None and (not self.sites or not set(self.sites) <= set(allowed)):
-            raise ValueError(f"sites of edition {self.edition} are {', '.join(allowed)}, got {', '.join(self.sites)}")
+
+        smallest_mm, largest_mm = SPACING_RANGE_MM
+        _check_zyx("shape_zyx", self.shape_zyx, SMALLEST_SHAPE_VOX)
+        _check_zyx("spacing_zyx", self.spacing_zyx, smallest_mm)
+        if self.spacing_zyx is not None and max(self.spacing_zyx) > largest_mm:
+            raise ValueError(f"spacing_zyx must be at most {largest_mm:g} mm, got {self.spacing_zyx}")
+
+        if self.sites is not None and (not self.sites or not set(self.sites) <= set(edition.sites)):
+            known, given = ", ".join(edition.sites), ", ".join(self.sites)
+            raise ValueError(f"sites of edition {self.edition} are {known}, got {given}")
+
         if not (0 <= self.prevalence <= 1 and 0 <= self.oblique <= 1):
             raise ValueError("prevalence and oblique must lie between 0 and 1")
+
         low, high = self.volume_mm3
-        if not 20 <= low < high <= 20000:
-            raise ValueError(f"volume_mm3 must be two rising numbers between 20 and 20000 mm3, got {self.volume_mm3}")
+        lowest, highest = VOLUME_LIMITS_MM3
+        if not lowest <= low < high <= highest:
+            raise ValueError(
+                f"volume_mm3 must be two rising numbers between {lowest:g} and {highest:g} mm3, got {self.volume_mm3}"
+            )
 
     @property
     def validation_cases(self) -> int:
@@ -68,5 +78,13 @@ class PhantomConfig:
 
     @property
     def site_cycle(self) -> tuple[str, ...]:
-        """Sites that cases are drawn from in turn."""
-        return self.sites or SITES[self.edition]
+        """Sites that cases come from in turn."""
+        return self.sites or get_edition(self.edition).sites
+
+
+def _check_zyx(name: str, value: tuple[float, ...] | None, smallest: float) -> None:
+    """Raise ValueError where `value` is given and is not three numbers of at least `smallest`."""
+    if value is None:
+        return
+    if len(value) != 3 or min(value) < smallest:
+        raise ValueError(f"{name} must be three numbers (Z, Y, X) of at least {smallest:g}, got {value}")

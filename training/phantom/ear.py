@@ -40,6 +40,11 @@ class Ear:
     """Mean angle of the posterior face of the petrous bone to the left-right axis."""
 
     @property
+    def mirror(self) -> np.ndarray:
+        """Factors (3,) between the side's frame (u, y, z) and the head's (x, y, z), either way."""
+        return np.array([self.sign, 1, 1])
+
+    @property
     def face_normal(self) -> np.ndarray:
         """Normal of the petrous face in the side's frame, into the posterior fossa."""
         angle = np.deg2rad(self.petrous_angle_deg)

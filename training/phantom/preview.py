@@ -5,52 +5,81 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from training.phantom.cases import Case, case_paths
 from training.phantom.config import PhantomConfig
 from vestibule.editions import get_edition
+from vestibule.files import atomic
 from vestibule.volume import Volume, read_labels, read_volume
 
-COLOURS = {1: "#ff5050", 2: "#40d0ff", 3: "#ffd040"}
+COLOURS = ("#ff5050", "#40d0ff", "#ffd040", "#70e060", "#e080ff")
+"""Outlines of label 1, 2 and so on; they repeat where an edition has more labels."""
 ROWS = 3
 ZOOM_MM = 90.0
 """Width of the enlarged part."""
+BRIGHTEST_PERCENTILE = 99.7
+"""Intensity that is shown white."""
 
 
-def write_preview(path: Path, cases: list, config: PhantomConfig, out_dir: Path) -> None:
-    """Write a PNG with `ROWS` source patients (left) and as many target patients (right)."""
-    from training.phantom.population import case_paths
+def write_preview(path: Path, cases: list[Case], config: PhantomConfig, out_dir: Path) -> None:
+    """Write a PNG with `ROWS` source patients (left) and as many target patients (right).
 
-    edition = get_edition(config.edition)
+    Args:
+        path: The PNG file.
+        cases: The population's cases; the first of each domain are shown.
+        config: What the population is made of.
+        out_dir: Folder of the population.
+    """
     figure = Figure(figsize=(18, 4.2 * ROWS), facecolor="black", layout="constrained")
     axes = figure.subplots(ROWS, 4, squeeze=False)
-    for column, domain, what in ((0, "source", "ceT1 and its label"), (2, "target", "T2 and its hidden reference")):
-        chosen = [case for case in cases if case.domain == domain][:ROWS]
-        for row, case in enumerate(chosen):
-            image_path, label_path = case_paths(case, edition, out_dir)
-            _show(axes[row, column : column + 2], read_volume(image_path), read_labels(label_path))
-            axes[row, column].set_title(f"{case.name}: {what}", color="white", fontsize=11)
     for axis in axes.flat:
         axis.axis("off")
+
+    edition = get_edition(config.edition)
+    titles = {"source": "ceT1 and its label", "target": "T2 and its hidden reference"}
+    for column, (domain, title) in zip((0, 2), titles.items(), strict=True):
+        shown = [case for case in cases if case.domain == domain][:ROWS]
+        for row, case in enumerate(shown):
+            image_path, label_path = case_paths(case, edition, out_dir)
+            whole, enlarged = axes[row, column : column + 2]
+            _plot_case(whole, enlarged, read_volume(image_path), read_labels(label_path))
+            whole.set_title(f"{case.name}: {title}", color="white", fontsize=11)
+
     FigureCanvasAgg(figure)
-    partial = path.with_name(f".{path.stem}.partial.png")
-    figure.savefig(partial, dpi=70, facecolor="black")
-    partial.replace(path)
+    with atomic(path) as partial:
+        figure.savefig(partial, dpi=70, facecolor="black")
 
 
-def _show(axes: np.ndarray, image: Volume, label: Volume) -> None:
-    marked = (label.voxels > 0).sum(axis=(1, 2))
-    k = int(marked.argmax()) if marked.any() else image.voxels.shape[0] // 2
-    plane, mask = image.voxels[k], label.voxels[k]
-    step_y, step_x = image.geometry.spacing_zyx[1:]
-    bright = float(np.percentile(image.voxels, 99.7))
-    for axis in axes:
-        axis.imshow(plane, cmap="gray", vmin=0, vmax=bright, aspect=step_y / step_x, interpolation="bicubic")
+def _plot_case(whole: Axes, enlarged: Axes, image: Volume, label: Volume) -> None:
+    """Plot the slice with most of the label: the whole of it, and its labelled part enlarged with outlines."""
+    labelled = label.voxels > 0
+    k = int(labelled.sum(axis=(1, 2)).argmax()) if labelled.any() else len(image.voxels) // 2
+    plane, mask = image.voxels[k], label.voxels[k]  # (Y, X)
+
+    _, step_y_mm, step_x_mm = image.geometry.spacing_zyx
+    white = float(np.percentile(image.voxels, BRIGHTEST_PERCENTILE))
+    for axis in (whole, enlarged):
+        axis.imshow(plane, cmap="gray", vmin=0, vmax=white, aspect=step_y_mm / step_x_mm, interpolation="bicubic")
+
     for value in np.unique(mask[mask > 0]):
-        axes[1].contour(mask == value, [0.5], colors=COLOURS[int(value)], linewidths=1.0)
-    rows, columns = np.nonzero(mask) if mask.any() else np.array([[n / 2] for n in plane.shape])
-    centre_y, centre_x = (float(v.min() + v.max()) / 2 for v in (rows, columns))
-    half_x, half_y = 0.5 * ZOOM_MM / step_x, 0.35 * ZOOM_MM / step_y
-    axes[1].set_xlim(centre_x - half_x, centre_x + half_x)
-    axes[1].set_ylim(centre_y + half_y, centre_y - half_y)
+        colour = COLOURS[(int(value) - 1) % len(COLOURS)]
+        enlarged.contour(mask == value, [0.5], colors=colour, linewidths=1.0)
+
+    centre_y, centre_x = _middle_of(mask)
+    half_x = 0.5 * ZOOM_MM / step_x_mm
+    half_y = 0.35 * ZOOM_MM / step_y_mm
+    enlarged.set_xlim(centre_x - half_x, centre_x + half_x)
+    # The patient's front is on top.
+    enlarged.set_ylim(centre_y + half_y, centre_y - half_y)
+
+
+def _middle_of(mask: np.ndarray) -> tuple[float, float]:
+    """Middle (y, x) in voxels of the box around a mask (Y, X), or of the slice where the mask is empty."""
+    if not mask.any():
+        size_y, size_x = mask.shape
+        return size_y / 2, size_x / 2
+    rows, columns = np.nonzero(mask)
+    return float(rows.min() + rows.max()) / 2, float(columns.min() + columns.max()) / 2

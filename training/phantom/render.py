@@ -1,7 +1,8 @@
-"""Draw a patient as a scanner sees it: an image and the label of each voxel."""
+"""Render a patient as a scanner sees it: an image and the label of each voxel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,17 @@ from training.phantom.anatomy import Patient
 from training.phantom.ear import Ear, canal_distance, cochlea_distance, labyrinth_distance, nerve_segments
 from training.phantom.head import paint_head
 from training.phantom.scanner import acquire, lattice_in_head
-from training.phantom.shapes import Lattice, Window, capsule, coverage, ellipsoid
+from training.phantom.shapes import Lattice, PointLike, Window, capsule, coverage, ellipsoid, mean_of_parts
 from training.phantom.signals import Sequence, tissue_signal, tissue_signals
 from training.phantom.skull import petrous_distance
 from training.phantom.tissues import TISSUES
 from training.phantom.tumour import CanalFrame, Tumour
-from vestibule.editions import get_edition
+from vestibule.editions import TUMOUR, get_edition
 from vestibule.volume import Geometry, Volume
+
+COCHLEA = "cochlea"
+PARTS = ("extrameatal", "intrameatal")
+"""Parts of the tumour, out of the canal and in it: `vs_extrameatal` and `vs_intrameatal` of an edition with parts."""
 
 SLAB_POINTS = 150_000
 """Points that are evaluated at once: few enough for a processor cache, which also bounds the memory."""
@@ -24,159 +29,218 @@ FINE_MM = 0.6
 """Sub-voxels of the inner ear are at most this wide, and at most half a voxel."""
 COARSE_MM = 1.6
 """Sub-voxels of the head are at most this wide."""
+
+EAR_REACH_MM = 18.0
+"""Radius of a ball that holds an inner ear and its canal, around the middle between porus and vestibule."""
+OTIC_CAPSULE_RADII_MM = (10.5, 11.5, 9.5)
+CANAL_WALL_MM = 1.5
+"""Thickness of the bone around the canal."""
 NERVE_ROOT = np.array([15.5, 5.0, -2.0])
 """Where the facial and vestibulocochlear nerves leave the brainstem, in a side's frame, mm."""
+ARTERY_START = np.array([3.0, -7.5, -9.0])
+"""Where the anterior inferior cerebellar artery leaves the basilar, in a side's frame, mm."""
+ARTERY_LOOP_FROM_PORUS = np.array([-2.5, 0.5, -2.6])
+ARTERY_END_FROM_ROOT = np.array([2.5, 6.0, -5.0])
+
+SIGNAL_REACH_MM = 1.0
+"""How far beyond a tumour's surface its signal is given: partial volume needs it there."""
+LOOSE_GADOLINIUM = 0.55
+"""Concentration in loose tissue relative to dense tissue, as `tissues.TISSUES` has them. A choice."""
 
 
 def render(patient: Patient, sequence: Sequence, geometry: Geometry, rng: np.random.Generator) -> tuple[Volume, Volume]:
     """Image (float32, scanner units) and label (uint8) of `patient` on the grid of `geometry`.
 
-    A label holds a voxel where its structure fills at least half of it. `rng` draws what the scanner adds.
+    Args:
+        patient: Whom to render; also says of which edition the label values are.
+        sequence: What the scanner plays.
+        geometry: Where its voxels lie.
+        rng: Random numbers for what the scanner adds.
+
+    Returns:
+        Image and label. A label holds a voxel where its structure fills at least half of it.
     """
-    signal, fractions = draw(patient, sequence, geometry)
+    signal, fractions = render_signal(patient, sequence, geometry)
     label = label_voxels(fractions, patient.edition)
     image = acquire(signal, geometry, sequence, rng)
     return Volume(image, geometry), Volume(label, geometry)
 
 
-def draw(patient: Patient, sequence: Sequence, geometry: Geometry) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def render_signal(patient: Patient, sequence: Sequence, geometry: Geometry) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """True signal (Z, Y, X), and the share of each voxel that `extrameatal`, `intrameatal` and `cochlea` fill."""
     lattice = lattice_in_head(geometry, patient.turn, patient.shift_mm)
-    signals = tissue_signals(sequence)
-    signal = _draw_head(patient, lattice, signals)
-    fractions = {
-        name: np.zeros(geometry.size_zyx, dtype=np.float32) for name in ("extrameatal", "intrameatal", "cochlea")
-    }
+    signal = _render_head(patient, lattice, tissue_signals(sequence))
+    fractions = {}
+    for structure in (*PARTS, COCHLEA):
+        fractions[structure] = np.zeros(geometry.size_zyx, dtype=np.float32)
+
     for ear in patient.ears:
         tumour = patient.tumour if ear is patient.tumour_ear else None
         for window in _ear_windows(ear, tumour, lattice):
-            _draw_ear(ear, tumour, sequence, lattice, window, signal, fractions)
+            fine = _render_ear(ear, tumour, sequence, lattice.window(window))
+            covered = mean_of_parts(fine.covered, fine.factors)
+            signal[window] = signal[window] * (1 - covered) + mean_of_parts(fine.signal, fine.factors)
+            for structure, mask in fine.masks.items():
+                fractions[structure][window] += mean_of_parts(mask, fine.factors)
     return signal, fractions
 
 
 def label_voxels(fractions: dict[str, np.ndarray], edition: int) -> np.ndarray:
-    """Label values (Z, Y, X) uint8 of `edition` where a structure fills at least half of a voxel."""
-    structures = get_edition(edition).structures
-    label = np.zeros(fractions["cochlea"].shape, dtype=np.uint8)
-    label[fractions["cochlea"] >= 0.5] = structures["cochlea"][0]
-    tumour = fractions["extrameatal"] + fractions["intrameatal"] >= 0.5
-    label[tumour] = structures["vs"][0]
-    if len(structures["vs"]) > 1:
-        label[tumour & (fractions["intrameatal"] > fractions["extrameatal"])] = structures["vs"][1]
+    """Label values where a structure fills at least half of a voxel.
+
+    Structures and parts that the phantom does not model are absent, and so are those that the edition does not have.
+
+    Args:
+        fractions: Share of each voxel (Z, Y, X) that `extrameatal`, `intrameatal` and `cochlea` fill.
+        edition: Year whose label values are wanted.
+
+    Returns:
+        Labels (Z, Y, X), uint8.
+    """
+    known = get_edition(edition)
+    extrameatal, intrameatal = (fractions[part] for part in PARTS)
+    label = np.zeros(extrameatal.shape, dtype=np.uint8)
+    if COCHLEA in known.structures:
+        label[fractions[COCHLEA] >= 0.5] = known.values_of(COCHLEA)[0]
+    if TUMOUR not in known.structures:
+        return label
+
+    tumour = extrameatal + intrameatal >= 0.5
+    label[tumour] = known.values_of(TUMOUR)[0]
+    is_intrameatal = intrameatal > extrameatal
+    for part, is_part in zip(PARTS, (~is_intrameatal, is_intrameatal), strict=True):
+        name = f"{TUMOUR}_{part}"
+        if name in known.parts:
+            label[tumour & is_part] = known.values_of(name)[0]
     return label
 
 
-def _draw_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) -> np.ndarray:
+def _render_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) -> np.ndarray:
+    """Signal (Z, Y, X) of the head without ears, slab by slab."""
     mass = (patient.tumour_ear, patient.tumour) if patient.tumour else None
-    factors = tuple(int(n) for n in np.ceil(lattice.spacing_zyx / COARSE_MM - 1e-6))
+    factors = lattice.factors(COARSE_MM)
     nz, ny, nx = lattice.size_zyx
-    step = max(1, SLAB_POINTS // (ny * nx * int(np.prod(factors))))
+    points_per_slice = ny * nx * int(np.prod(factors))
+    step = max(1, SLAB_POINTS // points_per_slice)
+
     signal = np.empty(lattice.size_zyx, dtype=np.float32)
     for start in range(0, nz, step):
         window = (slice(start, min(start + step, nz)), slice(0, ny), slice(0, nx))
         fine = lattice.window(window).refined(factors)
-        signal[window] = _mean_of_parts(paint_head(fine, patient.head, patient.ears, signals, mass), factors)
+        painted = paint_head(fine, patient.head, patient.ears, signals, mass)
+        signal[window] = mean_of_parts(painted, factors)
     return signal
 
 
-def _ear_windows(ear: Ear, tumour: Tumour | None, lattice: Lattice):
+def _ear_windows(ear: Ear, tumour: Tumour | None, lattice: Lattice) -> Iterator[Window]:
     """Windows, a few slices each, of what lies within reach of an ear and its tumour."""
-    mirror = np.array([ear.sign, 1, 1])
-    balls = [(0.5 * (ear.porus + ear.vestibule), 18.0)]
+    balls = [(0.5 * (ear.porus + ear.vestibule), EAR_REACH_MM)]
     if tumour is not None:
         balls.append((ear.porus, tumour.reach + 1.0))
-    windows = [w for w in (lattice.near(centre * mirror, radius) for centre, radius in balls) if w is not None]
+    windows = []
+    for centre, reach_mm in balls:
+        window = lattice.near(centre * ear.mirror, reach_mm)
+        if window is not None:
+            windows.append(window)
     if not windows:
         return
-    low = [min(w[axis].start for w in windows) for axis in range(3)]
-    high = [max(w[axis].stop for w in windows) for axis in range(3)]
-    plane = np.prod([(high[a] - low[a]) * f for a, f in zip((1, 2), _fine_factors(lattice)[1:], strict=True)])
-    step = max(1, int(SLAB_POINTS // (plane * _fine_factors(lattice)[0])))
-    for start in range(low[0], high[0], step):
-        yield (slice(start, min(start + step, high[0])), slice(low[1], high[1]), slice(low[2], high[2]))
+
+    # The box around all of them, in slabs.
+    low_z, low_y, low_x = (min(window[axis].start for window in windows) for axis in range(3))
+    high_z, high_y, high_x = (max(window[axis].stop for window in windows) for axis in range(3))
+    parts = int(np.prod(lattice.factors(FINE_MM, at_least=2)))
+    points_per_slice = (high_y - low_y) * (high_x - low_x) * parts
+    step = max(1, SLAB_POINTS // points_per_slice)
+    for start in range(low_z, high_z, step):
+        stop = min(start + step, high_z)
+        yield slice(start, stop), slice(low_y, high_y), slice(low_x, high_x)
 
 
-def _fine_factors(lattice: Lattice) -> tuple[int, int, int]:
-    return tuple(max(2, int(n)) for n in np.ceil(lattice.spacing_zyx / FINE_MM - 1e-6))
-
-
-def _draw_ear(
-    ear: Ear,
-    tumour: Tumour | None,
-    sequence: Sequence,
-    lattice: Lattice,
-    window: Window,
-    signal: np.ndarray,
-    fractions: dict[str, np.ndarray],
-) -> None:
-    factors = _fine_factors(lattice)
-    fine = FineCanvas(ear, lattice.window(window).refined(factors), tissue_signals(sequence))
-    fine.paint_bone_and_fluid(tumour)
+def _render_ear(ear: Ear, tumour: Tumour | None, sequence: Sequence, lattice: Lattice) -> FineCanvas:
+    """One side's ear and tumour on the sub-voxels of `lattice`, later tissues over earlier ones."""
+    fine = FineCanvas(ear, lattice, tissue_signals(sequence))
+    fine.paint_bone_and_canal(tumour)
     fine.paint_cochlea()
     if tumour is not None:
         fine.paint_tumour(tumour, sequence)
-    covered = _mean_of_parts(fine.covered, factors)
-    signal[window] = signal[window] * (1 - covered) + _mean_of_parts(fine.signal, factors)
-    for name, mask in fine.masks.items():
-        fractions[name][window] += _mean_of_parts(mask, factors)
+    return fine
 
 
 class FineCanvas:
     """Sub-voxels around one ear: what covers them, its signal, and what is labelled."""
 
-    def __init__(self, ear: Ear, lattice: Lattice, signals: dict[str, float]) -> None:
-        mirror = np.array([ear.sign, 1, 1])
-        self.ear, self.signals = ear, signals
-        self.lattice = Lattice(lattice.size_zyx, lattice.first * mirror, lattice.steps * mirror)
-        self.u, self.y, self.z = self.lattice.points()
-        self.width = float(np.mean(lattice.spacing_zyx))
-        self.covered = np.zeros(lattice.size_zyx, dtype=np.float32)
-        self.signal = np.zeros(lattice.size_zyx, dtype=np.float32)
-        self.masks: dict[str, np.ndarray] = {}
+    def __init__(self, ear: Ear, voxels: Lattice, signals: dict[str, float]) -> None:
+        """An empty canvas.
 
-    def near(self, centre: np.ndarray, radius_mm: float):
-        """Window around a point, with the coordinates in it; None where it is off the lattice."""
+        Args:
+            ear: The ear; the canvas lies in its side's frame.
+            voxels: The voxels whose sub-voxels are painted, in the head's frame.
+            signals: Signal of each tissue by its name.
+        """
+        self.ear = ear
+        self.signals = signals
+        self.factors = voxels.factors(FINE_MM, at_least=2)
+        """Sub-voxels along (Z, Y, X) in a voxel."""
+        fine = voxels.refined(self.factors)
+        self.width = float(np.mean(fine.spacing_zyx))
+        self.lattice = Lattice(fine.size_zyx, fine.first * ear.mirror, fine.steps * ear.mirror)
+        self.u, self.y, self.z = self.lattice.points()
+        self.covered = np.zeros(fine.size_zyx, dtype=np.float32)
+        """Share of each sub-voxel (Z f, Y f, X f) that anything has been laid over."""
+        self.signal = np.zeros(fine.size_zyx, dtype=np.float32)
+        """Signal of what covers it, times that share."""
+        self.masks: dict[str, np.ndarray] = {}
+        """Share of each sub-voxel that is labelled, by structure."""
+
+    def near(self, centre: np.ndarray, radius_mm: float) -> tuple[Window, np.ndarray, np.ndarray, np.ndarray] | None:
+        """Window around a point, with the coordinates u, y, z in it; None where it is off the lattice."""
         window = self.lattice.near(centre, radius_mm)
-        return None if window is None else (window, self.u[window], self.y[window], self.z[window])
+        if window is None:
+            return None
+        return window, self.u[window], self.y[window], self.z[window]
 
     def lay(self, window: Window, distance: np.ndarray, value: float | np.ndarray) -> np.ndarray:
-        """Put a tissue's signal inside a surface, over what is there, and return its share of each sub-voxel."""
+        """Put a tissue's signal inside a surface, over what is there.
+
+        Args:
+            window: Where.
+            distance: Signed distance in mm to the surface, of the window's shape.
+            value: Signal of the tissue, one or of the window's shape.
+
+        Returns:
+            Share of each sub-voxel of the window that the tissue has.
+        """
         share = coverage(distance, self.width)
         self.covered[window] += share * (1 - self.covered[window])
         view = self.signal[window]
         view += share * (np.float32(value) - view)
         return share
 
-    def paint_bone_and_fluid(self, tumour: Tumour | None) -> None:
-        """Otic capsule, canal with its fluid and nerves, vestibule and semicircular canals."""
+    def paint_bone_and_canal(self, tumour: Tumour | None) -> None:
+        """Otic capsule, canal with its fluid and nerves, vestibule and semicircular canals, the artery in the angle."""
         ear = self.ear
-        middle = 0.5 * (ear.porus + ear.vestibule)
-        found = self.near(middle, 18.0)
+        found = self.near(0.5 * (ear.porus + ear.vestibule), EAR_REACH_MM)
         if found is None:
             return
+
         window, u, y, z = found
-        shell = ellipsoid(u, y, z, 0.5 * (ear.fundus + ear.vestibule) + np.array([0.5, -1.0, 0.5]), (10.5, 11.5, 9.5))
+        capsule_centre = 0.5 * (ear.fundus + ear.vestibule) + np.array([0.5, -1.0, 0.5])
+        otic_capsule = ellipsoid(u, y, z, capsule_centre, OTIC_CAPSULE_RADII_MM)
+        # A tumour widens the canal that it grows in.
         canal_radius = max(ear.canal_radius, tumour.canal_radius if tumour else 0.0)
         canal = canal_distance(ear, u, y, z, canal_radius)
-        bone = np.minimum(shell, canal - 1.5)
-        self.lay(window, np.maximum(bone, petrous_distance(ear, u, y, z) + 0.5), self.signals["bone"])
+        bone = np.minimum(otic_capsule, canal - CANAL_WALL_MM)
+        inside_petrous = petrous_distance(ear, u, y, z) + 0.5
+        self.lay(window, np.maximum(bone, inside_petrous), self.signals["bone"])
         self.lay(window, canal, self.signals["csf"])
-        close = self.near(ear.vestibule + np.array([1.0, 1.5, 1.0]), 8.5)
-        if close is not None:
-            window, u, y, z = close
-            self.lay(window, labyrinth_distance(ear, u, y, z), self.signals["labyrinth"])
-        for start, end, radius in nerve_segments(ear, NERVE_ROOT):
-            self._lay_rod(start, end, radius, "nerve")
-        # The anterior inferior cerebellar artery loops to the porus and back to the cerebellum.
-        loop = ear.porus + np.array([-2.5, 0.5, -2.6])
-        self._lay_rod(np.array([3.0, -7.5, -9.0]), loop, 0.55, "blood")
-        self._lay_rod(loop, NERVE_ROOT + np.array([2.5, 6.0, -5.0]), 0.5, "blood")
 
-    def _lay_rod(self, start: np.ndarray, end: np.ndarray, radius: float, tissue: str) -> None:
-        found = self.near(0.5 * (start + end), 0.5 * float(np.linalg.norm(end - start)) + radius)
-        if found is not None:
-            window, u, y, z = found
-            self.lay(window, capsule(u, y, z, start, end, radius), self.signals[tissue])
+        self._lay_labyrinth()
+        for start, end, radius_mm in nerve_segments(ear, NERVE_ROOT):
+            self._lay_rod(start, end, radius_mm, "nerve")
+        # The anterior inferior cerebellar artery loops to the porus and back to the cerebellum.
+        loop = ear.porus + ARTERY_LOOP_FROM_PORUS
+        self._lay_rod(ARTERY_START, loop, 0.55, "blood")
+        self._lay_rod(loop, NERVE_ROOT + ARTERY_END_FROM_ROOT, 0.5, "blood")
 
     def paint_cochlea(self) -> None:
         """The spiral's fluid; its label holds the walls between the turns too."""
@@ -185,7 +249,8 @@ class FineCanvas:
             return
         window, u, y, z = found
         lumen, whole = cochlea_distance(self.ear, u, y, z)
-        self.mark("cochlea", window, self.lay(window, whole, self.signals["bone"]))
+        share = self.lay(window, whole, self.signals["bone"])
+        self.mark(COCHLEA, window, share)
         self.lay(window, lumen, self.signals["labyrinth"])
 
     def paint_tumour(self, tumour: Tumour, sequence: Sequence) -> None:
@@ -200,42 +265,63 @@ class FineCanvas:
         self.mark("intrameatal", window, share * ~outside_bone)
 
     def mark(self, structure: str, window: Window, share: np.ndarray) -> None:
-        """Note the share of each sub-voxel that is labelled as `structure`."""
-        self.masks[structure] = np.zeros(self.covered.shape, dtype=np.float32)
-        self.masks[structure][window] = share
+        """Note the share of each sub-voxel of a window that is labelled as `structure`."""
+        mask = np.zeros(self.covered.shape, dtype=np.float32)
+        mask[window] = share
+        self.masks[structure] = mask
+
+    def _lay_labyrinth(self) -> None:
+        """Fluid of the vestibule and the semicircular canals."""
+        middle = self.ear.vestibule + np.array([1.0, 1.5, 1.0])
+        found = self.near(middle, 8.5)
+        if found is not None:
+            window, u, y, z = found
+            self.lay(window, labyrinth_distance(self.ear, u, y, z), self.signals["labyrinth"])
+
+    def _lay_rod(self, start: PointLike, end: PointLike, radius_mm: float, tissue: str) -> None:
+        """A straight piece of a nerve or a vessel."""
+        length_mm = float(np.linalg.norm(end - start))
+        found = self.near(0.5 * (start + end), 0.5 * length_mm + radius_mm)
+        if found is not None:
+            window, u, y, z = found
+            self.lay(window, capsule(u, y, z, start, end, radius_mm), self.signals[tissue])
 
 
-def tumour_on(tumour: Tumour, frame: CanalFrame, sequence: Sequence, x, y, z):
+def tumour_on(
+    tumour: Tumour, frame: CanalFrame, sequence: Sequence, x: np.ndarray, y: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A tumour at points given in its frame's space: signed distance in mm, its signal, and what is out of the bone.
 
-    Works in a drawn head and in a real one alike: each returned array has the points' shape, and the signal is given
-    within 1 mm of the tumour, 0 elsewhere.
+    Works in a synthetic head and in a real one alike.
+
+    Args:
+        tumour: The tumour.
+        frame: Where its canal lies.
+        sequence: Whose signal is wanted.
+        x: First coordinates of the points, mm.
+        y: Second coordinates, mm.
+        z: Third coordinates, mm.
+
+    Returns:
+        Distances in mm, signals, and whether a point lies out of the bone (bool), each in the points' shape. Signals
+        are given within 1 mm of the tumour and are 0 elsewhere.
     """
     a, b, c = frame.local(x, y, z)
     distance = tumour.distance(a, b, c, frame.face_normal)
-    inside = distance < 1.0
-    values = np.zeros(inside.shape, dtype=np.float32)
+
+    # Texture is costly, so it is evaluated where there is a tumour only.
+    inside = distance < SIGNAL_REACH_MM
     at = (a[inside], b[inside], c[inside])
     dense = replace(TISSUES["schwannoma"], gadolinium_mmol_l=tumour.gadolinium_mmol_l)
-    loose = replace(TISSUES["schwannoma_loose"], gadolinium_mmol_l=0.55 * tumour.gadolinium_mmol_l)
-    share = tumour.loose_share(*at)
-    value = (1 - share) * tissue_signal(sequence, dense) + share * tissue_signal(sequence, loose)
+    loose = replace(TISSUES["schwannoma_loose"], gadolinium_mmol_l=LOOSE_GADOLINIUM * tumour.gadolinium_mmol_l)
+    loose_share = tumour.loose_share(*at)
+    value = (1 - loose_share) * tissue_signal(sequence, dense) + loose_share * tissue_signal(sequence, loose)
     if tumour.cysts:
-        value = np.where(tumour.cyst_distance(*at) < 0, tissue_signal(sequence, TISSUES["cyst"]), value)
+        in_cyst = tumour.cyst_distance(*at) < 0
+        value = np.where(in_cyst, tissue_signal(sequence, TISSUES["cyst"]), value)
+    values = np.zeros(inside.shape, dtype=np.float32)
     values[inside] = value
-    normal = frame.face_normal
-    return distance, values, a * normal[0] + b * normal[1] + c * normal[2] > 0
 
-
-def _mean_of_parts(fine: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
-    """Mean over each voxel's sub-voxels: (Z f, Y f, X f) -> (Z, Y, X) float32."""
-    mean = fine
-    for axis, factor in enumerate(factors):
-        if factor == 1:
-            continue
-        parts = [mean[(slice(None),) * axis + (slice(start, None, factor),)] for start in range(factor)]
-        total = parts[0].astype(np.float32)
-        for part in parts[1:]:
-            total += part
-        mean = total * np.float32(1 / factor)
-    return mean.astype(np.float32, copy=False)
+    normal_a, normal_b, normal_c = frame.face_normal
+    outside_bone = a * normal_a + b * normal_b + c * normal_c > 0
+    return distance, values, outside_bone

@@ -22,7 +22,7 @@ class Protocol:
     spacing_zyx: tuple[tuple[float, float], float, float]
     """Range between slices, then in plane, mm."""
     size_yx: tuple[int, ...]
-    """Matrices in use, one of which is drawn."""
+    """Matrices in use, one of which is sampled."""
     cover_mm: float
     """Extent of the slices together."""
 
@@ -42,11 +42,37 @@ PROTOCOLS: dict[tuple[str, str], tuple[Protocol, ...]] = {
     ),
 }
 """Spacings and matrices from the challenge; the coverage, and the sequences of the routine site, are choices."""
+ROUTINE_SITE = "ukm"
+"""Whose protocols a site has that `PROTOCOLS` does not know: those of clinical routine, which vary most."""
+
+LARGEST_TURN_DEG = np.array([8.0, 4.0, 3.0])
+"""About x, y, z: how far an oblique image is turned at most."""
+SHIFT_SD_MM = (1.5, 3.0, 2.0)
+"""How exactly the grid is centred on the ears, x y z."""
+FEWEST_SLICES = 11
+
+POINT_SPREAD_VOX = (0.9, 1.25)
+"""Range of the point spread's full width at half maximum. A scanner interpolates a smaller acquired matrix, so that its
+point spread is about a voxel wide."""
+SIGNAL_TO_NOISE = (18.0, 40.0)
+"""Range of the brain's signal in standard deviations of the noise."""
+BRAIN_UNITS = (180.0, 420.0)
+"""Range of the brain's brightness in scanner units."""
+BIAS_LENGTH_MM = 80.0
+"""Length over which the receive field changes by some 10 %."""
+
+KINDS = {Mprage: "MPRAGE", SpoiledGradientEcho: "SPGR", BalancedSteadyState: "CISS", TurboSpinEcho: "TSE"}
+
+
+def protocols_of(site: str, contrast: str) -> tuple[Protocol, ...]:
+    """The protocols of a site for `ceT1` or `T2`; those of `ROUTINE_SITE` for a site that nobody described."""
+    routine = PROTOCOLS[ROUTINE_SITE, contrast]
+    return PROTOCOLS.get((site, contrast), routine)
 
 
 def sample_protocol(site: str, contrast: str, rng: np.random.Generator) -> Protocol:
     """One of the site's protocols for `ceT1` or `T2`."""
-    options = PROTOCOLS[site, contrast]
+    options = protocols_of(site, contrast)
     return options[rng.integers(len(options))]
 
 
@@ -55,28 +81,46 @@ def sample_geometry(protocol: Protocol, config: PhantomConfig, rng: np.random.Ge
 
     Slices are axial, x runs to the left, y to the back, z up (LPS), but for a turn of a few degrees in `oblique` of
     the cases.
+
+    Args:
+        protocol: What the site does.
+        config: May fix size and spacing, and has the share of oblique images.
+        rng: Random numbers. As many are used whatever the configuration fixes, so that the same patient lies alike.
+
+    Returns:
+        The grid.
     """
-    slice_mm = round(float(rng.uniform(*protocol.spacing_zyx[0])), 2)
-    side = int(rng.choice(protocol.size_yx))
-    turned, angles = rng.random() < config.oblique, rng.uniform(-1, 1, 3) * (8.0, 4.0, 3.0)
-    shift = rng.normal(0, (1.5, 3.0, 2.0))
-    spacing = config.spacing_zyx or (slice_mm, *protocol.spacing_zyx[1:])
-    size = config.shape_zyx or (max(11, round(protocol.cover_mm / spacing[0])), side, side)
-    direction = rotation(angles) if turned else np.eye(3)
-    half = (np.asarray(size[::-1]) - 1) / 2 * np.asarray(spacing[::-1])
+    slice_range_mm, *in_plane_mm = protocol.spacing_zyx
+    slice_mm = round(float(rng.uniform(*slice_range_mm)), 2)
+    side_vox = int(rng.choice(protocol.size_yx))
+    is_oblique = rng.random() < config.oblique
+    angles_deg = rng.uniform(-1, 1, 3) * LARGEST_TURN_DEG
+    centre_mm = rng.normal(0, SHIFT_SD_MM)
+
+    spacing_zyx = config.spacing_zyx or (slice_mm, *in_plane_mm)
+    slices = max(FEWEST_SLICES, round(protocol.cover_mm / spacing_zyx[0]))
+    size_zyx = config.shape_zyx or (slices, side_vox, side_vox)
+    direction = rotation(angles_deg) if is_oblique else np.eye(3)
+
+    # From the middle of the grid to the middle of its first voxel.
+    steps_xyz = (np.asarray(size_zyx[::-1]) - 1) / 2
+    half_xyz_mm = steps_xyz * np.asarray(spacing_zyx[::-1])
+    origin_xyz = centre_mm - direction @ half_xyz_mm
     return Geometry(
-        size_zyx=tuple(int(n) for n in size),
-        spacing_zyx=tuple(float(s) for s in spacing),
-        origin_xyz=tuple(float(v) for v in shift - direction @ half),
-        direction=tuple(float(v) for v in direction.ravel()),
+        size_zyx=tuple(map(int, size_zyx)),
+        spacing_zyx=tuple(map(float, spacing_zyx)),
+        origin_xyz=tuple(origin_xyz.tolist()),
+        direction=tuple(direction.ravel().tolist()),
     )
 
 
 def lattice_in_head(geometry: Geometry, turn: np.ndarray, shift_mm: np.ndarray) -> Lattice:
     """The voxel centres of a scanner grid in the frame of a head that is turned by `turn` and moved by `shift_mm`."""
     first = turn.T @ (np.asarray(geometry.origin_xyz) - shift_mm)
-    columns = turn.T @ geometry.matrix * np.asarray(geometry.spacing_zyx[::-1])
-    return Lattice(geometry.size_zyx, first, columns.T[::-1].copy())
+    spacing_xyz = np.asarray(geometry.spacing_zyx[::-1])
+    columns_xyz = turn.T @ geometry.matrix * spacing_xyz
+    steps_zyx = columns_xyz.T[::-1].copy()
+    return Lattice(geometry.size_zyx, first, steps_zyx)
 
 
 def acquire(signal: np.ndarray, geometry: Geometry, sequence: Sequence, rng: np.random.Generator) -> np.ndarray:
@@ -84,52 +128,77 @@ def acquire(signal: np.ndarray, geometry: Geometry, sequence: Sequence, rng: np.
 
     In the order of physics: receive field, point spread, complex Gaussian noise, magnitude (so the noise is Rician).
     Coil field, sharpness, noise and scale differ from case to case within stated ranges.
+
+    Args:
+        signal: Signal relative to fully relaxed water (Z, Y, X), float32; overwritten.
+        geometry: Its grid.
+        sequence: What it was acquired with; the brain's signal in it is what noise and units are relative to.
+        rng: Random numbers.
+
+    Returns:
+        The image (Z, Y, X), float32.
     """
     signal *= bias_field(signal.shape, geometry, rng)
-    blur(signal, rng.uniform(0.9, 1.25))
-    reference = abs(_brain_signal(sequence))
-    noise = reference / rng.uniform(18.0, 40.0)
-    units = rng.uniform(180.0, 420.0) / reference
-    image = add_rician_noise(signal, noise, rng)
-    image *= np.float32(units)
+    blur(signal, rng.uniform(*POINT_SPREAD_VOX))
+
+    brain = abs(_brain_signal(sequence))
+    noise_sd = brain / rng.uniform(*SIGNAL_TO_NOISE)
+    units_per_signal = rng.uniform(*BRAIN_UNITS) / brain
+    image = add_rician_noise(signal, noise_sd, rng)
+    image *= np.float32(units_per_signal)
     return image
 
 
 def blur(signal: np.ndarray, width_vox: float) -> None:
-    """Blur in place by a Gaussian of full width `width_vox` at half maximum along each axis: the point spread.
-
-    A scanner interpolates a smaller acquired matrix, so that its point spread is about a voxel wide.
-    """
-    sigma = width_vox / (2 * np.sqrt(2 * np.log(2)))
+    """Blur in place by a Gaussian of full width `width_vox` at half maximum along each axis: the point spread."""
+    # A Gaussian falls to one half at sqrt(2 ln 2) standard deviations.
+    sigma_vox = width_vox / (2 * np.sqrt(2 * np.log(2)))
     for axis in range(3):
-        gaussian_filter1d(signal, sigma, axis=axis, mode="nearest", truncate=3.0, output=signal)
+        gaussian_filter1d(signal, sigma_vox, axis=axis, mode="nearest", truncate=3.0, output=signal)
 
 
 def bias_field(size_zyx: tuple[int, ...], geometry: Geometry, rng: np.random.Generator) -> np.ndarray:
     """A smooth positive field (Z, Y, X) around 1: exp of a quadratic, some 10 % over 80 mm in each term."""
-    linear, square, cross = rng.normal(0, 0.10, 3), rng.normal(0, 0.07, 3), rng.normal(0, 0.05)
-    axes = [
-        ((np.arange(n) - (n - 1) / 2) * step / 80.0) for n, step in zip(size_zyx, geometry.spacing_zyx, strict=True)
-    ]
-    terms = [np.exp(a * t + b * t * t).astype(np.float32) for a, b, t in zip(linear, square, axes, strict=True)]
-    plane = terms[1][:, None] * terms[2][None, :] * np.exp(cross * np.outer(axes[1], axes[2])).astype(np.float32)
-    return terms[0][:, None, None] * plane[None]
+    linear = rng.normal(0, 0.10, 3)
+    square = rng.normal(0, 0.07, 3)
+    cross = rng.normal(0, 0.05)
+
+    # The field factors into a term for each axis and one for the plane, so that exp is taken of lines and a plane only.
+    axes = []
+    terms = []
+    for axis, (size, step_mm) in enumerate(zip(size_zyx, geometry.spacing_zyx, strict=True)):
+        from_middle_vox = np.arange(size) - (size - 1) / 2
+        t = from_middle_vox * step_mm / BIAS_LENGTH_MM
+        exponent = linear[axis] * t + square[axis] * t * t
+        axes.append(t)
+        terms.append(np.exp(exponent).astype(np.float32))
+    _, y, x = axes
+    along_z, along_y, along_x = terms
+    crossed = np.exp(cross * np.outer(y, x)).astype(np.float32)  # (Y, X)
+    plane = along_y[:, None] * along_x[None, :] * crossed  # (Y, X)
+    return along_z[:, None, None] * plane[None]
 
 
 def add_rician_noise(signal: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
     """Magnitude (Z, Y, X) of `signal` with Gaussian noise of `sd` in both parts (Gudbjartsson and Patz 1995)."""
+    size_z, size_y, size_x = signal.shape
+    sd = np.float32(sd)
     image = np.empty(signal.shape, dtype=np.float32)
-    for k in range(signal.shape[0]):
-        real, imaginary = rng.standard_normal((2, *signal.shape[1:]), dtype=np.float32)
-        np.hypot(signal[k] + np.float32(sd) * real, np.float32(sd) * imaginary, out=image[k])
+    # Slice by slice, so that the noise of a whole volume never lies in memory.
+    for k in range(size_z):
+        real, imaginary = rng.standard_normal((2, size_y, size_x), dtype=np.float32)
+        np.hypot(signal[k] + sd * real, sd * imaginary, out=image[k])
     return image
-
-
-def _brain_signal(sequence: Sequence) -> float:
-    return 0.5 * (sequence.signal(TISSUES["white"]) + sequence.signal(TISSUES["grey"]))
 
 
 def describe(sequence: Sequence) -> str:
     """A sequence in words, for a table."""
-    kinds = {Mprage: "MPRAGE", SpoiledGradientEcho: "SPGR", BalancedSteadyState: "CISS", TurboSpinEcho: "TSE"}
-    return f"{kinds[type(sequence)]} TR {sequence.tr_ms:g} TE {sequence.te_ms:g} ms"
+    kind = KINDS[type(sequence)]
+    return f"{kind} TR {sequence.tr_ms:g} TE {sequence.te_ms:g} ms"
+
+
+def _brain_signal(sequence: Sequence) -> float:
+    """Mean signal of white and grey matter."""
+    white = sequence.signal(TISSUES["white"])
+    grey = sequence.signal(TISSUES["grey"])
+    return 0.5 * (white + grey)

@@ -1,11 +1,12 @@
-"""Implicit shapes and smooth random fields on lattices in the head: everything that is drawn is built from these.
+"""Implicit shapes and smooth random fields on lattices in the head: everything that is rendered is built from these.
 
 A shape is a signed distance in mm, negative inside. A lattice is an affine grid of points, so that a scanner's oblique
-voxels, their sub-voxels and any window of them are the same thing.
+voxels, their sub-voxels and any window of them are the same thing. Coordinates are float32, and so are distances.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -14,6 +15,9 @@ import numpy as np
 
 Window = tuple[slice, slice, slice]
 EVERYWHERE: Window = (slice(None), slice(None), slice(None))
+Point = tuple[float, float, float]
+"""x, y, z in mm."""
+PointLike = Point | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -39,31 +43,51 @@ class Lattice:
         i = np.arange(nx, dtype=np.float32)[None, None, :]
         steps = self.steps.astype(np.float32)
         first = self.first.astype(np.float32)
-        return tuple((first[a] + k * steps[0, a]) + (j * steps[1, a] + i * steps[2, a]) for a in range(3))
+
+        coordinates = []
+        for axis in range(3):
+            # Two small terms and one sum over the whole grid, in place of two sums over it.
+            along_z = first[axis] + k * steps[0, axis]  # (Z, 1, 1)
+            in_plane = j * steps[1, axis] + i * steps[2, axis]  # (1, Y, X)
+            coordinates.append(along_z + in_plane)  # (Z, Y, X)
+        x, y, z = coordinates
+        return x, y, z
 
     def window(self, window: Window) -> Lattice:
         """The lattice of a window of this one."""
-        starts = [w.start for w in window]
-        size = tuple(w.stop - w.start for w in window)
-        return Lattice(size, self.first + np.asarray(starts) @ self.steps, self.steps)
+        starts = np.asarray([part.start for part in window])
+        size_z, size_y, size_x = (part.stop - part.start for part in window)
+        return Lattice((size_z, size_y, size_x), self.first + starts @ self.steps, self.steps)
 
     def refined(self, factors_zyx: tuple[int, int, int]) -> Lattice:
         """The sub-voxel centres: each voxel split into `factors_zyx` equal parts."""
         factors = np.asarray(factors_zyx)
-        size = tuple(int(n * f) for n, f in zip(self.size_zyx, factors, strict=True))
+        size_z, size_y, size_x = (np.asarray(self.size_zyx) * factors).tolist()
+        # The first of f sub-voxels has its middle half a sub-voxel after the voxel's edge, which lies at -1/2.
         offset = (0.5 / factors - 0.5) @ self.steps
-        return Lattice(size, self.first + offset, self.steps / factors[:, None])
+        return Lattice((size_z, size_y, size_x), self.first + offset, self.steps / factors[:, None])
 
-    def near(self, centre: np.ndarray, radius_mm: float) -> Window | None:
+    def factors(self, width_mm: float, at_least: int = 1) -> tuple[int, int, int]:
+        """Parts along (Z, Y, X) into which a voxel is split for sub-voxels of at most `width_mm`."""
+        # Less a little, so that a voxel of exactly n widths is split into n parts whatever its rounding.
+        parts = np.ceil(self.spacing_zyx / width_mm - 1e-6).astype(int)
+        along_z, along_y, along_x = np.maximum(parts, at_least).tolist()
+        return along_z, along_y, along_x
+
+    def near(self, centre: PointLike, radius_mm: float) -> Window | None:
         """Window of the voxels that touch the ball around `centre`, or None where the ball is off the lattice."""
         spacing = self.spacing_zyx
-        index = (self.steps / spacing[:, None] ** 2) @ (np.asarray(centre) - self.first)
+        # Steps are orthogonal, so that a projection onto each of them gives the index.
+        to_index = self.steps / spacing[:, None] ** 2
+        index = to_index @ (np.asarray(centre) - self.first)
         reach = radius_mm / spacing + 0.5
+
         low = np.maximum(np.ceil(index - reach), 0).astype(int)
         high = np.minimum(np.floor(index + reach) + 1, self.size_zyx).astype(int)
         if (low >= high).any():
             return None
-        return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        along_z, along_y, along_x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return along_z, along_y, along_x
 
 
 @dataclass(frozen=True)
@@ -73,43 +97,105 @@ class Waves:
     vectors: np.ndarray
     """Wave vectors (N, 3) in radians per mm."""
     phases: np.ndarray
+    """Phases (N,) in radians."""
 
     @staticmethod
     def sample(rng: np.random.Generator, wavelength_mm: tuple[float, float], count: int = 24) -> Waves:
-        """Waves with lengths log-uniform in `wavelength_mm`."""
+        """`count` waves with lengths log-uniform in `wavelength_mm`."""
+        # Normalised Gaussian vectors are uniform on the sphere.
         directions = rng.normal(size=(count, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        lengths = np.exp(rng.uniform(np.log(wavelength_mm[0]), np.log(wavelength_mm[1]), count))
-        return Waves(directions * (2 * np.pi / lengths)[:, None], rng.uniform(0, 2 * np.pi, count))
+        shortest, longest = wavelength_mm
+        lengths_mm = np.exp(rng.uniform(np.log(shortest), np.log(longest), count))
+        numbers = 2 * np.pi / lengths_mm
+        return Waves(directions * numbers[:, None], phases=rng.uniform(0, 2 * np.pi, count))
+
+    @property
+    def amplitude(self) -> np.float32:
+        """Amplitude of each wave: N cosines of this amplitude have variance 1 together."""
+        return np.float32(np.sqrt(2 / len(self.phases)))
 
     def on(self, lattice: Lattice) -> np.ndarray:
-        """The field on a lattice, (Z, Y, X) float32. A plane wave is separable there, so this is one matrix product."""
+        """The field on a lattice, (Z, Y, X) float32.
+
+        On a lattice a plane wave is separable: cos(a + b) = cos a cos b - sin a sin b, with a from the place in (Z, Y)
+        and b from that in X. So the sum over waves is one matrix product.
+        """
         nz, ny, nx = lattice.size_zyx
-        along = self.vectors @ lattice.steps.T
-        start = self.vectors @ lattice.first + self.phases
-        plane = (
-            start[None, None, :]
-            + np.arange(nz)[:, None, None] * along[None, None, :, 0]
-            + np.arange(ny)[None, :, None] * along[None, None, :, 1]
-        )
-        plane = plane.reshape(nz * ny, -1).astype(np.float32)
-        line = (np.arange(nx)[None, :] * along[:, 2:3]).astype(np.float32)
-        scale = np.float32(np.sqrt(2 / len(self.phases)))
-        left = np.concatenate([np.cos(plane), -np.sin(plane)], axis=1)
-        right = np.concatenate([np.cos(line), np.sin(line)], axis=0) * scale
-        return (left @ right).reshape(nz, ny, nx)
+        phase_steps = self.vectors @ lattice.steps.T  # (N, zyx): radians from one voxel to the next
+        start = self.vectors @ lattice.first + self.phases  # (N,)
+
+        along_z = np.arange(nz)[:, None, None] * phase_steps[None, None, :, 0]  # (Z, 1, N)
+        along_y = np.arange(ny)[None, :, None] * phase_steps[None, None, :, 1]  # (1, Y, N)
+        phase_zy = start[None, None, :] + along_z + along_y  # (Z, Y, N)
+        phase_zy = phase_zy.reshape(nz * ny, -1).astype(np.float32)  # (Z Y, N)
+        phase_x = (np.arange(nx)[None, :] * phase_steps[:, 2:3]).astype(np.float32)  # (N, X)
+
+        left = np.concatenate([np.cos(phase_zy), -np.sin(phase_zy)], axis=1)  # (Z Y, 2 N)
+        right = np.concatenate([np.cos(phase_x), np.sin(phase_x)], axis=0)  # (2 N, X)
+        return (left @ (right * self.amplitude)).reshape(nz, ny, nx)
 
     def at(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """The field at any points, in their shape."""
-        total = np.zeros(np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(z)), dtype=np.float32)
-        for vector, phase in zip(self.vectors.astype(np.float32), self.phases.astype(np.float32), strict=True):
+        """The field at any points, in their shape, float32."""
+        shape = np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(z))
+        vectors = self.vectors.astype(np.float32)
+        phases = self.phases.astype(np.float32)
+        total = np.zeros(shape, dtype=np.float32)
+        for vector, phase in zip(vectors, phases, strict=True):
             total += np.cos(x * vector[0] + y * vector[1] + z * vector[2] + phase)
-        return total * np.float32(np.sqrt(2 / len(self.phases)))
+        return total * self.amplitude
 
 
-def ellipsoid(x, y, z, centre, radii) -> np.ndarray:
-    """Signed distance to an ellipsoid, exact on the surface and to first order beside it."""
+@dataclass(frozen=True)
+class Ellipsoid:
+    """An ellipsoid along the axes."""
+
+    centre: Point
+    radii: Point
+    reach_mm: float
+    """Radius of the ball around `centre` in which the shape is looked for."""
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, see `ellipsoid`."""
+        return ellipsoid(x, y, z, self.centre, self.radii)
+
+
+@dataclass(frozen=True)
+class Polyline:
+    """A tube of constant radius through points."""
+
+    points: tuple[Point, ...]
+    radius_mm: float
+    centre: Point
+    """Middle of a ball that holds the shape."""
+    reach_mm: float
+    """Radius of that ball."""
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, see `polyline`."""
+        return polyline(x, y, z, self.points, self.radius_mm)
+
+
+Shape = Ellipsoid | Polyline
+
+
+def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, radii: PointLike) -> np.ndarray:
+    """Signed distance to an ellipsoid, exact on the surface and to first order beside it.
+
+    With s = |p / r| and its slope g = |p / r^2| (p from the centre, r the radii, by axis) it is s (s - 1) / g.
+
+    Args:
+        x: First coordinates of the points, mm.
+        y: Second coordinates, mm.
+        z: Third coordinates, mm.
+        centre: Middle of the ellipsoid (3,), mm.
+        radii: Its radii along the axes (3,), mm.
+
+    Returns:
+        Distances in mm, in the points' shape.
+    """
     scaled = slope = None
+    # In place: this is called for every part of the head, and a temporary of a slab costs as much as the arithmetic.
     for values, middle, radius in zip((x, y, z), centre, radii, strict=True):
         part = values - np.float32(middle)
         part *= np.float32(1 / radius)
@@ -119,28 +205,55 @@ def ellipsoid(x, y, z, centre, radii) -> np.ndarray:
         slope = part if slope is None else np.add(slope, part, out=slope)
     np.sqrt(scaled, out=scaled)
     np.sqrt(slope, out=slope)
-    slope += np.float32(1e-6)
-    np.divide(scaled, slope, out=slope)
+
+    slope += np.float32(1e-6)  # the centre has no slope
+    distance = np.divide(scaled, slope, out=slope)
     scaled -= 1
-    slope *= scaled
-    return slope
+    distance *= scaled
+    return distance
 
 
-def capsule(x, y, z, start, end, radius, end_radius=None) -> np.ndarray:
-    """Signed distance to a rounded rod from `start` to `end`, tapering to `end_radius`."""
+def capsule(
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    start: PointLike,
+    end: PointLike,
+    radius: float,
+    end_radius: float | None = None,
+) -> np.ndarray:
+    """Signed distance to a rounded rod from `start` to `end`, tapering to `end_radius`.
+
+    Args:
+        x: First coordinates of the points, mm.
+        y: Second coordinates, mm.
+        z: Third coordinates, mm.
+        start: One end of the rod's axis (3,), mm.
+        end: The other end (3,), mm.
+        radius: Radius at `start`, mm.
+        end_radius: Radius at `end`, mm; by default the same.
+
+    Returns:
+        Distances in mm, in the points' shape.
+    """
     start = np.asarray(start, dtype=np.float32)
     axis = np.asarray(end, dtype=np.float32) - start
-    offset = [values - first for values, first in zip((x, y, z), start, strict=True)]
-    along = offset[0] * (axis[0] / (axis @ axis))
-    for part, step in zip(offset[1:], axis[1:], strict=True):
-        along += part * (step / (axis @ axis))
+    offsets = [values - first for values, first in zip((x, y, z), start, strict=True)]
+
+    # Where on the axis each point is nearest to it: 0 at the start, 1 at the end.
+    squared_length = axis @ axis
+    along = offsets[0] * (axis[0] / squared_length)
+    for part, step in zip(offsets[1:], axis[1:], strict=True):
+        along += part * (step / squared_length)
     np.clip(along, 0, 1, out=along)
+
     distance = np.zeros_like(along)
-    for part, step in zip(offset, axis, strict=True):
+    for part, step in zip(offsets, axis, strict=True):
         part -= along * step
         part *= part
         distance += part
     np.sqrt(distance, out=distance)
+
     distance -= np.float32(radius)
     if end_radius is not None:
         along *= np.float32(end_radius - radius)
@@ -158,9 +271,21 @@ def either(*distances: np.ndarray) -> np.ndarray:
     return reduce(np.minimum, distances)
 
 
-def polyline(x, y, z, points, radius) -> np.ndarray:
-    """Signed distance to a tube of constant radius through `points`."""
-    return either(*(capsule(x, y, z, a, b, radius) for a, b in pairwise(points)))
+def polyline(x: np.ndarray, y: np.ndarray, z: np.ndarray, points: Sequence[PointLike], radius: float) -> np.ndarray:
+    """Signed distance to a tube through points.
+
+    Args:
+        x: First coordinates of the points that are asked for, mm.
+        y: Second coordinates, mm.
+        z: Third coordinates, mm.
+        points: Corners of the tube's axis, mm.
+        radius: Radius of the tube, mm.
+
+    Returns:
+        Distances in mm, in the shape of `x`.
+    """
+    rods = [capsule(x, y, z, start, end, radius) for start, end in pairwise(points)]
+    return either(*rods)
 
 
 def smooth_union(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:
@@ -180,10 +305,30 @@ def coverage(distance: np.ndarray, width_mm: float) -> np.ndarray:
     return np.clip(np.float32(0.5) - distance * np.float32(1 / width_mm), 0, 1)
 
 
+def mean_of_parts(fine: np.ndarray, factors_zyx: tuple[int, int, int]) -> np.ndarray:
+    """Mean over each voxel's sub-voxels: (Z f, Y f, X f) -> (Z, Y, X) float32."""
+    mean = fine
+    for axis, factor in enumerate(factors_zyx):
+        if factor == 1:
+            continue
+        before = (slice(None),) * axis
+        total = mean[(*before, slice(0, None, factor))].astype(np.float32)
+        for start in range(1, factor):
+            total += mean[(*before, slice(start, None, factor))]
+        mean = total * np.float32(1 / factor)
+    return mean.astype(np.float32, copy=False)
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    """`vector` with length 1."""
+    return vector / np.linalg.norm(vector)
+
+
 def rotation(angles_deg: np.ndarray) -> np.ndarray:
     """Rotation matrix (3, 3) about x, then y, then z."""
-    (sx, sy, sz), (cx, cy, cz) = np.sin(np.deg2rad(angles_deg)), np.cos(np.deg2rad(angles_deg))
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    sin_x, sin_y, sin_z = np.sin(np.deg2rad(angles_deg))
+    cos_x, cos_y, cos_z = np.cos(np.deg2rad(angles_deg))
+    about_x = np.array([[1, 0, 0], [0, cos_x, -sin_x], [0, sin_x, cos_x]])
+    about_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
+    about_z = np.array([[cos_z, -sin_z, 0], [sin_z, cos_z, 0], [0, 0, 1]])
     return about_z @ about_y @ about_x

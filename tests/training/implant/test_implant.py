@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from training.commands.implant import implant as command
-from training.implant.canals import Canal, find_canals, midsagittal_plane, mirrored
+from training.implant.canals import Canal, find_canals, mirrored
 from training.implant.lesion import implant
+from training.implant.midsagittal import midsagittal_plane
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig
 from training.phantom.render import render
@@ -206,3 +207,39 @@ def test_what_cannot_be_known_is_asked_for(head, tmp_path, name, options, words)
     result = CliRunner().invoke(command, [str(tmp_path / name), str(tmp_path / "out"), *options])
     assert result.exit_code == 2
     assert words in result.output
+
+
+def test_help_tells_the_order_in_which_points_are_read():
+    # Unlike --shape and --spacing of `vestibule phantom`, which are Z,Y,X.
+    text = CliRunner().invoke(command, ["--help"]).output
+    assert "--porus x,y,z" in text
+    assert "--fundus x,y,z" in text
+    assert "Z,Y,X" not in text
+
+
+def test_point_that_is_not_three_numbers_is_refused_in_its_own_order(head, tmp_path):
+    write_volume(tmp_path / "p01_T2W.nii.gz", head[0])
+    result = CliRunner().invoke(command, [str(tmp_path / "p01_T2W.nii.gz"), str(tmp_path), "--porus", "1,2"])
+    assert result.exit_code == 2
+    assert "expected three numbers x,y,z like 21.5,4,-12" in result.output
+
+
+def test_first_number_of_a_point_is_the_patients_left(head, tmp_path):
+    source = tmp_path / "p01_T2W.nii.gz"
+    write_volume(source, head[0])
+    for x, side in ((22, "left"), (-22, "right")):
+        out = tmp_path / side
+        ends = ["--porus", f"{x},3,0", "--fundus", f"{1.5 * x},2,0", "--volume", "100"]
+        assert CliRunner().invoke(command, [str(source), str(out), *ends]).exit_code == 0
+        assert json.loads((out / "implants.json").read_text())[source.name]["side"] == side
+
+
+def test_record_that_is_not_one_is_named_and_kept(head, tmp_path):
+    source = tmp_path / "p01_T2W.nii.gz"
+    write_volume(source, head[0])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "implants.json").write_text("mine")
+    ends = ["--porus", "22,3,0", "--fundus", "33,2,0", "--volume", "100"]
+    with pytest.raises(InputError, match=r"implants\.json: is not a record of implants"):
+        CliRunner().invoke(command, [str(source), str(tmp_path / "out"), *ends], catch_exceptions=False)
+    assert (tmp_path / "out" / "implants.json").read_text() == "mine"

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from training.phantom.cases import case_paths, plan_cases
 from training.phantom.config import PhantomConfig
-from training.phantom.population import COLUMNS, case_paths, draw_case, make_population, plan_cases
+from training.phantom.population import COLUMNS, make_case, make_population
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.volume import read_labels, read_volume
@@ -96,7 +97,7 @@ def test_table_tells_the_truth_about_every_case(tiny_population, tiny_config):
 def test_same_seed_gives_the_same_bytes(tmp_path, tiny_population, tiny_config):
     edition = get_edition(2021)
     for case in plan_cases(tiny_config)[1:4]:
-        draw_case(case, tiny_config, tmp_path)
+        make_case(case, tiny_config, tmp_path)
         for path, kept in zip(
             case_paths(case, edition, tmp_path), case_paths(case, edition, tiny_population), strict=True
         ):

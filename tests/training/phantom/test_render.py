@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import label as components
 
 from training.phantom import render as render_module
-from training.phantom.render import draw, label_voxels, render, tumour_on
+from training.phantom.render import label_voxels, render, render_signal, tumour_on
 from training.phantom.shapes import rotation
 from training.phantom.signals import SEQUENCES, tissue_signals
 
@@ -20,13 +20,13 @@ def fine_grid(make_grid, grown_patient):
 
 @pytest.fixture(scope="module")
 def with_tumour(grown_patient, fine_grid):
-    return draw(grown_patient, SEQUENCES["ciss"], fine_grid)
+    return render_signal(grown_patient, SEQUENCES["ciss"], fine_grid)
 
 
 @pytest.fixture(scope="module")
 def without_tumour(grown_patient, fine_grid):
     healthy = replace(grown_patient, tumour=None, tumour_side="none")
-    return draw(healthy, SEQUENCES["ciss"], fine_grid)
+    return render_signal(healthy, SEQUENCES["ciss"], fine_grid)
 
 
 def test_labelled_volume_is_the_tumours(grown_patient, with_tumour):
@@ -88,7 +88,7 @@ def test_extrameatal_part_of_2023_lies_medial_to_the_intrameatal(with_tumour, fi
 
 
 def test_tumour_and_cochleae_are_whole(grown_patient, make_grid):
-    _, fractions = draw(grown_patient, SEQUENCES["mprage"], make_grid((24, 60, 100), (1.5, 0.9, 0.9)))
+    _, fractions = render_signal(grown_patient, SEQUENCES["mprage"], make_grid((24, 60, 100), (1.5, 0.9, 0.9)))
     label = label_voxels(fractions, 2021)
     assert components(label == 1, np.ones((3, 3, 3)))[1] == 1
     assert components(label == 2, np.ones((3, 3, 3)))[1] == 2
@@ -111,7 +111,7 @@ def test_head_turned_in_the_scanner_carries_its_tumour_along(grown_patient, make
     centre = ear.frame().point(grown_patient.tumour.ball_centre) * (ear.sign, 1, 1)
     expected = turned.turn @ centre + turned.shift_mm
     geometry = make_grid((24, 36, 36), (1.2, 1.0, 1.0), expected)
-    _, fractions = draw(turned, SEQUENCES["ciss"], geometry)
+    _, fractions = render_signal(turned, SEQUENCES["ciss"], geometry)
     ball = fractions["extrameatal"] > 0.5
     middle = geometry.to_patient(np.argwhere(ball)[:, ::-1]).mean(axis=0)
     assert np.linalg.norm(middle - expected) < 2.5
@@ -119,9 +119,9 @@ def test_head_turned_in_the_scanner_carries_its_tumour_along(grown_patient, make
 
 def test_slabs_do_not_show(monkeypatch, grown_patient, make_grid):
     geometry = make_grid((10, 40, 40), (2.0, 1.5, 1.5), (20, 0, 0))
-    whole = draw(grown_patient, SEQUENCES["ciss"], geometry)
+    whole = render_signal(grown_patient, SEQUENCES["ciss"], geometry)
     monkeypatch.setattr(render_module, "SLAB_POINTS", 4000)
-    parts = draw(grown_patient, SEQUENCES["ciss"], geometry)
+    parts = render_signal(grown_patient, SEQUENCES["ciss"], geometry)
     assert np.allclose(whole[0], parts[0], atol=2e-4)
     assert np.allclose(whole[1]["cochlea"], parts[1]["cochlea"], atol=1e-3)
 
