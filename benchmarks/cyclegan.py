@@ -91,7 +91,7 @@ def curve(arguments: argparse.Namespace, config: CycleGANConfig) -> None:
     published, device = steps.pop(PUBLISHED), pick_device()
 
     def draw() -> tuple[torch.Tensor, ...]:
-        slices = [load_slices(sampler.draw(generator)).to(device) for sampler in samplers]
+        slices = [load_slices(sampler.sample(generator)).to(device) for sampler in samplers]
         return *slices, torch.from_numpy(generator.random((2, arguments.batch, 2)))
 
     print(f"{arguments.batch} x {arguments.side} x {arguments.side}, width {arguments.width}, {machine()}")
@@ -103,7 +103,7 @@ def seconds_of_a_draw(arguments: argparse.Namespace, sampling: SamplingConfig) -
     with tempfile.TemporaryDirectory() as folder:
         cases = [write_case(Path(folder), number, arguments.side) for number in range(10)]
         sampler, generator = SliceSampler(cases, sampling), np.random.default_rng(0)
-        return seconds_of({"draw": lambda: [load_slices(sampler.draw(generator)) for _ in range(2)]}, 20)["draw"]
+        return seconds_of({"draw": lambda: [load_slices(sampler.sample(generator)) for _ in range(2)]}, 20)["draw"]
 
 
 def write_case(folder: Path, number: int, side: int) -> PreparedCase:

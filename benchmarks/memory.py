@@ -39,10 +39,10 @@ def draw(folder: Path, count: int) -> None:
 
     sampler = SliceSampler([write_case(folder, number, 192) for number in range(count)], SamplingConfig(batch_size=4))
     generator = np.random.default_rng(0)
-    load_slices(sampler.draw(generator))
+    load_slices(sampler.sample(generator))
     before, begin = own_mib(), time.perf_counter()
     for _ in range(300):
-        load_slices(sampler.draw(generator))
+        load_slices(sampler.sample(generator))
     seconds = (time.perf_counter() - begin) / 300
     grown = own_mib() - before
     print(f"{count:4d} cases: {own_mib():7.1f} MiB ({grown:+.1f} by 300 batches), {seconds * 1e3:.2f} ms a batch")

@@ -77,7 +77,7 @@ def pairs_of(arguments: argparse.Namespace) -> Callable[[], tuple[torch.Tensor, 
     generator, device = np.random.default_rng(0), pick_device()
 
     def draw() -> tuple[torch.Tensor, torch.Tensor]:
-        picks = sampler.draw(generator)
+        picks = sampler.sample(generator)
         partners = [replace(pick, case=sources[pick.case.name]) for pick in picks]
         return load_slices(picks).to(device), load_slices(partners).to(device)
 

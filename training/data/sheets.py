@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vestibule.files import atomic
+
 
 def save_sheet(
     path: Path,
@@ -17,28 +19,42 @@ def save_sheet(
     rows: Sequence[str] = (),
     inches: float = 1.9,
 ) -> None:
-    """Draw `columns` (title -> slices (Y, X) in [-1, 1]) side by side, grey, patient's right on the left.
+    """Write `columns` side by side as one grey picture, the patient's right on the left.
 
-    `outlines` (title -> masks (Y, X)) are drawn in red over the column of that title; `rows` names the rows.
+    Args:
+        path: The PNG.
+        columns: Title -> slices (Y, X) in [-1, 1].
+        outlines: Title -> masks (Y, X), of which the outlines are plotted in red over the column of that title.
+        rows: Names of the rows.
+        inches: Width of a column.
     """
-    count = max(len(images) for images in columns.values())
-    tallest = max(image.shape[0] / image.shape[1] for images in columns.values() for image in images)
-    size = inches * len(columns), inches * tallest * count + 0.3
+    count = 0
+    tallest = 0.0
+    for images in columns.values():
+        count = max(count, len(images))
+        for image in images:
+            height, width = image.shape
+            tallest = max(tallest, height / width)
+    title_height = 0.3
+    size = (inches * len(columns), inches * tallest * count + title_height)
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(count, len(columns), squeeze=False)
-    for column, (title, images) in enumerate(columns.items()):
-        axes[0][column].set_title(title, fontsize=9)
-        for row, image in enumerate(images):
-            axis = axes[row][column]
-            axis.imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-            mask = outlines[title][row] if outlines and title in outlines else None
-            if mask is not None and mask.any():
-                axis.contour(mask, levels=[0.5], colors="red", linewidths=0.8)
-            if column == 0 and row < len(rows):
-                axis.set_ylabel(rows[row], fontsize=8)
+
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    for column, (title, images) in enumerate(columns.items()):
+        axes[0][column].set_title(title, fontsize=9)
+        masks = outlines.get(title) if outlines else None
+        for row, image in enumerate(images):
+            axis = axes[row][column]
+            axis.imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+            # Matplotlib warns of an outline of nothing.
+            if masks is not None and masks[row].any():
+                axis.contour(masks[row], levels=[0.5], colors="red", linewidths=0.8)
+    for axis, name in zip(axes[:, 0], rows, strict=False):
+        axis.set_ylabel(name, fontsize=8)
+
+    with atomic(path) as partial:
+        figure.savefig(partial, dpi=130)

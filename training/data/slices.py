@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from training.config import SamplingConfig
 from training.stage_table import PREPARE, Stage
 from vestibule.errors import InputError
+from vestibule.files import read_json
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,28 @@ class PreparedCase:
 
 
 def read_cases(run_dir: Path, domain: str, stage: Stage = PREPARE) -> list[PreparedCase]:
-    """The cases of `domain` that `stage` left behind. Raises InputError where there are none."""
+    """The cases that a stage left behind.
+
+    Args:
+        run_dir: Folder of the run.
+        domain: `source` (T1) or `target` (T2).
+        stage: The stage that wrote them.
+
+    Returns:
+        The cases of the domain, in the order of the stage's index; volumes are not read yet.
+
+    Raises:
+        InputError: The stage is not done, or has no case of the domain.
+    """
     folder = stage.folder(run_dir)
-    try:
-        entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))["cases"]
-    except FileNotFoundError as error:
-        raise InputError(f"{folder}: stage {stage.name!r} is not done; run it first") from error
-    cases = [
-        PreparedCase(
+    index = read_json(folder / "index.json")
+    if index is None:
+        raise InputError(f"{folder}: stage {stage.name!r} is not done; run it first")
+    cases = []
+    for entry in index["cases"]:
+        if entry["domain"] != domain:
+            continue
+        case = PreparedCase(
             name=entry["case"],
             domain=entry["domain"],
             site=entry["site"],
@@ -62,9 +76,7 @@ def read_cases(run_dir: Path, domain: str, stage: Stage = PREPARE) -> list[Prepa
             foreground=tuple(entry["foreground"]),
             tumour_voxels=tuple(entry["tumour_voxels"]),
         )
-        for entry in entries
-        if entry["domain"] == domain
-    ]
+        cases.append(case)
     if not cases:
         raise InputError(f"{folder}: holds no case of the {domain} domain")
     return cases
@@ -72,74 +84,118 @@ def read_cases(run_dir: Path, domain: str, stage: Stage = PREPARE) -> list[Prepa
 
 @dataclass(frozen=True)
 class Pick:
-    """One drawn part of a slice."""
+    """One sampled part of a slice; `load_slices` reads it."""
 
     case: PreparedCase
     index: int
+    """Slice of the case (z)."""
     box: tuple[slice, slice]
     """Rows and columns (Y, X)."""
     mirrored: bool
+    """Whether left and right are exchanged."""
+
+
+Sites = dict[str, list[tuple[PreparedCase, np.ndarray]]]
+"""Site -> its cases, each with the indices (z) of the slices that may be sampled."""
 
 
 class SliceSampler:
-    """Draws slices that are not black, every site with the same chance, then every case, then every slice."""
+    """Samples slices that are not black: every site with the same chance, then every case, then every slice."""
 
     def __init__(self, cases: list[PreparedCase], config: SamplingConfig, tumour_share: float = 0.0) -> None:
-        """`tumour_share` of the slices are drawn among those with a tumour, where there is one."""
+        """No volume is read yet.
+
+        Args:
+            cases: What is sampled from.
+            config: Size of a batch and of its parts of slices.
+            tumour_share: Share of the slices that are sampled among those with a tumour, where there is one.
+
+        Raises:
+            InputError: No slice shows enough of a head.
+        """
         self._config = config
         self._tumour_share = tumour_share
-        # A case whose ears were not found is larger than the others, and a batch has one size.
-        self._size_yx = config.crop_yx or tuple(np.min([case.image.shape[1:] for case in cases], axis=0).tolist())
-        self._all = _by_site(cases, lambda case: np.flatnonzero(np.array(case.foreground) >= config.min_foreground))
-        self._tumours = _by_site(cases, lambda case: np.flatnonzero(case.tumour_voxels))
+        if config.crop_yx:
+            self._size_yx = config.crop_yx
+        else:
+            # A case whose ears were not found is larger than the others, and a batch has one size.
+            rows, columns = np.min([case.image.shape[1:] for case in cases], axis=0).tolist()
+            self._size_yx = (rows, columns)
+
+        def with_head(case: PreparedCase) -> np.ndarray:
+            return np.flatnonzero(np.array(case.foreground) >= config.min_foreground)
+
+        def with_tumour(case: PreparedCase) -> np.ndarray:
+            return np.flatnonzero(case.tumour_voxels)
+
+        self._all = _by_site(cases, with_head)
+        self._tumours = _by_site(cases, with_tumour)
         if not self._all:
             raise InputError(
                 f"no slice of {len(cases)} cases holds {config.min_foreground:.0%} of head; is the data right?"
             )
 
-    def draw(self, generator: np.random.Generator, rows: float = 0.0) -> list[Pick]:
+    def sample(self, generator: np.random.Generator, rows: float = 0.0) -> list[Pick]:
         """Choose a batch; `load_slices` reads it.
 
-        Two samplers that are given `rows` and -`rows` draw parts that lie so many rows apart in the mean: the first
+        Two samplers that are given `rows` and -`rows` choose parts that lie so many rows apart in the mean: the first
         leaves out so many of the uppermost, the second of the lowest, as far as parts are smaller than slices.
         """
-        return [self._draw_one(generator, rows) for _ in range(self._config.batch_size)]
+        return [self._sample_one(generator, rows) for _ in range(self._config.batch_size)]
 
-    def _draw_one(self, generator: np.random.Generator, rows: float) -> Pick:
+    def _sample_one(self, generator: np.random.Generator, rows: float) -> Pick:
         wants_tumour = bool(self._tumours) and generator.random() < self._tumour_share
         sites = self._tumours if wants_tumour else self._all
         cases = sites[generator.choice(sorted(sites))]
         case, slices = cases[generator.integers(len(cases))]
         index = int(generator.choice(slices))
-        room_y, room_x = (whole - part for whole, part in zip(case.image.shape[1:], self._size_yx, strict=True))
+
+        height, width = self._size_yx
+        whole_height, whole_width = case.image.shape[1:]
+        room_y = whole_height - height
+        room_x = whole_width - width
         # Rounded up or down by chance, so that the mean is `rows`.
         left_out = min(int(abs(rows) + generator.random()), room_y)
-        first_y = left_out if rows > 0 else 0
-        start = first_y + int(generator.integers(room_y - left_out + 1)), int(generator.integers(room_x + 1))
-        box = tuple(slice(first, first + part) for first, part in zip(start, self._size_yx, strict=True))
-        return Pick(case, index, box, self._config.flip and generator.random() < 0.5)
+        top = int(generator.integers(room_y - left_out + 1))
+        if rows > 0:
+            top += left_out
+        left = int(generator.integers(room_x + 1))
+        box = (slice(top, top + height), slice(left, left + width))
+        mirrored = self._config.flip and generator.random() < 0.5
+        return Pick(case, index, box, mirrored)
 
 
 def load_slices(picks: list[Pick]) -> torch.Tensor:
     """The chosen parts of slices, (B, 1, Y, X) float32 in [-1, 1]."""
-    return _batch([pick.case.image for pick in picks], picks)
+    parts = []
+    for pick in picks:
+        parts.append(_part(pick, pick.case.image))
+    return _batch(parts)
 
 
 def load_labels(picks: list[Pick]) -> torch.Tensor:
     """The labels of the chosen parts, (B, 1, Y, X) float32. Raises ValueError for a case without a label."""
-    return _batch([pick.case.labels for pick in picks], picks)
+    parts = []
+    for pick in picks:
+        parts.append(_part(pick, pick.case.labels))
+    return _batch(parts)
 
 
-def _batch(volumes: list[np.ndarray], picks: list[Pick]) -> torch.Tensor:
-    parts = [volume[(pick.index, *pick.box)] for volume, pick in zip(volumes, picks, strict=True)]
-    turned = [part[:, ::-1] if pick.mirrored else part for part, pick in zip(parts, picks, strict=True)]
-    return torch.from_numpy(np.stack(turned).astype(np.float32)[:, None])
+def _part(pick: Pick, volume: np.ndarray) -> np.ndarray:
+    part = volume[pick.index][pick.box]  # (Y, X), still on disk
+    return part[:, ::-1] if pick.mirrored else part
 
 
-def _by_site(cases: list[PreparedCase], choose) -> dict[str, list[tuple[PreparedCase, np.ndarray]]]:
-    sites = defaultdict(list)
+def _batch(parts: list[np.ndarray]) -> torch.Tensor:
+    batch = np.stack(parts).astype(np.float32)
+    return torch.from_numpy(batch[:, np.newaxis])
+
+
+def _by_site(cases: list[PreparedCase], choose: Callable[[PreparedCase], np.ndarray]) -> Sites:
+    """The sites with the slices that `choose` names of each case; cases without any are left out."""
+    sites: Sites = {}
     for case in cases:
         slices = choose(case)
         if len(slices):
-            sites[case.site].append((case, slices))
-    return dict(sites)
+            sites.setdefault(case.site, []).append((case, slices))
+    return sites

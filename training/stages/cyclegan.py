@@ -221,8 +221,8 @@ def sample_batch(
     """This process's source and target slices (B, 1, Y, X) for a step, and what the replay pools shall show."""
     fabric = model.fabric
     rows = model.alignment.rows
-    source_picks = own_share(fabric, partial(sources.draw, generator, -rows))
-    target_picks = own_share(fabric, partial(targets.draw, generator, rows))
+    source_picks = own_share(fabric, partial(sources.sample, generator, -rows))
+    target_picks = own_share(fabric, partial(targets.sample, generator, rows))
     source = load_slices(source_picks).to(fabric.device)
     target = load_slices(target_picks).to(fabric.device)
     choices = generator.random((2, len(source) * fabric.world_size, 2))

@@ -169,7 +169,7 @@ class PairSampler:
 
     def sample(self, fabric: Fabric, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """This process's T2 and T1 slices for a step and the pixels of tumours, (B, 1, Y, X) each."""
-        picks = own_share(fabric, partial(self._sampler.draw, generator))
+        picks = own_share(fabric, partial(self._sampler.sample, generator))
         partners = [replace(pick, case=self._sources[pick.case.name]) for pick in picks]
         condition = load_slices(picks).to(fabric.device)
         real = load_slices(partners).to(fabric.device)

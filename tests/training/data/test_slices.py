@@ -12,14 +12,14 @@ from vestibule.errors import InputError
 def test_sites_are_drawn_alike_however_many_cases_they_have(run_dir):
     cases = read_cases(run_dir, "source")
     sampler = SliceSampler(cases, SamplingConfig(batch_size=400))
-    sites = [pick.case.site for pick in sampler.draw(np.random.default_rng(0))]
+    sites = [pick.case.site for pick in sampler.sample(np.random.default_rng(0))]
     assert {case.site for case in cases} == {"etz", "ldn"}
     assert abs(sites.count("etz") / 400 - 0.5) < 0.1
 
 
 def test_black_slices_are_never_drawn(run_dir):
     cases = [replace(case, foreground=(0.0, 0.0, 0.4, 0.0, 0.4, 0.0)) for case in read_cases(run_dir, "source")]
-    picks = SliceSampler(cases, SamplingConfig(batch_size=100)).draw(np.random.default_rng(0))
+    picks = SliceSampler(cases, SamplingConfig(batch_size=100)).sample(np.random.default_rng(0))
     assert {pick.index for pick in picks} == {2, 4}
 
 
@@ -31,13 +31,13 @@ def test_volumes_of_air_are_refused(run_dir):
 
 def test_tumour_share_of_one_draws_only_tumour_slices(run_dir):
     sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=100), tumour_share=1.0)
-    indices = {pick.index for pick in sampler.draw(np.random.default_rng(0))}
+    indices = {pick.index for pick in sampler.sample(np.random.default_rng(0))}
     assert indices == {1, 2, 3, 4}
 
 
 def test_crops_lie_inside_and_mirroring_turns_left_to_right(run_dir):
     sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=50, crop_yx=(16, 8)))
-    picks = sampler.draw(np.random.default_rng(0))
+    picks = sampler.sample(np.random.default_rng(0))
     batch = load_slices(picks)
     assert batch.shape == (50, 1, 16, 8)
     assert batch.dtype == torch.float32
@@ -51,7 +51,7 @@ def test_crops_lie_inside_and_mirroring_turns_left_to_right(run_dir):
 def test_parts_of_two_samplers_lie_as_far_apart_as_asked(run_dir, rows):
     sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=4000, crop_yx=(24, 32)))
     firsts = [
-        np.array([pick.box[0].start for pick in sampler.draw(np.random.default_rng(seed), apart)])
+        np.array([pick.box[0].start for pick in sampler.sample(np.random.default_rng(seed), apart)])
         for seed, apart in ((0, -rows), (1, rows))
     ]
     assert all(first.min() >= 0 and first.max() <= 8 for first in firsts)
@@ -60,7 +60,7 @@ def test_parts_of_two_samplers_lie_as_far_apart_as_asked(run_dir, rows):
 
 def test_labels_are_read_where_their_slices_are(run_dir):
     sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20, crop_yx=(24, 24)))
-    picks = sampler.draw(np.random.default_rng(0))
+    picks = sampler.sample(np.random.default_rng(0))
     tumour = load_labels(picks) == 1
     assert tumour.any()
     # The fixture paints tumours at 0.8 and everything else below 0.5.
@@ -69,7 +69,7 @@ def test_labels_are_read_where_their_slices_are(run_dir):
 
 def test_same_seed_draws_the_same_slices(run_dir):
     sampler = SliceSampler(read_cases(run_dir, "target"), SamplingConfig(batch_size=8))
-    first, second = (sampler.draw(np.random.default_rng(5)) for _ in range(2))
+    first, second = (sampler.sample(np.random.default_rng(5)) for _ in range(2))
     assert first == second
 
 
@@ -81,6 +81,6 @@ def test_unprepared_run_says_what_to_run(tmp_path):
 def test_case_larger_than_the_others_is_cut_to_their_size(run_dir):
     path = run_dir / "prepare" / "source" / "case_1.npy"
     np.save(path, np.pad(np.load(path), ((0, 0), (16, 16), (16, 16))))
-    picks = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20)).draw(np.random.default_rng(0))
+    picks = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20)).sample(np.random.default_rng(0))
     assert "case_1" in {pick.case.name for pick in picks}
     assert load_slices(picks).shape == (20, 1, 32, 32)

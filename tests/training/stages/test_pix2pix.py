@@ -44,7 +44,7 @@ def test_losses_are_those_of_the_paper(config):
 def test_pairs_are_the_same_place_of_the_same_case(config, paired):
     sources = {case.name: case for case in read_cases(paired, "source")}
     sampler = SliceSampler(read_cases(paired, "source", TRANSFER), replace(config.pix2pix.sampling, crop_yx=(16, 16)))
-    picks = sampler.draw(np.random.default_rng(0))
+    picks = sampler.sample(np.random.default_rng(0))
     condition = load_slices(picks)
     real = load_slices([replace(pick, case=sources[pick.case.name]) for pick in picks])
     assert torch.equal(condition, -real)
