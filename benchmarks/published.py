@@ -35,6 +35,7 @@ class Residual(nn.Module):
         self.layers = nn.Sequential(*half, nn.ReLU(True), *other)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, C, Y, X) -> the same shape."""
         return features + self.layers(features)
 
 
@@ -59,6 +60,7 @@ class UNet(nn.Module):
             self.up.append(nn.Sequential(*layers))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, 1, Y, X) -> the same shape, in [-1, 1]."""
         skips = []
         for stage in self.down:
             image = stage(image)
@@ -88,6 +90,7 @@ class Pool:
         self.images: list[torch.Tensor] = []
 
     def query(self, fakes: torch.Tensor) -> torch.Tensor:
+        """Images of the same number and shape, some of them older ones in the place of `fakes` (B, 1, Y, X)."""
         shown = []
         for fake in fakes:
             if len(self.images) < 50:
@@ -198,6 +201,7 @@ class SinGANScale(nn.Module):
         self.body, self.tail = nn.Sequential(*body), nn.Conv2d(width, 1, 3)
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor | None = None) -> torch.Tensor:
+        """Image of this scale, added to `previous` (1, 1, Y, X); of a critic, its map of scores."""
         result = self.tail(self.body(image))
         if not self.generates:
             return result

@@ -2,17 +2,17 @@
 
     python studies/ablation.py --config configs/phantom.yaml --out runs/ablation                     3 seeds
     python studies/ablation.py --config configs/phantom.yaml --out runs/ablation --trainings 4       4 of each seed
-    python studies/ablation.py --config configs/phantom.yaml --out runs/tiny --size tiny --page /tmp/page.md
+    python studies/ablation.py --config configs/phantom.yaml --out runs/tiny --size tiny
 
 Phantoms, CycleGAN, SinGAN and segmenter of a seed are shared: only `transfer` and `pix2pix` differ. These two can be
 trained several times behind what a seed shares, by other seeds of their own, so that chance in them averages out. The
-variants are lines of `VARIANTS`; `--only` names some of them. A killed run goes on where it stopped.
+variants are lines of `VARIANTS`; `--only` names some of them. A killed run goes on where it stopped. The section with
+the numbers is printed and written to `results.md` below `--out`; `--page docs/results.md` puts it there too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -25,10 +25,10 @@ from experiment import (
     link,
     make_population,
     provenance,
+    publish,
     score_arm,
     sized,
     train,
-    write_section,
 )
 
 from evaluation.reporting.table import TextTable, spread
@@ -39,10 +39,10 @@ from training.config import ReferenceConfig, RunConfig, read_config, scheduled
 from training.data.slices import read_cases
 from training.diagnostics.contrast import contrast_rows
 from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PIX2PIX, PREPARE, SEGMENTER, TRANSFER
-from vestibule.editions import Edition, get_edition
+from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 SHARED = (PREPARE, CYCLEGAN, HARMONISER, SEGMENTER)
 OWN = (TRANSFER, PIX2PIX, EXPORT)
 
@@ -79,100 +79,142 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Train, score, print and write the section of the results page."""
+    """Train, score, print and write the section."""
     arguments = parse()
     try:
-        config = replace(sized(read_config(arguments.config), arguments.size), arms=(BASELINE.name, ONESHOT.name))
+        base = sized(read_config(arguments.config), arguments.size)
     except InputError as error:
         raise SystemExit(f"ablation: error: {error}") from error
+    config = replace(base, arms=(BASELINE.name, ONESHOT.name))
+    edition = get_edition(config.edition)
     names = arguments.only or list(VARIANTS)
     population = arguments.out / "population"
     make_population(config, population, print)
+
     scores: dict[str, list[list[Row]]] = {name: [] for name in names}
     contrasts: dict[str, list[float]] = {name: [] for name in names}
-    run_dirs, edition = [], get_edition(config.edition)
+    run_dirs = []
     seeds = range(config.seed, config.seed + arguments.seeds)
     for seed, training in product(seeds, range(arguments.trainings)):
+        own = replace(config, seed=seed)
         for name in names:
-            folder = name.replace(", ", "_").replace(" ", "_") + (f"_{training}" if training else "")
-            run_dir = arguments.out / f"seed_{seed}" / folder
-            run_variant(VARIANTS[name], replace(config, seed=seed), run_dir, population, training)
+            run_dir = arguments.out / f"seed_{seed}" / folder_of(name, training)
+            run_variant(VARIANTS[name], own, run_dir, population, training)
             scores[name].append(score_arm(run_dir, ONESHOT.name, edition))
             contrasts[name].append(contrast_in_b_prime(run_dir, edition))
             run_dirs.append(run_dir)
-    (arguments.out / "scores.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
+    write_json(arguments.out / "scores.json", scores, indent=1)
+
     title = f"## What goes into B', {arguments.size} size"
-    text = "\n".join([title, "", *report(scores, contrasts, config, arguments.trainings), "", *provenance(run_dirs)])
-    print(text)
-    write_section(arguments.page, f"ablation {arguments.size}", text)
+    section = report(scores, contrasts, config, arguments.trainings)
+    lines = [title, "", *section, "", *provenance(run_dirs)]
+    publish(lines, f"ablation {arguments.size}", arguments.out, arguments.page)
+
+
+def folder_of(variant: str, training: int) -> str:
+    """Name of the folder of a variant's run; the first training has no number."""
+    name = variant.replace(", ", "_").replace(" ", "_")
+    return f"{name}_{training}" if training else name
 
 
 def run_variant(variant: Variant, config: RunConfig, run_dir: Path, population: Path, training: int = 0) -> None:
     """Train a variant, with the stages that all share made once beside it and linked into its own run.
 
-    `training` counts the trainings of its own stages behind the same shared ones; each has another seed.
+    Args:
+        variant: What goes into B'.
+        config: Of the seed, as all variants have it.
+        run_dir: Folder of the variant's run.
+        population: Folder of the run that made the phantoms.
+        training: Counts the trainings of the variant's own stages behind the same shared ones; each has another seed.
     """
     common = run_dir.parent / "shared_1"
     train(config, common, population, print, SHARED)
-    own_slices = replace(config, reference=replace(config.reference, count=variant.references))
-    if variant.schedule:
-        # The published schedule learns the whole slice, the fast one a crop around the tumour.
-        crop_px = None if variant.schedule == "paper" else ReferenceConfig().crop_px
-        own_slices = replace(
-            own_slices,
-            reference=replace(own_slices.reference, crop_px=crop_px),
-            harmoniser=scheduled(config.harmoniser, variant.schedule),
-        )
-    if own_slices != config:
-        first, common = common, run_dir.parent / f"shared_{variant.references}_{own_slices.harmoniser.schedule}"
+
+    own = with_slices_of(variant, config)
+    if own != config:
+        # Another one-shot model: what does not depend on it is linked, so that it alone is trained.
+        first, common = common, run_dir.parent / f"shared_{variant.references}_{own.harmoniser.schedule}"
         link(first, common, (PREPARE, CYCLEGAN, SEGMENTER))
-        config = own_slices
-        train(config, common, population, print, SHARED)
+        train(own, common, population, print, SHARED)
     link(common, run_dir, SHARED)
-    own = replace(
+
+    transfer = replace(
         config.transfer,
         intensity=variant.intensity,
         blending=variant.blending,
         level=config.transfer.level if variant.injects else None,
     )
-    train(replace(config, transfer=own, seed=config.seed + 1000 * training), run_dir, population, print, OWN)
+    # The seed of what is shared is the configuration's; a thousand apart, no two trainings meet.
+    own = replace(own, transfer=transfer, seed=config.seed + 1000 * training)
+    train(own, run_dir, population, print, OWN)
+
+
+def with_slices_of(variant: Variant, config: RunConfig) -> RunConfig:
+    """`config` with the reference slices and the schedule of a variant; itself where these are its own."""
+    reference = replace(config.reference, count=variant.references)
+    if not variant.schedule:
+        return replace(config, reference=reference)
+    # The published schedule learns the whole slice, the fast one a crop around the tumour.
+    crop_px = None if variant.schedule == "paper" else ReferenceConfig().crop_px
+    return replace(
+        config,
+        reference=replace(reference, crop_px=crop_px),
+        harmoniser=scheduled(config.harmoniser, variant.schedule),
+    )
 
 
 def contrast_in_b_prime(run_dir: Path, edition: Edition) -> float:
     """Mean contrast-to-noise ratio of the tumours in B', as `vestibule train evidence` has it."""
-    rows = [
-        row
-        for case in read_cases(run_dir, "source", TRANSFER)
-        for row in contrast_rows(
-            case.name,
-            {"B'": np.asarray(case.image)},
-            np.asarray(case.labels),
-            float(np.prod(case.spacing_zyx)),
-            edition,
-        )
-    ]
-    return mean(row.cnr for row in rows if row.structure == "vs")
+    ratios = []
+    for case in read_cases(run_dir, "source", TRANSFER):
+        images = {"B'": np.asarray(case.image)}
+        labels = np.asarray(case.labels)
+        voxel_mm3 = float(np.prod(case.spacing_zyx))
+        for row in contrast_rows(case.name, images, labels, voxel_mm3, edition):
+            if row.structure == TUMOUR:
+                ratios.append(row.cnr)
+    return mean(ratios)
 
 
 def report(
     scores: dict[str, list[list[Row]]], contrasts: dict[str, list[float]], config: RunConfig, trainings: int = 1
 ) -> list[str]:
-    """The section: a line a variant, with its difference to what it builds on. Runs are in order of seed, training."""
+    """The section: a line a variant, with its difference to what it builds on.
+
+    Args:
+        scores: Rows of every run of a variant, in order of seed, then training.
+        contrasts: Contrast of the tumours in B' in the same order.
+        config: As all variants have it.
+        trainings: Of each seed.
+
+    Returns:
+        Lines in Markdown.
+    """
     means = {name: averaged(runs) for name, runs in scores.items()}
     rows = []
     for name, runs in scores.items():
-        summary = summarise([row for rows in runs for row in rows])["vs"]
+        pooled = [row for run in runs for row in run]
+        summary = summarise(pooled)[TUMOUR]
         base = VARIANTS[name].matches or "none"
-        difference = _difference(means[base], means[name]) if base in means and base != name else ""
-        dice = [summarise(rows)["vs"]["dice"]["mean"] for rows in runs]
-        each = " ".join(f"{mean(dice[n : n + trainings]):.2f}" for n in range(0, len(dice), trainings))
-        rows.append(
-            (
-                *(name, f"{mean(contrasts[name]):+.2f}", spread(summary["dice"]), str(summary["dice"]["over_0_8"])),
-                *(spread(summary["assd_mm"]), each, difference),
-            )
+        difference = ""
+        if base in means and base != name:
+            difference = _difference(means[base], means[name])
+
+        dice = [summarise(run)[TUMOUR]["dice"]["mean"] for run in runs]
+        by_seed = [mean(dice[first : first + trainings]) for first in range(0, len(dice), trainings)]
+        cells = (
+            name,
+            f"{mean(contrasts[name]):+.2f}",
+            spread(summary["dice"]),
+            str(summary["dice"]["over_0_8"]),
+            spread(summary["assd_mm"]),
+            " ".join(f"{value:.2f}" for value in by_seed),
+            difference,
         )
+        rows.append(cells)
     header = ("into B'", "contrast in B'", "VS Dice", "> 0.8", "VS ASSD (mm)", "Dice by seed", "difference (95 %)")
+    table = TextTable(header, tuple(rows), names=1)
+
     cases = len({row["case"] for row in next(iter(means.values()))})
     seeds = len(next(iter(scores.values()))) // trainings
     return [
@@ -180,19 +222,21 @@ def report(
         f"{config.transfer.level}. The difference in VS Dice is that of the means over all trainings, paired "
         "by case, to the same copy without SinGAN, or else to no copy.",
         "",
-        TextTable(header, tuple(rows), names=1).markdown,
+        table.markdown,
     ]
 
 
 def _difference(first: list[Row], second: list[Row]) -> str:
-    found = next(item for item in compare(first, second) if (item["structure"], item["metric"]) == ("vs", "dice"))
-    low, high = found["interval_95"]
-    return f"{found['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    for item in compare(first, second):
+        if item["structure"] == TUMOUR and item["metric"] == "dice":
+            low, high = item["interval_95"]
+            return f"{item['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    raise ValueError(f"no Dice of {TUMOUR} to compare")
 
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = experiment_parser(__doc__, PAGE)
+    parser = experiment_parser(__doc__)
     parser.add_argument("--trainings", type=int, default=1, help="of transfer and pix2pix, behind what a seed shares")
     parser.add_argument("--only", action="append", choices=list(VARIANTS), help="may be given several times")
     return parser.parse_args()

@@ -18,12 +18,12 @@ from evaluation.scoring.folder import score_folder
 from evaluation.scoring.scores import Row
 from training.config import RunConfig, SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
-from training.run_folder import code_version
+from training.run_folder import FINISHED, code_version
 from training.runner import run_stage
 from training.stage_table import EXPORT, PHANTOM, Stage
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.files import read_json
+from vestibule.files import read_json, write_text
 from vestibule.inputs import find_cases
 from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import load_model
@@ -35,16 +35,14 @@ SIZES = ("tiny", "small", "full")
 patients and 20 unseen. `full`: as many patients as the paper, the published networks, for a GPU."""
 
 
-def experiment_parser(description: str, page: Path) -> argparse.ArgumentParser:
-    """The options that every experiment on phantoms has; `page` is where its section goes by default."""
+def experiment_parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that every experiment on phantoms has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="a configuration that makes phantoms")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the population and of the runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the population, the runs and results.md")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument(
-        "--page", type=Path, default=page, help="page whose section is written (default: docs/results.md)"
-    )
+    parser.add_argument("--page", type=Path, help="a page whose section is written as well, such as docs/results.md")
     return parser
 
 
@@ -55,55 +53,110 @@ def sized(config: RunConfig, size: str) -> RunConfig:
     if size == "tiny":
         return _tiny(config)
     if size == "small":
-        return replace(config, phantom=replace(config.phantom, cases=40, validation=20))
-    return _full(config)
+        phantom = replace(config.phantom, cases=40, validation=20)
+        return replace(config, phantom=phantom)
+    return _full(config, config.phantom)
 
 
 def _tiny(config: RunConfig) -> RunConfig:
-    phantom = PhantomConfig(4, 2, shape_zyx=(12, 72, 72), spacing_zyx=(2.5, 2.0, 2.0), volume_mm3=(2000.0, 9800.0))
+    """The least that every stage takes; tumours are large, so that a coarse slice shows them."""
+    phantom = PhantomConfig(
+        cases=4,
+        validation=2,
+        shape_zyx=(12, 72, 72),
+        spacing_zyx=(2.5, 2.0, 2.0),
+        volume_mm3=(2000.0, 9800.0),
+    )
     generator = GeneratorConfig("resnet", width=4, blocks=1)
-    brief = {
-        **{"generator": generator, "discriminator_width": 4, "discriminator_layers": 1, "iterations": 4},
-        "sampling": SamplingConfig(batch_size=1, crop_yx=(32, 32)),
-    }
+    sampling = SamplingConfig(batch_size=1, crop_yx=(32, 32))
+    cyclegan = replace(
+        config.cyclegan,
+        generator=generator,
+        discriminator_width=4,
+        discriminator_layers=1,
+        iterations=4,
+        sampling=sampling,
+    )
+    pix2pix = replace(
+        config.pix2pix,
+        generator=generator,
+        discriminator_width=4,
+        discriminator_layers=1,
+        iterations=4,
+        sampling=sampling,
+    )
+    segmenter = SegmenterConfig(
+        configuration="2d",
+        folds=(),
+        epochs=1,
+        iterations_per_epoch=2,
+        features_base=4,
+        max_features=16,
+        gpu_memory_gb=0.02,
+        mirror_at_test=False,
+        tile_step=1.0,
+    )
     return replace(
         config,
         phantom=phantom,
         prepare=PreprocessingConfig((2.0, 2.0), (64, 64)),
-        cyclegan=replace(config.cyclegan, **brief),
-        pix2pix=replace(config.pix2pix, **brief),
+        cyclegan=cyclegan,
+        pix2pix=pix2pix,
         reference=replace(config.reference, crop_px=32, min_tumour_px=1),
         harmoniser=replace(config.harmoniser, coarsest_px=16, scale_factor=0.5, width=4, iterations=4),
         transfer=replace(config.transfer, level=1),
-        segmenter=SegmenterConfig(
-            **{"configuration": "2d", "folds": (), "epochs": 1, "iterations_per_epoch": 2, "features_base": 4},
-            **{"max_features": 16, "gpu_memory_gb": 0.02, "mirror_at_test": False, "tile_step": 1.0},
-        ),
+        segmenter=segmenter,
     )
 
 
-def _full(config: RunConfig) -> RunConfig:
+def _full(config: RunConfig, phantom: PhantomConfig) -> RunConfig:
+    """The paper's number of patients and the published networks."""
     generator = GeneratorConfig("resnet", width=64, blocks=9)
-    networks = {"generator": generator, "discriminator_width": 64, "discriminator_layers": 3, "learning_rate": 2e-4}
-    phantom = replace(config.phantom, cases=105, validation=32, shape_zyx=(40, 256, 256), spacing_zyx=(1.5, 0.6, 0.6))
+    cyclegan = replace(
+        config.cyclegan,
+        generator=generator,
+        discriminator_width=64,
+        discriminator_layers=3,
+        learning_rate=2e-4,
+        sampling=SamplingConfig(batch_size=4, crop_yx=(176, 176)),
+        iterations=20_000,
+    )
+    pix2pix = replace(
+        config.pix2pix,
+        generator=generator,
+        discriminator_width=64,
+        discriminator_layers=3,
+        learning_rate=2e-4,
+        sampling=SamplingConfig(batch_size=8),
+        iterations=10_000,
+    )
+    segmenter = replace(
+        config.segmenter,
+        features_base=32,
+        max_features=512,
+        gpu_memory_gb=8.0,
+        epochs=60,
+        iterations_per_epoch=250,
+        optimiser="sgd",
+        learning_rate=0.01,
+    )
+    large = replace(
+        phantom,
+        cases=105,
+        validation=32,
+        shape_zyx=(40, 256, 256),
+        spacing_zyx=(1.5, 0.6, 0.6),
+        workers=os.cpu_count() or 1,
+    )
     return replace(
         config,
-        phantom=replace(phantom, workers=os.cpu_count() or 1),
+        phantom=large,
         prepare=replace(config.prepare, spacing_yx_mm=(0.6, 0.6), size_yx=(192, 192)),
-        cyclegan=replace(
-            config.cyclegan,
-            **networks,
-            sampling=SamplingConfig(batch_size=4, crop_yx=(176, 176)),
-            iterations=20_000,
-        ),
-        pix2pix=replace(config.pix2pix, **networks, sampling=SamplingConfig(batch_size=8), iterations=10_000),
+        cyclegan=cyclegan,
+        pix2pix=pix2pix,
         reference=replace(config.reference, crop_px=128),
         harmoniser=replace(config.harmoniser, coarsest_px=25, iterations=2000),
-        segmenter=replace(
-            config.segmenter,
-            **{"features_base": 32, "max_features": 512, "gpu_memory_gb": 8.0, "epochs": 60},
-            **{"iterations_per_epoch": 250, "optimiser": "sgd", "learning_rate": 0.01},
-        ),
+        segmenter=segmenter,
     )
 
 
@@ -116,10 +169,22 @@ def make_population(config: RunConfig, out_dir: Path, report: Callable[[str], No
 def train(
     config: RunConfig, run_dir: Path, population: Path, report: Callable[[str], None], only: Iterable[Stage] = ()
 ) -> None:
-    """Run the stages of `config` on the phantoms of `population`, or those of `only`; what is done is skipped."""
+    """Run stages on the phantoms of another run; what is done is skipped.
+
+    Args:
+        config: Its stages, all but the phantoms' own.
+        run_dir: Folder of the run.
+        population: Folder of the run that made the phantoms.
+        report: Told what happens, in lines.
+        only: The stages to run; by default all.
+
+    Raises:
+        InputError: As the stages do.
+    """
     link(population, run_dir, (PHANTOM,))
+    wanted = list(only) or stages_of(config)
     for stage in stages_of(config):
-        if stage != PHANTOM and (not only or stage in only):
+        if stage in wanted and stage != PHANTOM:
             run_stage(stage, config, run_dir, report)
 
 
@@ -128,8 +193,10 @@ def link(from_dir: Path, to_dir: Path, stages: tuple[Stage, ...]) -> None:
     to_dir.mkdir(parents=True, exist_ok=True)
     for stage in stages:
         place = stage.folder(to_dir)
-        if not place.is_symlink():
-            place.symlink_to(stage.folder(from_dir).resolve(), target_is_directory=True)
+        if place.is_symlink():
+            continue
+        made = stage.folder(from_dir).resolve()
+        place.symlink_to(made, target_is_directory=True)
 
 
 def score_arm(run_dir: Path, arm: str, edition: Edition) -> list[Row]:
@@ -137,14 +204,18 @@ def score_arm(run_dir: Path, arm: str, edition: Edition) -> list[Row]:
 
     Raises InputError where a case could not be segmented: its Dice of 0 would be taken for the method's.
     """
-    data, masks = PHANTOM.folder(run_dir) / "data", run_dir / "predictions" / arm
+    data = PHANTOM.folder(run_dir) / "data"
+    masks = run_dir / "predictions" / arm
     masks.mkdir(parents=True, exist_ok=True)
     cases = find_cases(data / edition.validation_folder, masks, edition).cases
-    outcome = predict_cases(load_model(EXPORT.folder(run_dir) / "bundle", arm).run, cases, edition)
+    model = load_model(EXPORT.folder(run_dir) / "bundle", arm)
+    outcome = predict_cases(model.run, cases, edition)
     if outcome.failures:
-        raise InputError(failure_message([line for _, line in outcome.failures], len(cases)))
-    references = data / "references" / edition.validation_folder
-    return score_folder(masks, references, run_dir / "scores" / arm, edition).rows
+        lines = [line for _, line in outcome.failures]
+        raise InputError(failure_message(lines, len(cases)))
+    references = edition.references_of(data, edition.validation_folder)
+    scores = score_folder(masks, references, run_dir / "scores" / arm, edition)
+    return scores.rows
 
 
 def averaged(runs: list[list[Row]]) -> list[Row]:
@@ -152,30 +223,51 @@ def averaged(runs: list[list[Row]]) -> list[Row]:
 
     Raises ValueError where the runs hold other cases or structures.
     """
-    keyed = [{(row["case"], row["structure"]): row for row in rows} for rows in runs]
+    keyed = []
+    for rows in runs:
+        keyed.append({(row["case"], row["structure"]): row for row in rows})
     if any(own.keys() != keyed[0].keys() for own in keyed):
         raise ValueError("all runs must hold the same cases and structures")
-    return [
-        {
-            key: sum(own[place][key] for own in keyed) / len(keyed) if isinstance(value, float) else value
-            for key, value in row.items()
-        }
-        for place, row in keyed[0].items()
-    ]
+
+    means = []
+    for place, row in keyed[0].items():
+        mean: Row = {}
+        for key, value in row.items():
+            # Names and counts stay the first run's.
+            if isinstance(value, float):
+                total = sum(own[place][key] for own in keyed)
+                value = total / len(keyed)
+            mean[key] = value
+        means.append(mean)
+    return means
+
+
+def publish(lines: list[str], name: str, out_dir: Path, page: Path | None) -> None:
+    """Print a section, write it to `results.md` in `out_dir`, and where there is a `page`, into its section `name`."""
+    text = "\n".join(lines)
+    print(text)
+    write_text(out_dir / "results.md", text + "\n")
+    if page is not None:
+        write_section(page, name, text)
 
 
 def provenance(run_dirs: list[Path]) -> list[str]:
     """Lines on command, commit, machine and the seconds of every stage, as the results page wants them."""
     seconds: dict[str, list[float]] = {}
     for run_dir in run_dirs:
-        for path in sorted(run_dir.glob("*/stage.json")):
-            seconds.setdefault(path.parent.name, []).append(read_json(path)["seconds"])
-    spent = ", ".join(f"{name} {sum(values) / len(values):.0f}" for name, values in seconds.items())
+        for path in sorted(run_dir.glob(f"*/{FINISHED}")):
+            own = seconds.setdefault(path.parent.name, [])
+            own.append(read_json(path)["seconds"])
+    means = [f"{stage} {sum(own) / len(own):.0f}" for stage, own in seconds.items()]
+
+    script = os.path.relpath(sys.argv[0])
+    command = shlex.join([script, *sys.argv[1:]])
+    today = datetime.now(UTC).date()
     return [
-        f"- Command: `python {shlex.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])}`",
-        f"- Code: `{code_version()}`, {datetime.now(UTC).date().isoformat()}",
+        f"- Command: `python {command}`",
+        f"- Code: `{code_version()}`, {today.isoformat()}",
         f"- Hardware: {hardware()}",
-        f"- Seconds a run: {spent}",
+        f"- Seconds a run: {', '.join(means)}",
     ]
 
 
@@ -184,20 +276,24 @@ def hardware() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
-    return f"{name}, {len(os.sched_getaffinity(0))} cores used, {torch.get_num_threads()} threads{gpu}"
+        for line in info.read_text().splitlines():
+            if "model name" in line:
+                name = line.partition(":")[2].strip()
+                break
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    cores = len(os.sched_getaffinity(0))
+    return f"{name}, {cores} cores used, {torch.get_num_threads()} threads, {gpu}"
 
 
 def write_section(page: Path, name: str, text: str) -> None:
     """Put `text` between the markers `<!-- name -->` and `<!-- /name -->` of `page`, which are added where missing."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    old = page.read_text(encoding="utf-8") if page.is_file() else ""
     section = f"{begin}\n{text.strip()}\n{end}"
+    old = page.read_text(encoding="utf-8") if page.is_file() else ""
     if begin in old and end in old:
         before, _, rest = old.partition(begin)
-        new = before + section + rest.partition(end)[2]
+        _, _, after = rest.partition(end)
+        new = before + section + after
     else:
         new = f"{old.rstrip()}\n\n{section}\n"
-    page.write_text(new.lstrip("\n"), encoding="utf-8")
+    write_text(page, new.lstrip("\n"))

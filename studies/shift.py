@@ -1,7 +1,6 @@
 """Do masks lie beside what they are of? The mean way from each reference structure to the mask near it, in voxels.
 
-    python studies/shift.py runs/demo/predictions/oneshot runs/demo/phantom/data/references/target_validation \\
-        --edition 2021
+    python studies/shift.py runs/demo/predictions/oneshot runs/demo/phantom/data/references/target_validation
 
 Each connected part of a reference is compared by its middle with what the mask calls the same within four voxels. A
 mean away from 0 that the spread over parts does not explain is a shift: of the translation, or of the grid.
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from evaluation.scoring.cases import join_cases
+from evaluation.scoring.cases import edition_of_masks, join_cases
 from vestibule.editions import get_edition
 from vestibule.volume import read_labels
 
@@ -29,21 +28,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("predictions", type=Path)
     parser.add_argument("references", type=Path)
-    parser.add_argument("--edition", type=int, default=2021)
+    parser.add_argument("--edition", type=int, help="by default the one that the references' names tell")
     arguments = parser.parse_args()
-    edition = get_edition(arguments.edition)
+    given = get_edition(arguments.edition) if arguments.edition else None
+    edition = edition_of_masks(arguments.references, given)
+
     ways: dict[str, list[np.ndarray]] = {name: [] for name in edition.structures}
     for pair in join_cases(arguments.predictions, arguments.references, edition).pairs:
         if pair.prediction_path is None:
             continue
-        reference, mask = read_labels(pair.reference_path).voxels, read_labels(pair.prediction_path).voxels
-        for name, values in edition.structures.items():
-            ways[name] += shifts(np.isin(reference, values), np.isin(mask, values))
+        reference = read_labels(pair.reference_path).voxels  # (Z, Y, X)
+        mask = read_labels(pair.prediction_path).voxels  # (Z, Y, X)
+        for name, found in ways.items():
+            expected = edition.mask_of(reference, name)
+            predicted = edition.mask_of(mask, name)
+            found += shifts(expected, predicted)
+
     for name, found in ways.items():
-        if found:
-            mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
-            text = ", ".join(f"{axis} {m:+.2f} ± {s:.2f}" for axis, m, s in zip("zyx", mean, spread, strict=True))
-            print(f"{name:8s} {text} voxels, {len(found)} parts")
+        if not found:
+            continue
+        means = np.mean(found, axis=0)
+        spreads = np.std(found, axis=0)
+        parts = []
+        for axis, mean, spread in zip("zyx", means, spreads, strict=True):
+            parts.append(f"{axis} {mean:+.2f} ± {spread:.2f}")
+        print(f"{name:8s} {', '.join(parts)} voxels, {len(found)} parts")
 
 
 def shifts(reference: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
@@ -52,9 +61,14 @@ def shifts(reference: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     found = []
     for number in range(1, count + 1):
         part = parts == number
-        near = ndimage.binary_dilation(part, iterations=NEAR) & mask
-        if min(part.sum(), near.sum()) >= LEAST:
-            found.append(np.subtract(ndimage.center_of_mass(near), ndimage.center_of_mass(part)))
+        # What the mask has farther off belongs to another part, or is a mistake of another kind.
+        around = ndimage.binary_dilation(part, iterations=NEAR)
+        near = around & mask
+        if min(part.sum(), near.sum()) < LEAST:
+            continue
+        expected = ndimage.center_of_mass(part)
+        predicted = ndimage.center_of_mass(near)
+        found.append(np.subtract(predicted, expected))
     return found
 
 

@@ -1,0 +1,62 @@
+"""What the benchmarks compare is comparable; figures are printed and never asserted."""
+
+import argparse
+import importlib
+
+import pytest
+import torch
+
+from training.config import CycleGANConfig, SinGANConfig, read_config
+from vestibule.networks import GeneratorConfig
+
+
+@pytest.fixture
+def benchmark(repository, monkeypatch):
+    """A module of benchmarks/ by its name, as `python benchmarks/...` finds it."""
+    monkeypatch.syspath_prepend(repository / "benchmarks")
+    return importlib.import_module
+
+
+@pytest.mark.parametrize(
+    ("make", "parameters"),
+    [
+        (lambda published: published.resnet(64, 9), 11_365_633),
+        (lambda published: published.patch_critic(1, 64, 3, published.nn.InstanceNorm2d), 2_762_689),
+    ],
+)
+def test_what_is_timed_against_has_the_published_size(benchmark, make, parameters):
+    network = make(benchmark("published"))
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_a_schedule_decides_what_it_names_and_leaves_the_rest(benchmark, repository):
+    own = read_config(repository / "configs" / "phantom.yaml").harmoniser
+    paper = benchmark("singan").scheduled(own, "paper")
+    assert (paper.iterations, paper.max_width, paper.reconstruction_weight) == (2000, 128, 10.0)
+    assert (paper.coarsest_px, paper.scale_factor) == (own.coarsest_px, own.scale_factor)
+    assert benchmark("singan").scheduled(paper, "fast").iterations == SinGANConfig().iterations
+
+
+def test_ours_and_the_published_cyclegan_go_the_same_way_from_the_same_weights(benchmark):
+    torch.manual_seed(0)
+    module = benchmark("cyclegan")
+    arguments = argparse.Namespace(width=4, blocks=1, critic_width=4)
+    config = CycleGANConfig(generator=GeneratorConfig("resnet", 4, 1), discriminator_width=4)
+    steps = module.steps_of(arguments, config)
+    # Rounding differs from the first update on: Adam's first steps take the sign of a gradient, however small.
+    for tolerance in (1e-5, 0.02, 0.02):
+        source, target = (torch.rand(2, 1, 32, 32) * 2 - 1 for _ in range(2))
+        published = steps[module.PUBLISHED](source, target)
+        ours = steps["ours, float32"](source, target, torch.zeros(2, 2, 2))
+        for name, loss in published.items():
+            assert float(ours[name]) == pytest.approx(float(loss.detach()), rel=tolerance), name
+
+
+def test_ours_and_the_published_pix2pix_start_with_the_same_losses(benchmark):
+    torch.manual_seed(0)
+    module = benchmark("pix2pix")
+    arguments = argparse.Namespace(architecture="resnet", width=4, blocks=1, critic_width=4, steps=10)
+    steps = module.steps_of(arguments)
+    condition, real = torch.rand(2, 1, 1, 32, 32) * 2 - 1
+    published, ours = steps[module.PUBLISHED](condition, real), steps["ours, float32"](condition, real)
+    assert float(ours["pixel"]) == pytest.approx(float(published["pixel"].detach()), rel=1e-4)
