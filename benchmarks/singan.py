@@ -34,15 +34,9 @@ from training.data.reference_slice import Reference
 from training.diagnostics.patches import pyramid_distance
 from training.gan.devices import convolution_type, layout_for, subnormals_as_zero
 from training.gan.logs import LossLog
-from training.harmonisers.singan import (
-    LOSSES,
-    SinGAN,
-    channels,
-    load_cascade,
-    pyramid_sizes,
-    train_cascade,
-    train_scale,
-)
+from training.harmonisers.singan import SinGANHarmoniser
+from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes
+from training.harmonisers.singan_training import LOSSES, train_scale
 from training.stage_table import HARMONISER
 from vestibule.pipeline import pick_device
 
@@ -59,8 +53,9 @@ def main() -> None:
     arguments = parse()
     print(machine())
     if arguments.of:
-        model, record = load_cascade(HARMONISER.folder(arguments.of), pick_device())
-        print(f"{record['case']}, slice {record['slice']}\n{MEASURES}\n{measures(model, record['image'])}")
+        folder = HARMONISER.folder(arguments.of)
+        model, reference = SinGANHarmoniser.load(folder).model, Reference.load(folder)
+        print(f"{reference.case}, slice {reference.slice}\n{MEASURES}\n{measures(model, reference.image)}")
         return
     if arguments.curve:
         settings = scheduled(read_config(arguments.config).harmoniser, arguments.schedule)
@@ -123,9 +118,8 @@ def _ratios(found: dict[str, float]) -> str:
 
 def curve(run_dir: Path, config: SinGANConfig, shares: list[float], precision: str) -> None:
     """Train with a growing share of the schedule's iterations and print what each training reaches."""
-    with np.load(HARMONISER.folder(run_dir) / "reference.npz") as content:
-        image, tumour = content["image"], content["tumour"]
-    reference = Reference("reference", 0, "given", image, tumour)
+    reference = Reference.load(HARMONISER.folder(run_dir))
+    image = reference.image
     dtype = str(convolution_type(precision, pick_device())).removeprefix("torch.")
     print(f"schedule {config.schedule}, {image.shape[0]} x {image.shape[1]} px, convolutions in {dtype}")
     print(f"iterations  seconds  {MEASURES}")
@@ -133,9 +127,8 @@ def curve(run_dir: Path, config: SinGANConfig, shares: list[float], precision: s
         settings = replace(config, iterations=max(1, round(config.iterations * share)))
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
-            train_cascade(settings, reference, Path(folder) / "cascade", 0, precision)
+            model = SinGANHarmoniser.fit(reference, settings, Path(folder), 0, precision).model
             seconds = time.perf_counter() - begin
-            model, _ = load_cascade(Path(folder) / "cascade", pick_device())
         print(f"{settings.iterations:10d}  {seconds:7.1f}  {measures(model, image)}", flush=True)
 
 

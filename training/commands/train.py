@@ -90,13 +90,13 @@ def sweep(config_path: Path, run_dir: Path) -> None:
 @train.command()
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 def evidence(run_dir: Path) -> None:
-    """Measure whether tumours survive: contrast at every station of a finished RUN, and what S_A finds.
+    """Measure whether tumours survive: contrast in every intermediate of a finished RUN, and what S_A predicts.
 
     Writes RUN/evidence/evidence.json and evidence.md.
     """
-    from training.diagnostics.contrast import evidence as measure
+    from training.diagnostics.contrast_report import write_contrast_report
 
-    _, table = measure(run_dir)
+    _, table = write_contrast_report(run_dir)
     click.echo(table.read_text(encoding="utf-8"))
 
 
@@ -107,9 +107,9 @@ def evidence(run_dir: Path) -> None:
 @click.option("--slices", type=click.IntRange(min=1), default=1, show_default=True, help="Sections, the largest first.")
 def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
     """Draw a case of a finished RUN to OUT (PNG), as Figures 2 and 3 of the paper do."""
-    from training.diagnostics.figure import draw_case
+    from training.diagnostics.figure import plot_case
 
-    draw_case(run_dir, case, out, slices)
+    plot_case(run_dir, case, out, slices)
     click.echo(f"{case} in {out}")
 
 

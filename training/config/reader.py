@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib
 import types
 import typing
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 
 from training.config.harmoniser import HarmoniserSettings
 from training.config.run import RunConfig
-from training.harmoniser_table import DEFAULT, HARMONISERS
+from training.harmoniser_table import DEFAULT, HARMONISERS, harmoniser_class
 from vestibule.errors import InputError
 
 SLICE_KEYS = ("case", "slice", "min_tumour_px", "crop_px")
@@ -73,8 +72,7 @@ def settings_of(kind: object, where: str) -> type[HarmoniserSettings]:
         near = difflib.get_close_matches(str(kind), HARMONISERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{_join(where, 'kind')} must be one of {tuple(HARMONISERS)}, got {kind!r}{hint}")
-    module, _, name = HARMONISERS[kind].partition(":")
-    return getattr(importlib.import_module(module), name).Settings
+    return harmoniser_class(kind).Settings
 
 
 def _convert(hint: typing.Any, value: object, where: str) -> typing.Any:

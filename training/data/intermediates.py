@@ -1,7 +1,8 @@
-"""The stations of a case on its way through a finished run: what evidence measures and what figures show."""
+"""The intermediates of a case on its way through a finished run: what is measured and plotted of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from torch import nn
 
 from training.config import build
 from training.data.slices import PreparedCase, read_cases
-from training.run_folder import is_done, recorded_config
-from training.stage_table import CYCLEGAN, PHANTOM, PIX2PIX, TRANSFER, Stage
+from training.run_folder import DATA, is_done, recorded_config
+from training.stage_table import CYCLEGAN, PHANTOM, PIX2PIX, PREPARE, TRANSFER, Stage
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
 from vestibule.files import read_json
@@ -19,61 +20,121 @@ from vestibule.networks import GeneratorConfig, build_generator
 from vestibule.pipeline import pick_device
 from vestibule.translation import translate
 
+T1 = "T1"
+SYNTHETIC_T2 = "T2, CycleGAN"
+NAIVE_COPY = "T2, naive copy"
+HARMONISED = "T2, harmonised"
+T1_BY_CYCLEGAN = "T1 back, CycleGAN"
+T1_BY_PIX2PIX = "T1 back, pix2pix"
+
 
 class Translators:
     """The trained generators of a run, each loaded when it is first asked for."""
 
     def __init__(self, run_dir: Path) -> None:
+        """Generators of the run in `run_dir`."""
         self._run_dir = run_dir
         self._loaded: dict[tuple[Stage, str], nn.Module] = {}
 
     def __call__(self, stage: Stage, name: str, volume: np.ndarray) -> np.ndarray:
-        """`volume` (Z, Y, X) in [-1, 1] through the generator `name` of `stage`, float32.
+        """Translate a volume.
 
-        Raises InputError where the stage is not done.
+        Args:
+            stage: Which stage trained the generator.
+            name: The generator's file, without its ending.
+            volume: (Z, Y, X) in [-1, 1].
+
+        Returns:
+            Float32 (Z, Y, X) in [-1, 1].
+
+        Raises:
+            InputError: The stage is not done.
         """
-        if (stage, name) not in self._loaded:
-            self._loaded[stage, name] = self._load(stage, name)
-        return translate(self._loaded[stage, name], volume)
+        key = stage, name
+        if key not in self._loaded:
+            self._loaded[key] = self._load(stage, name)
+        return translate(self._loaded[key], volume)
 
     def _load(self, stage: Stage, name: str) -> nn.Module:
         values = recorded_config(self._run_dir, stage)[stage.name]["generator"]
         generator = build_generator(build(GeneratorConfig, values, f"{stage.name}.generator"))
-        generator.load_state_dict(load_file(stage.folder(self._run_dir) / f"{name}.safetensors"))
+        weights = load_file(stage.folder(self._run_dir) / f"{name}.safetensors")
+        generator.load_state_dict(weights)
         return generator.to(pick_device()).eval()
 
 
-def source_stations(case: PreparedCase, run_dir: Path, translators: Translators) -> dict[str, np.ndarray]:
-    """A labelled T1 case at every station, name -> float32 (Z, Y, X) in [-1, 1].
+def copied_structures(labels: np.ndarray, structures: Iterable[str], edition: Edition) -> np.ndarray:
+    """Voxels in `labels` (Z, Y, X) of any of `structures`, bool. Raises ValueError for one that there is not."""
+    values: list[int] = []
+    for structure in structures:
+        values += edition.values_of(structure)
+    return np.isin(labels, values)
+
+
+def prepared_entries(run_dir: Path, domain: str) -> dict[str, dict]:
+    """What the index of the prepared cases of `domain` says of each, by case."""
+    index = read_json(PREPARE.folder(run_dir) / "index.json")
+    return {entry["case"]: entry for entry in index["cases"] if entry["domain"] == domain}
+
+
+def derived_entry(entry: dict, name: str, image: Path) -> dict:
+    """The index entry of an image that another stage has made of a prepared case, with that case's label.
+
+    Args:
+        entry: The prepared case's own.
+        name: What the image is called.
+        image: Where it lies in the other stage's folder.
+
+    Returns:
+        An entry of that stage's `index.json`.
+    """
+    label = Path("..") / PREPARE.name / entry["label"]
+    return {**entry, "case": name, "image": str(image), "label": str(label)}
+
+
+def source_intermediates(case: PreparedCase, run_dir: Path, translators: Translators) -> dict[str, np.ndarray]:
+    """The intermediates of a labelled T1 case.
 
     T1; T2 as the CycleGAN gives it, with the naive copy, and harmonised (B'); T1 back from the CycleGAN's T2 by the
-    CycleGAN, and from B' by pix2pix. Stations of stages that the run does not have are left out. Raises InputError
-    where the CycleGAN is not done.
+    CycleGAN, and from B' by pix2pix. Those of stages that the run does not have are left out.
+
+    Args:
+        case: A case of the source domain.
+        run_dir: Folder of the run.
+        translators: Of the same run.
+
+    Returns:
+        Name -> float32 (Z, Y, X) in [-1, 1], in the order above.
+
+    Raises:
+        InputError: The CycleGAN is not done.
     """
     source = np.asarray(case.image, dtype=np.float32)
-    stations = {"T1": source, "T2, CycleGAN": translators(CYCLEGAN, "source_to_target", source)}
-    erased = stations["T2, CycleGAN"]
+    erased = translators(CYCLEGAN, "source_to_target", source)
+    images = {T1: source, SYNTHETIC_T2: erased}
     if is_done(run_dir, TRANSFER):
-        section = recorded_config(run_dir, TRANSFER)
-        structures = get_edition(section["edition"]).structures
-        values = [value for name in section[TRANSFER.name]["structures"] for value in structures[name]]
-        stations["T2, naive copy"] = np.where(np.isin(case.labels, values), source, erased)
-        (moved,) = (other for other in read_cases(run_dir, "source", TRANSFER) if other.name == case.name)
-        stations["T2, harmonised"] = np.asarray(moved.image, dtype=np.float32)
-    stations["T1 back, CycleGAN"] = translators(CYCLEGAN, "target_to_source", erased)
-    if "T2, harmonised" in stations and is_done(run_dir, PIX2PIX):
-        stations["T1 back, pix2pix"] = translators(PIX2PIX, "generator", stations["T2, harmonised"])
-    return stations
+        recorded = recorded_config(run_dir, TRANSFER)
+        edition = get_edition(recorded["edition"])
+        mask = copied_structures(case.labels, recorded[TRANSFER.name]["structures"], edition)
+        images[NAIVE_COPY] = np.where(mask, source, erased)
+        (transferred,) = (other for other in read_cases(run_dir, "source", TRANSFER) if other.name == case.name)
+        images[HARMONISED] = np.asarray(transferred.image, dtype=np.float32)
+
+    images[T1_BY_CYCLEGAN] = translators(CYCLEGAN, "target_to_source", erased)
+    if HARMONISED in images and is_done(run_dir, PIX2PIX):
+        images[T1_BY_PIX2PIX] = translators(PIX2PIX, "generator", images[HARMONISED])
+    return images
 
 
 def target_images(data: Path, edition: Edition, folder: str) -> dict[str, tuple[Path, Path | None]]:
     """T2 images in `folder` of the data, by case, each with its reference where there is one (phantoms have them)."""
+    references = edition.references_of(data, folder)
     found = {}
     for image in sorted((data / folder).glob("*.nii*")):
         case = target_case(image)
         if case:
-            label = data / "references" / folder / edition.label_name(case)
-            found[case] = (image, label if label.is_file() else None)
+            label = references / edition.label_name(case)
+            found[case] = image, label if label.is_file() else None
     return found
 
 
@@ -82,7 +143,7 @@ def data_of(run_dir: Path) -> Path:
     phantoms = PHANTOM.folder(run_dir) / "data"
     if phantoms.is_dir():
         return phantoms
-    record = read_json(run_dir / "data.json")
+    record = read_json(run_dir / DATA)
     if not record:
-        raise InputError(f"{run_dir}: holds neither phantoms nor data.json; is this the folder of a run?")
+        raise InputError(f"{run_dir}: holds neither phantoms nor {DATA}; is this the folder of a run?")
     return Path(record["data"])

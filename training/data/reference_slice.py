@@ -1,4 +1,4 @@
-"""The one slice of T2 that SinGAN learns, and the tumour in it: given, or drawn among labelled slices."""
+"""The one slice of T2 that a harmoniser learns, and the tumour in it: given, or sampled among labelled slices."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ import numpy as np
 
 from training.config import RunConfig
 from training.data.slices import PreparedCase, read_cases
-from vestibule.editions import get_edition
+from vestibule.editions import TUMOUR, get_edition
 from vestibule.errors import InputError
+from vestibule.files import read_json, write_json
+
+GIVEN, SAMPLED = "given", "sampled"
+"""Ways in which a reference slice is chosen: by the configuration, or at random."""
+RECORD, IMAGES = "reference.json", "reference.npz"
+"""Files of a saved reference slice: what is known of it, and its image and mask."""
 
 
 @dataclass(frozen=True)
@@ -20,47 +26,66 @@ class Reference:
     case: str
     slice: int
     chosen: str
-    """`given` by the configuration or `drawn` among labelled target slices with a tumour."""
+    """`GIVEN` or `SAMPLED`."""
     image: np.ndarray
     """Float32 (Y, X) in [-1, 1], cropped if the configuration says so."""
     tumour: np.ndarray
     """Bool (Y, X); all False where the slice has no label."""
 
+    def save(self, folder: Path) -> list[Path]:
+        """Write the slice to `folder`; returns the files' paths."""
+        np.savez(folder / IMAGES, image=self.image, tumour=self.tumour)
+        write_json(folder / RECORD, {"case": self.case, "slice": self.slice, "chosen": self.chosen})
+        return [folder / IMAGES, folder / RECORD]
+
+    @classmethod
+    def load(cls, folder: Path) -> Reference:
+        """The slice that `save` wrote to `folder`. Raises InputError where there is none."""
+        record = read_json(folder / RECORD)
+        if not record:
+            raise InputError(f"{folder}: holds no reference slice; run the stage 'harmoniser' first")
+        with np.load(folder / IMAGES) as images:
+            image = images["image"]
+            tumour = images["tumour"]
+        return cls(record["case"], record["slice"], record["chosen"], image, tumour)
+
 
 def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
-    """The reference slice: the configured one, or drawn by the run's seed among labelled slices with a tumour.
+    """The reference slices: the configured one, or some sampled by the run's seed among labelled slices with a tumour.
 
-    Further ones, where the configuration asks for them, are slices of other cases. Raises InputError where the case is
-    unknown, too few slices qualify, or a slice is constant.
+    Of several, each is of another case.
+
+    Args:
+        config: Its sections `reference` and `edition`, and the seed.
+        run_dir: Folder of a run with prepared cases.
+
+    Returns:
+        As many slices as the configuration asks for, at least one.
+
+    Raises:
+        InputError: The case is unknown, too few slices qualify, or a slice is constant.
     """
     settings = config.reference
-    cases = {case.name: case for case in read_cases(run_dir, "target")}
+    cases = read_cases(run_dir, "target")
     if settings.case is not None:
-        if settings.case not in cases:
-            raise InputError(
-                f"reference.case {settings.case!r} is no target case; the first ones are {list(cases)[:3]}"
-            )
-        case = cases[settings.case]
-        if settings.slice is None or not 0 <= settings.slice < len(case.image):
-            raise InputError(
-                f"reference.slice must be from 0 to {len(case.image) - 1} for {case.name}, got {settings.slice}"
-            )
-        return [_reference(case, settings.slice, "given", config)]
-    candidates = [
-        (case, index)
-        for case in cases.values()
-        for index, voxels in enumerate(case.tumour_voxels)
-        if voxels >= settings.min_tumour_px
-    ]
+        return [_given(cases, config)]
+
+    candidates = []
+    for case in cases:
+        for index, voxels in enumerate(case.tumour_voxels):
+            if voxels >= settings.min_tumour_px:
+                candidates.append((case, index))
     if not candidates:
         raise InputError(
-            f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by reference.case "
-            "and reference.slice"
+            f"no labelled target slice shows {settings.min_tumour_px} tumour pixels; name one by reference.case and "
+            "reference.slice"
         )
-    generator, references = np.random.default_rng([config.seed, 2]), []
+
+    generator = np.random.default_rng([config.seed, 2])
+    references: list[Reference] = []
     while candidates and len(references) < settings.count:
         case, index = candidates[generator.integers(len(candidates))]
-        references.append(_reference(case, index, "drawn", config))
+        references.append(_reference(case, index, SAMPLED, config))
         candidates = [other for other in candidates if other[0].name != case.name]
     if len(references) < settings.count:
         raise InputError(
@@ -69,25 +94,44 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
     return references
 
 
+def _given(cases: list[PreparedCase], config: RunConfig) -> Reference:
+    """The configured slice. Raises InputError where there is none such."""
+    wanted, index = config.reference.case, config.reference.slice
+    by_name = {case.name: case for case in cases}
+    if wanted not in by_name:
+        raise InputError(f"reference.case {wanted!r} is no target case; the first ones are {list(by_name)[:3]}")
+    case = by_name[wanted]
+    last = len(case.image) - 1
+    if index is None or not 0 <= index <= last:
+        raise InputError(f"reference.slice must be from 0 to {last} for {case.name}, got {index}")
+    return _reference(case, index, GIVEN, config)
+
+
 def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -> Reference:
-    image = np.asarray(case.image[index], dtype=np.float32)
+    """A slice of `case` as a reference, cropped. Raises InputError where it is constant."""
+    image = np.asarray(case.image[index], dtype=np.float32)  # (Y, X)
     if image.min() == image.max():
         raise InputError(f"{case.name}: slice {index} is constant; choose another reference slice")
     tumour = np.zeros(image.shape, dtype=bool)
     if case.label_path:
-        tumour = np.isin(case.labels[index], get_edition(config.edition).structures["vs"])
-    if config.reference.crop_px and tumour.any():
-        box = tuple(
-            crop_range(np.flatnonzero(tumour.any(axis=1 - axis)), size, config.reference.crop_px)
-            for axis, size in enumerate(image.shape)
-        )
-        image, tumour = image[box], tumour[box]
+        edition = get_edition(config.edition)
+        tumour = edition.mask_of(case.labels[index], TUMOUR)
+
+    width = config.reference.crop_px
+    if width and tumour.any():
+        rows = np.flatnonzero(tumour.any(axis=1))
+        columns = np.flatnonzero(tumour.any(axis=0))
+        box = crop_range(rows, image.shape[0], width), crop_range(columns, image.shape[1], width)
+        image = image[box]
+        tumour = tumour[box]
     return Reference(case.name, index, chosen, image, tumour)
 
 
 def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:
     """`width` indices around the middle of the `occupied` ones, moved inside 0 to `size`, as a slice."""
     width = min(width, size)
-    middle = (int(occupied[0]) + int(occupied[-1]) + 1) // 2
-    start = min(max(0, middle - width // 2), size - width)
+    first, last = int(occupied[0]), int(occupied[-1])
+    middle = (first + last + 1) // 2
+    start = max(0, middle - width // 2)
+    start = min(start, size - width)
     return slice(start, start + width)

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from training.data.intermediates import Translators, data_of, source_stations, target_images
+from training.data.intermediates import Translators, data_of, source_intermediates, target_images
 from training.data.sheets import save_sheet
-from training.data.slices import read_cases
+from training.data.slices import PreparedCase, read_cases
 from training.run_folder import recorded_config
 from training.stage_table import EXPORT, PREPARE
-from vestibule.editions import get_edition
+from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import load_model
 from vestibule.preprocessing import mask_to_working, to_working
 from vestibule.volume import read_labels, read_scan
 
 
-def draw_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
-    """Draw the case `name` of the run to `out` (PNG): `slices` rows through its tumour, the largest section first.
+@dataclass(frozen=True)
+class Panel:
+    """What a figure shows of a case: all volumes (Z, Y, X)."""
+
+    images: dict[str, np.ndarray]
+    """By title, in [-1, 1]."""
+    outlines: dict[str, np.ndarray]
+    """Masks by the title of the image that they are plotted on."""
+    tumour: np.ndarray
+    """What the slices are chosen by."""
+
+
+def plot_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
+    """Plot a case of a run: rows of slices through its tumour, the largest section first.
 
     A labelled T1 case: T1, T2 with the tumour erased, with the naive copy, harmonised, and T1 back from it, with the
     tumour outlined. A T2 case, unseen or not: T2 with the reference outlined where there is one, and each arm's
-    synthetic T1 with what the segmenter calls tumour. Raises InputError for an unknown case or a missing stage.
+    synthetic T1 with the tumour that the segmenter predicts.
+
+    Args:
+        run_dir: Folder of a finished run.
+        name: The case.
+        out: PNG to write.
+        slices: Number of rows.
+
+    Raises:
+        InputError: The run has no such case, or lacks a stage.
     """
+    edition = get_edition(recorded_config(run_dir, PREPARE)["edition"])
     sources = {case.name: case for case in read_cases(run_dir, "source")}
     if name in sources:
-        labels = np.asarray(sources[name].labels)
-        stations = source_stations(sources[name], run_dir, Translators(run_dir))
-        edition = get_edition(recorded_config(run_dir, PREPARE)["edition"])
-        tumour = np.isin(labels, edition.structures["vs"])
-        outlines = dict.fromkeys(stations, tumour)
+        panel = _source_panel(run_dir, sources[name], edition)
     else:
-        stations, outlines, tumour = _target_stations(run_dir, name)
-    rows = choose_rows(tumour, slices)
-    save_sheet(
-        out,
-        {title: [image[index] for index in rows] for title, image in stations.items()},
-        {title: [mask[index] for index in rows] for title, mask in outlines.items()},
-        rows=[f"{name}\nslice {index}" for index in rows],
-        inches=3.0,
-    )
+        panel = _target_panel(run_dir, name, edition, list(sources))
+
+    rows = choose_rows(panel.tumour, slices)
+    columns = {}
+    for title, image in panel.images.items():
+        columns[title] = [image[index] for index in rows]
+    outlines = {}
+    for title, mask in panel.outlines.items():
+        outlines[title] = [mask[index] for index in rows]
+    names = [f"{name}\nslice {index}" for index in rows]
+    save_sheet(out, columns, outlines, rows=names, inches=3.0)
 
 
 def choose_rows(tumour: np.ndarray, count: int) -> list[int]:
@@ -49,39 +70,47 @@ def choose_rows(tumour: np.ndarray, count: int) -> list[int]:
     sections = tumour.sum(axis=(1, 2))
     if not sections.any():
         return [len(tumour) // 2]
-    largest = sorted(np.flatnonzero(sections), key=lambda index: (-sections[index], index))
-    return [int(index) for index in largest[:count]]
+    occupied = np.flatnonzero(sections).tolist()
+    occupied.sort(key=lambda index: (-sections[index], index))
+    return occupied[:count]
 
 
-def _target_stations(run_dir: Path, name: str) -> tuple[dict, dict, np.ndarray]:
-    section = recorded_config(run_dir, PREPARE)
-    edition = get_edition(section["edition"])
-    targets = {
-        case: paths
-        for folder in (edition.target_folder, edition.validation_folder)
-        for case, paths in target_images(data_of(run_dir), edition, folder).items()
-    }
+def _source_panel(run_dir: Path, case: PreparedCase, edition: Edition) -> Panel:
+    """A labelled T1 case and its intermediates."""
+    images = source_intermediates(case, run_dir, Translators(run_dir))
+    tumour = edition.mask_of(np.asarray(case.labels), TUMOUR)
+    return Panel(images, dict.fromkeys(images, tumour), tumour)
+
+
+def _target_panel(run_dir: Path, name: str, edition: Edition, sources: list[str]) -> Panel:
+    """A T2 case and what each arm of the bundle makes of it. Raises InputError where the run has no such case."""
+    data = data_of(run_dir)
+    targets: dict[str, tuple[Path, Path | None]] = {}
+    for folder in (edition.target_folder, edition.validation_folder):
+        targets.update(target_images(data, edition, folder))
     if name not in targets:
-        known = [case.name for case in read_cases(run_dir, "source")]
         raise InputError(
-            f"{run_dir}: has no case {name!r}; T1 cases are {', '.join(known[:2])} ..., T2 cases "
+            f"{run_dir}: has no case {name!r}; T1 cases are {', '.join(sources[:2])} ..., T2 cases "
             f"{', '.join(list(targets)[:2])} ..."
         )
+
     image, label = targets[name]
-    bundle = EXPORT.folder(run_dir) / "bundle"
-    arms = recorded_config(run_dir, EXPORT)["arms"]
-    stations, outlines = {}, {}
-    for arm in arms:
-        model = load_model(bundle, arm)
-        working = to_working(read_scan(image), model.preprocessing)
+    scan = read_scan(image)
+    images = {}
+    outlines = {}
+    for arm in recorded_config(run_dir, EXPORT)["arms"]:
+        model = load_model(EXPORT.folder(run_dir) / "bundle", arm)
+        working = to_working(scan, model.preprocessing)
         synthetic = model.synthetic_t1(working)
-        probabilities = model.segmenter.probabilities(synthetic, working.geometry.spacing_zyx)
-        stations["T2"] = working.voxels
+        probabilities = model.segmenter.probabilities(synthetic, working.geometry.spacing_zyx)  # (C, Z, Y, X)
+        predicted = edition.mask_of(probabilities.argmax(axis=0), TUMOUR)
         title = f"synthetic T1, {arm}" if model.translator is not None else f"T2, {arm}"
-        stations[title] = synthetic
-        outlines[title] = np.isin(probabilities.argmax(axis=0), edition.structures["vs"])
-    tumour = outlines[title]
+        images["T2"] = working.voxels
+        images[title] = synthetic
+        outlines[title] = predicted
+
+    tumour = predicted
     if label:
-        tumour = np.isin(mask_to_working(read_labels(label), working.geometry), edition.structures["vs"])
+        tumour = edition.mask_of(mask_to_working(read_labels(label), working.geometry), TUMOUR)
         outlines["T2"] = tumour
-    return stations, outlines, tumour
+    return Panel(images, outlines, tumour)

@@ -1,96 +1,142 @@
 """Tumour blending augmentation, the successor's way: synthetic T2 whose tumours also look otherwise. Sallé et al. 2023.
 
 For each labelled T1 case I: J = phi0_AB(I), and copies of J in which the tumour's intensity (on [0, 1]) is multiplied
-by a factor and then harmonised by the scales n*..N of the one-shot model. Small tumours and large uneven ones have
-factors of their own; the cochlea's, where there are any, are for its own copies.
+by a factor and then harmonised by the one-shot model. Small tumours and large uneven ones have factors of their own;
+the cochlea's, where there are any, are for its own copies.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from training.config import AugmentConfig, RunConfig, TransferConfig
-from training.data.intermediates import Translators
+from training.data.intermediates import Translators, derived_entry, prepared_entries
 from training.data.slices import PreparedCase, read_cases
-from training.diagnostics.contrast import size_class
-from training.harmonisers.singan import SinGAN, load_cascades
-from training.stage_table import AUGMENT, CYCLEGAN, PREPARE
-from training.stages.transfer import transfer_case
-from vestibule.editions import get_edition
-from vestibule.errors import InputError
+from training.harmonisers.base import Harmoniser
+from training.harmonisers.compositing import composite
+from training.harmonisers.fitted import check_level, load_harmonisers
+from training.stage_table import AUGMENT, CYCLEGAN
+from training.stages.transfer import NOISE_SEED_STEP
+from vestibule.editions import LARGE, SMALL, TUMOUR, Edition, get_edition
 from vestibule.files import write_json
-from vestibule.pipeline import pick_device
 from vestibule.progress import track
+
+COCHLEA = "cochlea"
+"""The other structure that is altered."""
 
 
 def augment(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Write synthetic T2 of every source case and its altered copies, as float16 volumes with an index in `augment/`.
+    """Write synthetic T2 of every source case, and its altered copies, to `augment/`: float16 volumes and an index.
 
-    Raises InputError where a level is out of range.
+    Args:
+        config: Its sections `augment` and `edition`, and the seed.
+        run_dir: Folder of a run with prepared cases, a CycleGAN and harmonisers.
+
+    Returns:
+        Paths of the index and of the volumes.
+
+    Raises:
+        InputError: The harmonisers lack a configured level.
     """
-    folder, settings = AUGMENT.folder(run_dir), config.augment
-    models = load_cascades(run_dir, pick_device())
-    scales = min(cascade.scales for cascade, _ in models)
-    for scale in (settings.level, settings.cochlea_level):
-        if not 1 <= scale < scales:
-            raise InputError(f"augment: levels must be from 1 to {scales - 1}, got {scale}")
+    folder = AUGMENT.folder(run_dir)
+    settings = config.augment
+    edition = get_edition(config.edition)
+    fitted = load_harmonisers(run_dir)
+    check_level("augment.level", settings.level, fitted)
+    check_level("augment.cochlea_level", settings.cochlea_level, fitted)
+    translators = Translators(run_dir)
+    cases = read_cases(run_dir, "source")
+    prepared = prepared_entries(run_dir, "source")
     (folder / "source").mkdir(exist_ok=True)
-    prepared = json.loads((PREPARE.folder(run_dir) / "index.json").read_text(encoding="utf-8"))["cases"]
-    entries = {entry["case"]: entry for entry in prepared if entry["domain"] == "source"}
-    translators, written, index = Translators(run_dir), [], []
-    for number, case in enumerate(track(read_cases(run_dir, "source"), AUGMENT.name)):
-        plain = translators(CYCLEGAN, "source_to_target", np.asarray(case.image, dtype=np.float32))
-        noise = torch.Generator().manual_seed(config.seed * 100_003 + number)
-        copies = altered_copies(case, plain, models[number % len(models)][0], settings, config.edition, noise)
-        for suffix, volume in {"": plain, **copies}.items():
-            image = Path("source") / f"{case.name}{suffix}.npy"
+
+    entries = []
+    paths = []
+    for number, case in enumerate(track(cases, AUGMENT.name)):
+        source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
+        plain = translators(CYCLEGAN, "source_to_target", source)
+        harmoniser, _ = fitted[number % len(fitted)]
+        noise = torch.Generator().manual_seed(config.seed * NOISE_SEED_STEP + number)
+        volumes = {"": plain}
+        volumes.update(altered_copies(case, plain, harmoniser, settings, edition, noise))
+        for suffix, volume in volumes.items():
+            name = f"{case.name}{suffix}"
+            image = Path("source") / f"{name}.npy"
             np.save(folder / image, volume.astype(np.float16))
-            written.append(folder / image)
-            entry = entries[case.name]
-            label = str(Path("..") / PREPARE.name / entry["label"])
-            index.append({**entry, "case": f"{case.name}{suffix}", "image": str(image), "label": label})
-    write_json(folder / "index.json", {"cases": index})
-    return [folder / "index.json", *written]
+            paths.append(folder / image)
+            entries.append(derived_entry(prepared[case.name], name, image))
+
+    write_json(folder / "index.json", {"cases": entries})
+    return [folder / "index.json", *paths]
 
 
 def altered_copies(
     case: PreparedCase,
     plain: np.ndarray,
-    cascade: SinGAN,
+    harmoniser: Harmoniser,
     config: AugmentConfig,
-    edition: int,
+    edition: Edition,
     noise: torch.Generator | None,
 ) -> dict[str, np.ndarray]:
-    """Copies of `plain` (Z, Y, X) with another tumour or cochlea each, by the suffix that the case's name gets."""
-    structures, copies = get_edition(edition).structures, {}
-    for structure, scale in (("vs", config.level), ("cochlea", config.cochlea_level)):
-        mask = np.isin(case.labels, structures[structure])
+    """Copies of a synthetic T2 with another tumour or cochlea each.
+
+    Args:
+        case: The labelled case.
+        plain: Its synthetic T2, float32 (Z, Y, X) in [-1, 1].
+        harmoniser: What the altered structure goes through.
+        config: Factors and levels.
+        edition: What the labels mean.
+        noise: Generator of the harmoniser's random parts.
+
+    Returns:
+        Float32 (Z, Y, X) by the suffix that the case's name gets.
+    """
+    copies = {}
+    voxel_mm3 = np.prod(case.spacing_zyx)
+    for structure, level in ((TUMOUR, config.level), (COCHLEA, config.cochlea_level)):
+        mask = edition.mask_of(case.labels, structure)
         if not mask.any():
             continue
-        volume_mm3 = float(mask.sum() * np.prod(case.spacing_zyx))
-        for number, factor in enumerate(factors_for(structure, volume_mm3, plain[mask], config)):
+        volume_mm3 = float(mask.sum() * voxel_mm3)
+        size = edition.size_class(volume_mm3)
+        factors = factors_for(structure, size, plain[mask], config)
+        # The altered structure goes in with the intensities and the rim that the factor gives it.
+        settings = TransferConfig(level=level, rim_px=0.0)
+        for number, factor in enumerate(factors):
             altered = multiplied(plain, factor)
-            way = TransferConfig(level=scale, rim_px=0.0)
-            result = transfer_case(altered, mask, plain, cascade, None, way, noise)
+            harmonise = harmoniser.at_level(level, noise)
+            result = composite(altered, mask, plain, settings, harmonise=harmonise)
             copies[f"_{structure}{number}"] = result.harmonised
     return copies
 
 
-def factors_for(structure: str, volume_mm3: float, inside: np.ndarray, config: AugmentConfig) -> tuple[float, ...]:
-    """What the intensities `inside` (N,), in [-1, 1], of a structure of `volume_mm3` are multiplied by, one a copy."""
-    if structure == "cochlea":
+def factors_for(structure: str, size: str, inside: np.ndarray, config: AugmentConfig) -> tuple[float, ...]:
+    """What a structure's intensities are multiplied by, one factor a copy.
+
+    Args:
+        structure: Tumour or cochlea.
+        size: Class of its volume.
+        inside: Its intensities in [-1, 1], (N,).
+        config: The factors.
+
+    Returns:
+        The factors; none where the structure is left as it is.
+    """
+    if structure == COCHLEA:
         return config.cochlea_factors
-    size = size_class(volume_mm3)
-    if size == "small":
+    if size == SMALL:
         return config.small_factors
-    uneven = float(inside.std()) / 2 > config.large_sd
-    return config.large_factors if size == "large" and uneven else ()
+    # On [0, 1] a spread is half of what it is on [-1, 1].
+    sd = float(inside.std()) / 2
+    if size == LARGE and sd > config.large_sd:
+        return config.large_factors
+    return ()
 
 
 def multiplied(unit: np.ndarray, factor: float) -> np.ndarray:
     """`unit` in [-1, 1], multiplied on [0, 1] and clipped there; float32."""
-    return (np.clip((unit + 1) / 2 * factor, 0, 1) * 2 - 1).astype(np.float32)
+    on_unit_interval = (unit + 1) / 2
+    scaled = np.clip(on_unit_interval * factor, 0, 1)
+    return (scaled * 2 - 1).astype(np.float32)

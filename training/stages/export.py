@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from training.arms import ARMS, Arm, default_of
 from training.config import RunConfig, stages_of
 from training.data.challenge_rules import read_audit
+from training.data.reference_slice import RECORD
 from training.run_folder import code_version, is_done, read_record
 from training.stage_table import EXPORT, HARMONISER, Stage
 from vestibule.errors import InputError
@@ -85,9 +86,9 @@ def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
             continue
         record = read_record(run_dir, stage)
         stages[stage.name] = {key: record[key] for key in ("fingerprint", "seconds", "code_version")}
-    cascade = {}
+    reference = {}
     if HARMONISER.name in stages:
-        cascade = read_json(HARMONISER.folder(run_dir) / "cascade.json") or {}
+        reference = read_json(HARMONISER.folder(run_dir) / RECORD) or {}
     return {
         "name": config.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,7 +106,7 @@ def _manifest(config: RunConfig, run_dir: Path, networks: dict) -> dict:
         "provenance": {
             **read_audit(run_dir),
             "training_data": "phantoms made by this toolkit" if config.phantom else f"crossMoDA {config.edition}",
-            "reference_slice": {key: cascade[key] for key in ("case", "slice", "chosen") if key in cascade},
+            "reference_slice": reference,
             "config": asdict(config),
             "stages": stages,
         },

@@ -1,13 +1,62 @@
-"""The one-shot model of the reference slice, by the configured harmoniser."""
+"""The stage that learns the look of T2: one harmoniser for each reference slice, of the configured kind."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from training.config import RunConfig
-from training.harmonisers import singan
+from training.config import HarmoniserSettings, RunConfig
+from training.data.reference_slice import Reference, choose_references
+from training.data.sheets import save_sheet
+from training.harmoniser_table import harmoniser_class
+from training.harmonisers.base import Harmoniser
+from training.harmonisers.fitted import folder_of, save_harmoniser
+from training.parallel import side_by_side
+
+SEED_STEP = 100_003
+"""Between the seeds of one reference slice and the next; a prime, so that seeds of other uses are not met."""
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Train a model on each reference slice; leaves them in the stage's folder."""
-    return singan.train(config, run_dir)
+    """Choose the reference slices and fit a harmoniser to each, side by side; leaves them in `harmoniser/`.
+
+    Raises InputError where no slice can serve as a reference.
+    """
+    jobs = []
+    for number, reference in enumerate(choose_references(config, run_dir)):
+        folder = folder_of(run_dir, number)
+        seed = config.seed + SEED_STEP * number
+        jobs.append((config.harmoniser, reference, folder, seed, config.precision))
+    outputs = []
+    for paths in side_by_side(fit_one, jobs):
+        outputs += paths
+    return outputs
+
+
+def fit_one(
+    settings: HarmoniserSettings, reference: Reference, folder: Path, seed: int, precision: str = "auto"
+) -> list[Path]:
+    """Fit one harmoniser, and save it with its reference slice and a sheet of previews.
+
+    Args:
+        settings: Of the kind that they name.
+        reference: The slice to learn.
+        folder: Where all goes; it is made.
+        seed: Of the training.
+        precision: Arithmetic of networks, as in the configuration.
+
+    Returns:
+        Paths of the harmoniser and its reference.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = harmoniser_class(settings.kind)
+    harmoniser = kind.fit(reference, settings, folder, seed, precision)
+    save_previews(folder / "samples.png", harmoniser, reference)
+    return save_harmoniser(folder, settings.kind, harmoniser, reference)
+
+
+def save_previews(path: Path, harmoniser: Harmoniser, reference: Reference) -> None:
+    """A sheet of the reference slice, its tumour outlined, and of what the harmoniser makes of it."""
+    columns = {"reference": [reference.image]}
+    for title, image in harmoniser.previews(reference.image).items():
+        columns[title] = [image]
+    save_sheet(path, columns, {"reference": [reference.tumour]})

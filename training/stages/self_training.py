@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.torch import load_file
-from scipy.ndimage import label as components
+from scipy.ndimage import label as label_components
 
 from training.config import RunConfig
 from training.data.slices import PreparedCase, read_cases
 from training.stage_table import AUGMENT, SELF_TRAINING
 from training.stages.segmenter import train_on
-from vestibule.editions import Edition, get_edition
+from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
@@ -25,22 +25,32 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train round after round; leaves the last round's weights, plans and dataset in `self_training/`.
 
     Round 0 sees synthetic T2 with its altered copies; each of `augment.rounds` further ones real T2 with the masks of
-    the round before as well; the last, where `augment.last_on_target` asks for it, real T2 alone. No label of T2
-    is read.
+    the round before as well; the last, where `augment.last_on_target` asks for it, real T2 alone. No label of T2 is
+    read.
     """
-    folder, edition = SELF_TRAINING.folder(run_dir), get_edition(config.edition)
-    synthetic, targets = read_cases(run_dir, "source", AUGMENT), read_cases(run_dir, "target")
-    plans = [False, *([False] * config.augment.rounds), *([True] if config.augment.last_on_target else [])]
-    pseudo: list[PreparedCase] = []
-    for number, target_alone in enumerate(plans):
+    folder = SELF_TRAINING.folder(run_dir)
+    edition = get_edition(config.edition)
+    synthetic = read_cases(run_dir, "source", AUGMENT)
+    targets = read_cases(run_dir, "target")
+    target_alone = [False] * (1 + config.augment.rounds)
+    if config.augment.last_on_target:
+        target_alone.append(True)
+
+    pseudo_labelled: list[PreparedCase] = []
+    outputs: list[Path] = []
+    last = len(target_alone) - 1
+    for number, alone in enumerate(target_alone):
         round_dir = folder / f"round_{number}"
-        outputs = _train_round(pseudo if target_alone else [*synthetic, *pseudo], config, round_dir)
-        if number + 1 < len(plans):
-            pseudo = label_cases(targets, load_segmenter(config, round_dir), edition, round_dir / "labels")
+        cases = pseudo_labelled if alone else [*synthetic, *pseudo_labelled]
+        outputs = _train_round(cases, config, round_dir)
+        if number < last:
+            segmenter = load_segmenter(config, round_dir)
+            pseudo_labelled = label_cases(targets, segmenter, edition, round_dir / "labels")
     return [Path(shutil.copy(path, folder / path.name)) for path in outputs]
 
 
 def _train_round(cases: list[PreparedCase], config: RunConfig, round_dir: Path) -> list[Path]:
+    """Outputs of a round's training, or those that an earlier try has left."""
     done = read_json(round_dir / "done.json")
     if done:
         return [round_dir / name for name in done["outputs"]]
@@ -52,34 +62,52 @@ def _train_round(cases: list[PreparedCase], config: RunConfig, round_dir: Path) 
 
 def load_segmenter(config: RunConfig, folder: Path) -> Segmenter:
     """The segmenter that a round left in `folder`."""
-    folds = config.segmenter.folds or ("all",)
+    settings = config.segmenter
+    parameters = []
+    for fold in settings.folds or ("all",):
+        parameters.append(load_file(folder / f"fold_{fold}.safetensors"))
     return Segmenter(
         plans=read_json(folder / "plans.json"),
         dataset=read_json(folder / "dataset.json"),
-        configuration=config.segmenter.configuration,
-        parameters=[load_file(folder / f"fold_{fold}.safetensors") for fold in folds],
+        configuration=settings.configuration,
+        parameters=parameters,
         device=pick_device(),
-        mirror_axes=(0, 1, 2) if config.segmenter.mirror_at_test else (),
-        tile_step=config.segmenter.tile_step,
+        mirror_axes=(0, 1, 2) if settings.mirror_at_test else (),
+        tile_step=settings.tile_step,
     )
 
 
 def label_cases(cases: list[PreparedCase], segmenter: Segmenter, edition: Edition, folder: Path) -> list[PreparedCase]:
-    """`cases` with the segmenter's own masks, written to `folder` as uint8 (Z, Y, X), in place of any label."""
+    """Replace the labels of cases by the segmenter's own masks.
+
+    Args:
+        cases: Real T2.
+        segmenter: What finds the masks.
+        edition: What labels mean.
+        folder: Where the masks are written, uint8 (Z, Y, X).
+
+    Returns:
+        The cases with these masks in place of any label.
+    """
     folder.mkdir(exist_ok=True)
     labelled = []
     for case in track(cases, "pseudo-labels"):
-        probabilities = segmenter.probabilities(np.asarray(case.image, dtype=np.float32), case.spacing_zyx)
-        found = largest_tumour(probabilities.argmax(axis=0).astype(np.uint8), edition)
-        np.save(folder / f"{case.name}.npy", found)
-        labelled.append(replace(case, label_path=folder / f"{case.name}.npy"))
+        image = np.asarray(case.image, dtype=np.float32)
+        probabilities = segmenter.probabilities(image, case.spacing_zyx)  # (C, Z, Y, X)
+        labels = probabilities.argmax(axis=0).astype(np.uint8)
+        path = folder / f"{case.name}.npy"
+        np.save(path, largest_tumour(labels, edition))
+        labelled.append(replace(case, label_path=path))
     return labelled
 
 
 def largest_tumour(labels: np.ndarray, edition: Edition) -> np.ndarray:
     """`labels` (Z, Y, X) with the largest connected tumour alone; a patient has one. Other structures stay."""
-    parts, count = components(np.isin(labels, edition.structures["vs"]))
+    tumour = edition.mask_of(labels, TUMOUR)
+    parts, count = label_components(tumour)
     if count < 2:
         return labels
-    largest = 1 + int(np.bincount(parts.ravel())[1:].argmax())
-    return np.where((parts > 0) & (parts != largest), 0, labels).astype(labels.dtype)
+    voxels = np.bincount(parts.ravel())
+    largest = 1 + int(voxels[1:].argmax())
+    removed = tumour & (parts != largest)
+    return np.where(removed, 0, labels).astype(labels.dtype)

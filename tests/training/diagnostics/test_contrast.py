@@ -10,22 +10,17 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from training.commands.train import train as train_command
-from training.data.intermediates import Translators, source_stations
+from training.data.intermediates import Translators, source_intermediates
 from training.data.slices import read_cases
-from training.diagnostics import contrast as module
-from training.diagnostics.contrast import (
-    ContrastRow,
-    FoundRow,
-    ShiftRow,
-    contrast,
-    evidence,
+from training.diagnostics.contrast import ContrastRow, ShiftRow, VolumeRow, contrast, ring, shift_rows
+from training.diagnostics.contrast_report import (
     markdown,
-    ring,
-    size_class,
     summarise_contrast,
+    summarise_shift,
+    summarise_volumes,
+    write_contrast_report,
 )
-from training.diagnostics.figure import choose_rows, draw_case
-from vestibule.editions import get_edition
+from training.diagnostics.figure import choose_rows, plot_case
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.networks import build_generator
@@ -88,11 +83,6 @@ def test_other_shapes_are_refused():
         contrast(np.zeros((3, 40, 41)), point(), point())
 
 
-@pytest.mark.parametrize("volume_mm3", [0.0, 1.0, 287.9, 288.0, 2340.0, 2340.1, 9000.0])
-def test_classes_of_tumour_are_those_of_the_edition(volume_mm3):
-    assert size_class(volume_mm3) == get_edition(2021).size_class(volume_mm3)
-
-
 def test_summary_counts_means_and_splits_by_size():
     rows = [
         ContrastRow(case, "T1", "vs", size, 100.0, 0.5, 0.0, 0.1, cnr)
@@ -102,8 +92,8 @@ def test_summary_counts_means_and_splits_by_size():
     assert (overall["size"], overall["cases"], overall["cnr_mean"], overall["cnr_median"]) == ("all", 3, 4.0, 3.0)
     assert (small["size"], small["cnr_mean"], small["cnr_sd"]) == ("small", 2.0, pytest.approx(np.sqrt(2)))
     assert (large["size"], large["cases"], large["cnr_sd"]) == ("large", 1, 0.0)
-    found = module.summarise_found([FoundRow("a", "oneshot", "small", 100.0, 25.0, 40.0)])
-    shift = module.summarise_shift([ShiftRow("a", "B'", 0.5, 0.0), ShiftRow("b", "B'", 1.5, 0.0)])
+    found = summarise_volumes([VolumeRow("a", "oneshot", "small", 100.0, 25.0, 40.0)])
+    shift = summarise_shift([ShiftRow("a", "B'", 0.5, 0.0), ShiftRow("b", "B'", 1.5, 0.0)])
     table = markdown({"contrast": [overall], "tumour": found, "shift": shift})
     assert "| vs | T1 | all | 3 | +4.00 ± 3.61 | +3.00 | +0.50 |" in table
     assert "| oneshot | all | 1 | 100 | 25% | 40 | 1 |" in table
@@ -112,8 +102,8 @@ def test_summary_counts_means_and_splits_by_size():
 
 def test_shift_is_told_towards_the_back_and_the_left_of_the_scan():
     scan = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(3, 40, 40)), (0, 2, 2)).astype(np.float32)
-    (row,) = module.shift_rows("a", {"T1": scan, "T2": -np.roll(scan, (2, -1), axis=(1, 2))})
-    assert (row.station, row.rows, row.columns) == ("T2", pytest.approx(2, abs=0.2), pytest.approx(-1, abs=0.2))
+    (row,) = shift_rows("a", {"T1": scan, "T2": -np.roll(scan, (2, -1), axis=(1, 2))})
+    assert (row.intermediate, row.rows, row.columns) == ("T2", pytest.approx(2, abs=0.2), pytest.approx(-1, abs=0.2))
 
 
 @pytest.fixture
@@ -155,42 +145,42 @@ def write_unseen(data):
     (data / "training_target").mkdir()
 
 
-def test_stations_follow_a_case_from_t1_to_b_prime_and_back(finished):
+def test_intermediates_follow_a_case_from_t1_to_b_prime_and_back(finished):
     case = read_cases(finished, "source")[0]
-    stations = source_stations(case, finished, Translators(finished))
-    assert list(stations) == [
+    images = source_intermediates(case, finished, Translators(finished))
+    assert list(images) == [
         *("T1", "T2, CycleGAN", "T2, naive copy", "T2, harmonised"),
         *("T1 back, CycleGAN", "T1 back, pix2pix"),
     ]
     tumour = np.asarray(case.labels) == 1
-    np.testing.assert_array_equal(stations["T2, naive copy"][tumour], stations["T1"][tumour])
-    np.testing.assert_array_equal(stations["T2, naive copy"][~tumour], stations["T2, CycleGAN"][~tumour])
-    np.testing.assert_array_equal(stations["T2, harmonised"], stations["T1"])
+    np.testing.assert_array_equal(images["T2, naive copy"][tumour], images["T1"][tumour])
+    np.testing.assert_array_equal(images["T2, naive copy"][~tumour], images["T2, CycleGAN"][~tumour])
+    np.testing.assert_array_equal(images["T2, harmonised"], images["T1"])
 
 
-def test_evidence_measures_every_station_and_what_the_segmenter_finds(finished):
-    record_path, table_path = evidence(finished)
+def test_report_measures_every_intermediate_and_what_the_segmenter_predicts(finished):
+    record_path, table_path = write_contrast_report(finished)
     record = json.loads(record_path.read_text())
-    stations = {row["station"] for row in record["contrasts"]}
-    assert {"T1", "T2, harmonised", "T1 back, pix2pix", "T2", "synthetic T1, oneshot"} <= stations
-    t1 = next(row for row in record["contrast"] if row["station"] == "T1")
+    names = {row["intermediate"] for row in record["contrasts"]}
+    assert {"T1", "T2, harmonised", "T1 back, pix2pix", "T2", "synthetic T1, oneshot"} <= names
+    t1 = next(row for row in record["contrast"] if row["intermediate"] == "T1")
     assert (t1["structure"], t1["cases"], t1["size"]) == ("vs", 3, "all")
     assert t1["cnr_mean"] > 1  # a bright tumour in an even head
     assert {(row["case"], row["arm"]) for row in record["found"]} == {
         ("unseen_1", arm) for arm in ("baseline", "oneshot")
     }
     assert record["found"][0]["true_mm3"] == pytest.approx(2 * 4 * 4 * 12.0, rel=0.3)
-    assert all(0 <= row["found_mm3"] <= min(row["true_mm3"], row["called_mm3"]) for row in record["found"])
+    assert all(0 <= row["found_mm3"] <= min(row["true_mm3"], row["predicted_mm3"]) for row in record["found"])
     assert (record["unseen_without_reference"], record["without_tumour"]) == (1, 0)
     assert "synthetic T1, baseline" in table_path.read_text()
-    shift = {item["station"]: item for item in record["shift"]}
+    shift = {item["intermediate"]: item for item in record["shift"]}
     # In this run, B' is the T1 itself.
     assert shift["T2, harmonised"]["rows_mean"] == pytest.approx(0, abs=1e-3)
     assert shift["synthetic T1, oneshot"]["cases"] == 1
 
 
 @pytest.mark.parametrize("case", ["case_1", "unseen_1", "unseen_2"])
-def test_figure_is_drawn_for_any_case(finished, tmp_path, case):
+def test_figure_is_plotted_for_any_case(finished, tmp_path, case):
     result = CliRunner().invoke(train_command, ["figure", str(finished), str(tmp_path / "f.png"), "--case", case])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "f.png").stat().st_size > 5000
@@ -198,12 +188,12 @@ def test_figure_is_drawn_for_any_case(finished, tmp_path, case):
 
 def test_unknown_case_is_named_with_known_ones(finished, tmp_path):
     with pytest.raises(InputError, match=r"no case 'nobody'; T1 cases are case_0, case_1 \.\.\., T2 cases unseen_1"):
-        draw_case(finished, "nobody", tmp_path / "f.png")
+        plot_case(finished, "nobody", tmp_path / "f.png")
 
 
 def test_run_without_a_bundle_is_refused(run_dir):
     with pytest.raises(InputError, match="stage 'export' is not done"):
-        evidence(run_dir)
+        write_contrast_report(run_dir)
 
 
 def test_rows_of_a_figure_are_the_largest_sections():

@@ -6,8 +6,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from training.gan.devices import subnormals_as_zero
-from training.harmonisers import singan
-from training.stages import cyclegan, pix2pix
+from training.stages import cyclegan, harmoniser, pix2pix
 from vestibule.files import read_json, write_json
 
 
@@ -41,7 +40,7 @@ def test_trainers_leave_the_arithmetic_of_the_process_as_it_was(config, run_dir)
         if entry["domain"] == "source"
     ]
     write_json(run_dir / "transfer" / "index.json", {"cases": pairs})
-    for stage in (cyclegan, pix2pix, singan):
+    for stage in (cyclegan, pix2pix, harmoniser):
         stage.train(config, run_dir)
         assert subnormals_count(), stage.__name__
     # With subnormals as zero this recurses until the stack is full.

@@ -8,7 +8,8 @@ from torch.nn.functional import interpolate
 
 from training.gan.devices import make_fabric
 from training.gan.logs import LossLog
-from training.harmonisers.singan import LOSSES, SinGAN, resize, train_scale
+from training.harmonisers.singan_network import SinGAN, resize
+from training.harmonisers.singan_training import LOSSES, train_scale
 from training.stages.cyclegan import CycleGAN
 from training.stages.pix2pix import Pix2Pix
 from vestibule.networks import GeneratorConfig, build_generator

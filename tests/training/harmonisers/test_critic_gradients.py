@@ -6,7 +6,7 @@ from torch import nn
 
 from training.gan.devices import layout_for
 from training.harmonisers.critic_gradients import set_gradients
-from training.harmonisers.singan import PatchStack
+from training.harmonisers.singan_network import PatchStack
 
 
 def critic_and_images(layers, size, width=6):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from training.config import TransferConfig
+from training.harmonisers.compositing import composite
 from training.harmonisers.poisson import poisson_blend
-from training.stages.transfer import transfer_case
 
 
 def disc():
@@ -61,7 +61,7 @@ def test_transfer_by_gradients_moves_the_tumour_to_the_backgrounds_level():
     mask[0, 15:25, 15:25] = True
     source[mask] -= 0.25
     config = TransferConfig(blending="poisson")
-    blended = transfer_case(source, mask, erased, None, None, config, None).harmonised
+    blended = composite(source, mask, erased, config).harmonised
     # Level 0.5 at the border, and 0.25 below it as on the source.
     assert blended[mask] == pytest.approx(0.25, abs=1e-5)
     np.testing.assert_array_equal(blended[~mask], erased[~mask])
@@ -71,7 +71,7 @@ def test_transfer_without_blending_leaves_the_tumour_erased():
     source, erased = np.random.default_rng(4).uniform(-1, 1, (2, 2, 40, 40)).astype(np.float32)
     mask = np.zeros(source.shape, dtype=bool)
     mask[0, 15:25, 15:25] = True
-    result = transfer_case(source, mask, erased, None, None, TransferConfig(blending="none"), None)
+    result = composite(source, mask, erased, TransferConfig(blending="none"))
     np.testing.assert_array_equal(result.harmonised, erased)
 
 

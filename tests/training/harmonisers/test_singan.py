@@ -7,17 +7,20 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from training.data.reference_slice import choose_references, crop_range
-from training.harmonisers import singan
-from training.harmonisers.singan import (
-    SinGAN,
-    channels,
-    load_cascade,
-    pyramid_sizes,
-    resize,
-    train,
-)
+from training.data.reference_slice import choose_references
+from training.harmonisers import singan_training
+from training.harmonisers.singan import SinGANHarmoniser
+from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes, resize
 from vestibule.errors import InputError
+
+
+def fit(config, run_dir, **changes):
+    """A SinGAN of the run's reference slice, saved in the stage's folder."""
+    (reference,) = choose_references(config, run_dir)
+    settings = replace(config.harmoniser, **changes)
+    harmoniser = SinGANHarmoniser.fit(reference, settings, run_dir / "harmoniser", config.seed, config.precision)
+    harmoniser.save(run_dir / "harmoniser")
+    return harmoniser, reference
 
 
 def test_pyramid_grows_in_whole_steps_from_the_coarsest_to_the_full_size(config):
@@ -43,11 +46,10 @@ def test_channels_double_every_four_scales_up_to_the_most(config):
 
 
 def test_scales_of_other_widths_are_trained_kept_and_loaded(config, run_dir):
-    doubling = replace(config.harmoniser, width=4, max_width=8, scale_factor=0.85)
-    train(replace(config, harmoniser=doubling), run_dir)
-    model, record = load_cascade(run_dir / "harmoniser", torch.device("cpu"))
-    assert record["widths"] == [4, 4, 4, 4, 8, 8]
-    assert model.inject(torch.zeros(1, 1, 24, 24), 5).shape == (1, 1, 24, 24)
+    fit(config, run_dir, width=4, max_width=8, scale_factor=0.85)
+    loaded = SinGANHarmoniser.load(run_dir / "harmoniser")
+    assert loaded.model.widths == [4, 4, 4, 4, 8, 8]
+    assert loaded.apply(np.zeros((1, 24, 24), dtype=np.float32), 5).shape == (1, 24, 24)
 
 
 def test_image_smaller_than_what_the_coarsest_scale_sees_is_refused(config):
@@ -83,54 +85,6 @@ def test_resize_of_a_constant_is_constant():
     assert torch.allclose(resize(torch.full((1, 1, 30, 20), 0.3), (13, 9)), torch.tensor(0.3))
 
 
-def test_crop_stays_inside_and_holds_the_tumour():
-    assert crop_range(np.array([1, 2, 3]), 32, 16) == slice(0, 16)
-    assert crop_range(np.array([29, 30]), 32, 16) == slice(16, 32)
-    assert crop_range(np.array([14, 17]), 32, 16) == slice(8, 24)
-    assert crop_range(np.array([5]), 10, 64) == slice(0, 10)
-
-
-def test_reference_is_drawn_among_tumour_slices_and_by_the_seed(config, run_dir):
-    reference = choose_references(config, run_dir)[0]
-    assert reference.chosen == "drawn"
-    assert reference.slice in (1, 2, 3, 4)
-    assert reference.tumour.any()
-    assert reference.image.shape == (24, 24)
-    again = choose_references(config, run_dir)[0]
-    assert (again.case, again.slice) == (reference.case, reference.slice)
-    picks = {
-        (r.case, r.slice) for r in (choose_references(replace(config, seed=seed), run_dir)[0] for seed in range(12))
-    }
-    assert len(picks) > 3
-
-
-def test_given_reference_is_taken_and_recorded(config, run_dir):
-    given = replace(config, reference=replace(config.reference, case="case_1", slice=3))
-    reference = choose_references(given, run_dir)[0]
-    assert (reference.case, reference.slice, reference.chosen) == ("case_1", 3, "given")
-
-
-@pytest.mark.parametrize(
-    ("changes", "cause"),
-    [
-        ({"case": "nobody", "slice": 1}, "no target case"),
-        ({"case": "case_1", "slice": 99}, "from 0 to 5"),
-        ({"case": "case_1"}, "from 0 to 5"),
-        ({"min_tumour_px": 10_000}, "no labelled target slice"),
-    ],
-)
-def test_unusable_reference_is_named(config, run_dir, changes, cause):
-    with pytest.raises(InputError, match=cause):
-        choose_references(replace(config, reference=replace(config.reference, **changes)), run_dir)
-
-
-def test_constant_reference_is_refused(config, run_dir):
-    path = run_dir / "prepare" / "target" / "case_1.npy"
-    np.save(path, np.full_like(np.load(path), -1))
-    with pytest.raises(InputError, match="slice 3 is constant"):
-        choose_references(replace(config, reference=replace(config.reference, case="case_1", slice=3)), run_dir)
-
-
 @torch.no_grad()
 def test_samples_share_what_scales_before_their_start_give_back():
     torch.manual_seed(0)
@@ -144,59 +98,31 @@ def test_samples_share_what_scales_before_their_start_give_back():
 
 
 def test_training_reconstructs_better_than_the_coarsest_scale_alone(config, run_dir):
-    longer = replace(config, harmoniser=replace(config.harmoniser, iterations=60))
-    train(longer, run_dir)
-    model, record = load_cascade(run_dir / "harmoniser", torch.device("cpu"))
-    reference = np.load(run_dir / "harmoniser" / "reference.npz")["image"]
-    full = torch.from_numpy(reference)[None, None]
+    harmoniser, reference = fit(config, run_dir, iterations=60)
+    model = harmoniser.model
+    full = torch.from_numpy(reference.image)[None, None]
     blurred = resize(resize(full, model.sizes[0]), model.sizes[-1])
     coarse_error = float((blurred - full).square().mean().sqrt()) / 2
-    assert record["reconstruction_rmse"] < coarse_error
-    assert record["chosen"] == "drawn"
-    assert (run_dir / "harmoniser" / "samples.png").stat().st_size > 1000
+    assert harmoniser.reconstruction_rmse < coarse_error
 
 
 def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch):
-    whole = load_file(train(config, run_dir)[0])
+    weights = run_dir / "harmoniser" / "cascade.safetensors"
+    fit(config, run_dir)
+    whole = load_file(weights)
     for path in (run_dir / "harmoniser" / "scales").glob("*.pt"):
         path.unlink()
-    original = singan.train_scale
+    original = singan_training.train_scale
 
     def die_at_the_second(model, scale, *rest):
         if scale == 1:
             raise KeyboardInterrupt
         original(model, scale, *rest)
 
-    monkeypatch.setattr(singan, "train_scale", die_at_the_second)
+    monkeypatch.setattr(singan_training, "train_scale", die_at_the_second)
     with pytest.raises(KeyboardInterrupt):
-        train(config, run_dir)
-    monkeypatch.setattr(singan, "train_scale", original)
-    resumed = load_file(train(config, run_dir)[0])
+        fit(config, run_dir)
+    monkeypatch.setattr(singan_training, "train_scale", original)
+    fit(config, run_dir)
+    resumed = load_file(weights)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_several_references_are_slices_of_as_many_cases(config, run_dir):
-    several = replace(config, reference=replace(config.reference, count=3))
-    references = choose_references(several, run_dir)
-    assert {reference.case for reference in references} == {"case_0", "case_1", "case_2"}
-    assert references[0].slice == choose_references(config, run_dir)[0].slice
-    with pytest.raises(InputError, match="asks for 4 cases; 3 labelled"):
-        choose_references(replace(config, reference=replace(config.reference, count=4)), run_dir)
-
-
-def test_named_reference_is_the_only_one(config):
-    with pytest.raises(ValueError, match="1 where a case is named"):
-        replace(config.reference, count=2, case="case_1", slice=3)
-
-
-def test_every_reference_gets_a_cascade_of_its_own(config, run_dir, monkeypatch):
-    alone = load_file(train(config, run_dir)[0])
-    monkeypatch.setattr(singan, "side_by_side", lambda function, jobs: [function(*job) for job in jobs])
-    for path in (run_dir / "harmoniser" / "scales").glob("*.pt"):
-        path.unlink()
-    paths = train(replace(config, reference=replace(config.reference, count=2)), run_dir)
-    (first, one), (second, other) = singan.load_cascades(run_dir, torch.device("cpu"))
-    assert len({path.parent for path in paths}) == 2
-    assert one["case"] != other["case"]
-    assert all(torch.equal(alone[name], value) for name, value in first.state_dict().items())
-    assert not torch.equal(first.fixed_noise, second.fixed_noise)

@@ -6,7 +6,8 @@ import torch
 
 from training.config import AugmentConfig, read_config, stages_of
 from training.data.slices import read_cases
-from training.harmonisers.singan import SinGAN, pyramid_sizes
+from training.harmonisers.singan import SinGANHarmoniser
+from training.harmonisers.singan_network import SinGAN, pyramid_sizes
 from training.stages import self_training
 from training.stages.augment import altered_copies, factors_for, multiplied
 from training.stages.self_training import largest_tumour
@@ -27,7 +28,8 @@ EVEN, UNEVEN = np.zeros(8), np.tile([-0.5, 0.5], 4)
 )
 def test_factors_are_those_of_the_tumours_size_and_texture(structure, volume_mm3, inside, expected):
     config = AugmentConfig(cochlea_factors=(2.0,))
-    assert factors_for(structure, volume_mm3, inside, config) == expected
+    size = get_edition(2021).size_class(volume_mm3)
+    assert factors_for(structure, size, inside, config) == expected
 
 
 def test_intensity_is_multiplied_on_0_to_1():
@@ -38,10 +40,10 @@ def test_intensity_is_multiplied_on_0_to_1():
 
 def test_copies_differ_from_the_plain_one_at_the_tumour_alone(run_dir):
     torch.manual_seed(0)
-    cascade = SinGAN([(12, 12), (16, 16)], [4, 4], 3).eval()
+    harmoniser = SinGANHarmoniser(SinGAN([(12, 12), (16, 16)], [4, 4], 3).eval())
     case = read_cases(run_dir, "source")[0]
     plain = np.random.default_rng(0).uniform(-1, 1, case.image.shape).astype(np.float32)
-    copies = altered_copies(case, plain, cascade, AugmentConfig(level=1), 2021, None)
+    copies = altered_copies(case, plain, harmoniser, AugmentConfig(level=1), get_edition(2021), None)
     assert list(copies) == ["_vs0", "_vs1", "_vs2"]
     tumour = np.asarray(case.labels) == 1
     for volume in copies.values():
@@ -62,7 +64,7 @@ def test_of_several_tumours_the_largest_is_kept_and_other_structures_stay():
 
 @pytest.fixture
 def rounds(config, run_dir, monkeypatch):
-    """Self-training with a segmenter that calls everything tumour; what each round was trained on, and the folder."""
+    """Self-training with a segmenter that predicts tumour everywhere: what each round saw, the outputs, the folder."""
     seen = []
 
     class Everywhere:

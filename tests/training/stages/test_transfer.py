@@ -3,187 +3,75 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from training.config import TransferConfig
-from training.harmonisers.singan import SinGAN
-from training.stages.transfer import (
-    TumourLook,
-    core_of,
-    match_look,
-    partial_volume,
-    reference_look,
-    soft_edge,
-    transfer_case,
-)
+from training.data.slices import read_cases
+from training.stage_table import TRANSFER
+from training.stages import harmoniser
+from training.stages.transfer import transfer
 from vestibule.errors import InputError
-
-LOOK = TumourLook(-0.3, 0.1)
-HARMONISE = TransferConfig(intensity="reference", level=1, edge_px=1.0)
-
-
-@pytest.fixture(scope="module")
-def cascade():
-    torch.manual_seed(0)
-    model = SinGAN([(12, 12), (16, 16)], [4, 4], 3)
-    model.amplitudes[:] = 0.1
-    return model.eval()
+from vestibule.files import read_json, write_json
+from vestibule.networks import build_generator
 
 
 @pytest.fixture
-def images():
-    generator = np.random.default_rng(0)
-    return generator.uniform(-1, 1, (2, 5, 40, 36)).astype(np.float32)
-
-
-def noise():
-    return torch.Generator().manual_seed(1)
-
-
-def box_mask(*slices):
-    mask = np.zeros((5, 40, 36), dtype=bool)
-    for index in slices:
-        mask[index] = True
-    return mask
-
-
-MASKS = {
-    "in the middle": box_mask(np.s_[1:4, 15:22, 10:20]),
-    "at the volume's edge": box_mask(np.s_[0:2, 0:4, 30:36]),
-    "cut by the field of view": box_mask(np.s_[3:5, 36:40, 0:7]),
-    "two components": box_mask(np.s_[1:2, 3:6, 3:6], np.s_[3:4, 30:35, 30:34]),
-    "one voxel": box_mask(np.s_[2, 20, 18]),
-}
-
-
-@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
-def test_only_the_tumour_region_is_replaced(images, cascade, mask):
-    source, erased = images
-    result = transfer_case(source, mask, erased, cascade, LOOK, HARMONISE, noise())
-    away = soft_edge(mask, HARMONISE.edge_px) == 0
-    assert away.sum() > 0.5 * away.size
-    np.testing.assert_array_equal(result.harmonised[away], erased[away])
-    assert not np.array_equal(result.harmonised[mask], erased[mask])
-    np.testing.assert_array_equal(result.naive[mask], source[mask])
-    np.testing.assert_array_equal(result.naive[~mask], erased[~mask])
-    assert np.abs(result.harmonised).max() <= 1
-
-
-def test_case_without_a_tumour_stays_as_it_is(images, cascade):
-    source, erased = images
-    result = transfer_case(source, np.zeros_like(source, dtype=bool), erased, cascade, LOOK, HARMONISE, noise())
-    np.testing.assert_array_equal(result.harmonised, erased)
-
-
-def test_without_injection_and_rim_the_copy_is_the_matched_one(images, cascade):
-    source, erased = images
-    config = TransferConfig(intensity="reference", level=None, rim_px=0.0)
-    mask = MASKS["in the middle"]
-    result = transfer_case(source, mask, erased, cascade, LOOK, config, noise())
-    np.testing.assert_allclose(result.harmonised[mask], match_look(source, mask, LOOK)[mask], atol=1e-6)
-
-
-def test_rim_mixes_the_inside_of_the_tumour_with_what_lies_around_it_on_t2(cascade):
-    mask, source = np.zeros((1, 20, 20), dtype=bool), np.full((1, 20, 20), -1, dtype=np.float32)
-    mask[:, :10] = True
-    source[:, :9] = 0.5  # the last row of the tumour is half as bright, mixed with dark fluid
-    source[:, 9] = -0.25
-    erased = np.full_like(source, 0.9)
-    result = transfer_case(source, mask, erased, cascade, None, TransferConfig(rim_px=0.6), None).harmonised
-    # exp(-d² / (2 · 0.6²)) at d = 0, 1, 2: 1, 0.24935, 0.00387
-    shares = np.cumsum([0.00387, 0.24935, 1, 0.24935, 0.00387]) / 1.50644
-    expected = 0.9 + shares[::-1] * (0.5 - 0.9)
-    np.testing.assert_allclose(result[0, 7:12, 10], expected, atol=1e-4)
-    np.testing.assert_array_equal(result[0, 12:], erased[0, 12:])
-
-
-def test_without_a_rim_the_copy_ends_with_that_of_t1(cascade):
-    mask, source = np.zeros((1, 20, 20), dtype=bool), np.full((1, 20, 20), -1, dtype=np.float32)
-    mask[:, :10] = True
-    source[:, :9], source[:, 9] = 0.5, -0.25
-    erased = np.full_like(source, 0.9)
-    result = transfer_case(source, mask, erased, cascade, None, TransferConfig(rim_px=0.0), None).harmonised
-    np.testing.assert_allclose(result[0, 7:12, 10], [0.5, 0.5, -0.25, 0.9, 0.9], atol=1e-6)
-
-
-def test_tumour_cut_by_the_field_of_view_has_no_rim_there():
-    mask = MASKS["cut by the field of view"]
-    assert core_of(mask)[4, 39, 0]
-    assert partial_volume(mask, 0.6)[4, 39, 0] == pytest.approx(1, abs=0.01)
-
-
-def test_core_leaves_out_what_touches_other_tissue_in_the_slice_unless_all_does():
-    core = core_of(MASKS["in the middle"])
-    np.testing.assert_array_equal(core, box_mask(np.s_[1:4, 16:21, 11:19]))
-    np.testing.assert_array_equal(core_of(MASKS["one voxel"]), MASKS["one voxel"])
-
-
-def test_copy_is_brought_to_the_reference_by_cores_alone(images, cascade):
-    source, erased = images[0].copy(), images[1]
-    mask = MASKS["in the middle"]
-    core = core_of(mask)
-    source[mask & ~core] = -1
-    config = TransferConfig(intensity="reference", level=None, rim_px=0.1)
-    result = transfer_case(source, mask, erased, cascade, LOOK, config, None).harmonised
-    assert result[core].mean() == pytest.approx(LOOK.mean, abs=1e-3)
-    assert result[core].std() == pytest.approx(LOOK.sd, abs=1e-3)
-
-
-def test_look_of_the_reference_leaves_its_rim_out_where_the_copys_is():
-    image, tumour = np.full((9, 9), -1, dtype=np.float32), np.zeros((9, 9), dtype=bool)
-    tumour[2:7, 2:7] = True
-    image[tumour], image[3:6, 3:6] = 0.5, -0.4
-    record = {"image": image, "tumour": tumour}
-    assert reference_look(HARMONISE, record).mean == pytest.approx(-0.4)
-    whole = reference_look(replace(HARMONISE, rim_px=0.0), record)
-    assert whole.mean == pytest.approx((9 * -0.4 + 16 * 0.5) / 25)
-
-
-def test_same_noise_gives_the_same_result_and_no_noise_another(images, cascade):
-    source, erased = images
-    mask = MASKS["in the middle"]
-    first, second = (
-        transfer_case(source, mask, erased, cascade, LOOK, HARMONISE, noise()).harmonised for _ in range(2)
+def ready(config, run_dir):
+    """A run with a random CycleGAN and a barely trained SinGAN, in which the first source case has no tumour."""
+    torch.manual_seed(0)
+    save_file(
+        build_generator(config.cyclegan.generator).state_dict(),
+        run_dir / "cyclegan" / "source_to_target.safetensors",
     )
-    still = transfer_case(source, mask, erased, cascade, LOOK, HARMONISE, None).harmonised
-    np.testing.assert_array_equal(first, second)
-    assert np.abs(first - still).max() > 1e-4
+    harmoniser.train(replace(config, harmoniser=replace(config.harmoniser, iterations=2)), run_dir)
+    index = read_json(run_dir / "prepare" / "index.json")
+    entry = index["cases"][0]
+    entry["tumour_voxels"] = [0] * len(entry["tumour_voxels"])
+    labels = run_dir / "prepare" / entry["label"]
+    np.save(labels, np.zeros_like(np.load(labels)))
+    write_json(run_dir / "prepare" / "index.json", index)
+    return run_dir
 
 
-def test_matched_copy_has_the_references_mean_and_spread():
-    source = np.random.default_rng(0).normal(0.5, 0.2, (3, 20, 20)).astype(np.float32)
-    mask = np.zeros(source.shape, dtype=bool)
-    mask[1, 4:16, 4:16] = True
-    matched = match_look(source, mask, LOOK)[mask]
-    assert matched.mean() == pytest.approx(-0.3, abs=1e-3)
-    assert matched.std() == pytest.approx(0.1, abs=1e-3)
+def test_case_without_a_tumour_is_kept_as_translated_and_counted(config, ready):
+    transfer(config, ready)
+    index = read_json(ready / "transfer" / "index.json")
+    assert index["without_tumour"] == 1
+    assert len(index["cases"]) == 3
+    plotted = {path.stem for path in (ready / "transfer" / "figures").glob("*.png")}
+    assert plotted == {"case_1", "case_2"}
+    moved = {case.name: case for case in read_cases(ready, "source", TRANSFER)}
+    assert all(np.isfinite(case.image).all() and np.abs(case.image).max() <= 1 for case in moved.values())
 
 
-def test_one_voxel_is_brought_to_the_references_mean():
-    source = np.full((1, 3, 3), 0.9, dtype=np.float32)
-    mask = np.zeros(source.shape, dtype=bool)
-    mask[0, 1, 1] = True
-    assert match_look(source, mask, LOOK)[0, 1, 1] == pytest.approx(-0.3)
+def test_all_cases_without_a_tumour_go_through(config, ready):
+    index = read_json(ready / "prepare" / "index.json")
+    for entry in index["cases"][:3]:
+        labels = ready / "prepare" / entry["label"]
+        np.save(labels, np.zeros_like(np.load(labels)))
+        entry["tumour_voxels"] = [0] * len(entry["tumour_voxels"])
+    write_json(ready / "prepare" / "index.json", index)
+    transfer(config, ready)
+    assert read_json(ready / "transfer" / "index.json")["without_tumour"] == 3
 
 
-def test_soft_edge_is_1_on_the_mask_falls_by_the_gaussian_and_ends():
-    mask = np.zeros((2, 21, 41), dtype=bool)
-    mask[0, :, :20] = True
-    weight = soft_edge(mask, 1.0)
-    np.testing.assert_array_equal(weight[0, :, :20], 1)
-    assert weight[0, 10, 20] == pytest.approx(np.exp(-0.5))
-    assert weight[0, 10, 21] == pytest.approx(np.exp(-2.0))
-    assert (weight[0, :, 23:] == 0).all()
-    assert (weight[1] == 0).all()
+def test_what_the_copies_were_matched_to_is_recorded(config, ready):
+    transfer(replace(config, transfer=replace(config.transfer, intensity="reference", rim_px=0.0)), ready)
+    (recorded,) = read_json(ready / "transfer" / "index.json")["matched_intensity"]
+    with np.load(ready / "harmoniser" / "reference.npz") as reference:
+        inside = reference["image"][reference["tumour"]]
+    assert recorded == pytest.approx({"mean": inside.mean(), "sd": inside.std()})
 
 
-def test_other_shapes_are_refused(images, cascade):
-    source, erased = images
+@pytest.mark.parametrize("scale", [-1, 0, 99])
+def test_scale_that_the_cascade_does_not_have_is_refused_before_any_work(config, ready, scale):
+    beyond = replace(config, transfer=replace(config.transfer, level=scale))
+    with pytest.raises(InputError, match=rf"transfer.level must be from 1 to \d, got {scale}"):
+        transfer(beyond, ready)
+    assert not (ready / "transfer" / "source").exists()
+
+
+def test_label_of_another_size_than_its_image_is_refused(config, ready):
+    labels = ready / "prepare" / read_json(ready / "prepare" / "index.json")["cases"][1]["label"]
+    np.save(labels, np.load(labels)[1:])
     with pytest.raises(ValueError, match="one shape"):
-        transfer_case(source, MASKS["one voxel"][1:], erased, cascade, None, HARMONISE, None)
-
-
-def test_reference_rule_needs_a_labelled_tumour():
-    record = {"case": "a", "slice": 3, "image": np.zeros((9, 9)), "tumour": np.zeros((9, 9), dtype=bool)}
-    assert reference_look(replace(HARMONISE, intensity="none"), record) is None
-    with pytest.raises(InputError, match=r"a, slice 3.*label it"):
-        reference_look(HARMONISE, record)
+        transfer(config, ready)

@@ -1,0 +1,204 @@
+"""SinGAN's networks: a cascade of generators, coarse to fine, each for the patches of one scale. Shaham et al. 2019."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate, pad
+
+from training.config import SinGANConfig
+from vestibule.errors import InputError
+
+
+class PatchStack(nn.Module):
+    """`layers` 3 x 3 convolutions without padding, with batch-normalised LeakyReLU between them.
+
+    By itself it is a scale's critic; a pixel of its output sees `2 * layers + 1` pixels a side.
+    """
+
+    def __init__(self, width: int, layers: int) -> None:
+        """A stack of `layers` convolutions with `width` channels between them, weights as published."""
+        super().__init__()
+        body: list[nn.Module] = []
+        channels = 1
+        for _ in range(layers - 1):
+            body += [nn.Conv2d(channels, width, 3), nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+            channels = width
+        self.layers = nn.Sequential(*body, nn.Conv2d(channels, 1, 3))
+        for module in self.layers:
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, 0.0, 0.02)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.normal_(module.weight, 1.0, 0.02)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """`image` (B, 1, Y, X) -> scores (B, 1, Y - 2 * layers, X - 2 * layers)."""
+        return self.layers(image)
+
+
+class ScaleGenerator(PatchStack):
+    """G_n: adds to the image of the coarser scale what is missing from it. Shaham et al. 2019, eq. 2."""
+
+    def forward(self, noise: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
+        """`noise` and the image `previous` of the coarser scale, both (B, 1, Y, X) -> image (B, 1, Y, X)."""
+        # Padded once in front, by as much as all convolutions take off; a layer has three modules, the last one.
+        margin = (len(self.layers) + 2) // 3
+        padded = pad(noise + previous, [margin] * 4)
+        return previous + torch.tanh(self.layers(padded))
+
+
+class SinGAN(nn.Module):
+    """The cascade: sizes, channels, noise amplitudes and generators of all scales, coarsest first."""
+
+    amplitudes: torch.Tensor
+    fixed_noise: torch.Tensor
+
+    def __init__(self, sizes: list[tuple[int, int]], widths: list[int], layers: int) -> None:
+        """An untrained cascade.
+
+        Args:
+            sizes: Of the training slice at each scale (Y, X), coarsest first.
+            widths: Channels of each scale.
+            layers: Convolutions of each generator.
+        """
+        super().__init__()
+        self.sizes = sizes
+        self.widths = widths
+        self.layers = layers
+        self.generators = nn.ModuleList(ScaleGenerator(width, layers) for width in widths)
+        self.register_buffer("amplitudes", torch.zeros(len(sizes)))
+        self.register_buffer("fixed_noise", torch.zeros(1, 1, *sizes[0]))
+
+    @property
+    def scales(self) -> int:
+        """Number of scales."""
+        return len(self.sizes)
+
+    def size_at(self, scale: int, full_yx: tuple[int, ...]) -> tuple[int, int]:
+        """Size at `scale` of an image that has `full_yx` pixels at the finest."""
+        size_y, size_x = self.sizes[scale]
+        finest_y, finest_x = self.sizes[-1]
+        rows = round(full_yx[0] * size_y / finest_y)
+        columns = round(full_yx[1] * size_x / finest_x)
+        return max(1, rows), max(1, columns)
+
+    def sample(self, count: int, upto: int, generator: torch.Generator | None = None, start: int = 0) -> torch.Tensor:
+        """Random images.
+
+        Args:
+            count: Number of images.
+            upto: The scale that they come from.
+            generator: Of the noise; torch's own where there is none.
+            start: Scales below it give the training slice back, so that what samples share grows with it. Shaham et
+                al. 2019, fig. 8.
+
+        Returns:
+            Images (`count`, 1, Y, X) of the size of the scale `upto`.
+        """
+        known = self.reconstruct(start - 1) if start else torch.zeros_like(self.fixed_noise)
+        image = known.expand(count, -1, -1, -1)
+        for scale in range(start, upto + 1):
+            image = resize(image, self.sizes[scale])
+            noise = self.noise_at(scale, image, generator)
+            image = self.generators[scale](noise, image)
+        return image
+
+    def reconstruct(self, upto: int) -> torch.Tensor:
+        """The training slice as the scales up to `upto` give it back from the fixed noise, (1, 1, Y, X)."""
+        image = torch.zeros_like(self.fixed_noise)
+        for scale in range(upto + 1):
+            image = resize(image, self.sizes[scale])
+            noise = torch.zeros_like(image)
+            if scale == 0:
+                noise = self.fixed_noise * self.amplitudes[0]
+            image = self.generators[scale](noise, image)
+        return image
+
+    @torch.no_grad()
+    def inject(self, images: torch.Tensor, scale: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Images through G_scale, ..., G_N: what comes out has the training slice's texture below that scale.
+
+        They enter with the blur of what the next coarser scale would hand on.
+
+        Args:
+            images: (B, 1, Y, X) in [-1, 1].
+            scale: From 1 on: the generator of scale 0 has seen nothing but noise.
+            generator: Of noise of the trained amplitudes; none is added where it is None.
+
+        Returns:
+            Images of the same shape and range.
+
+        Raises:
+            ValueError: A scale that the model does not have, or 0.
+        """
+        if not 1 <= scale < self.scales:
+            raise ValueError(f"injection scale must be from 1 to {self.scales - 1}, got {scale}")
+        full_yx = tuple(images.shape[-2:])
+        image = resize(images, self.size_at(scale - 1, full_yx))
+        for finer in range(scale, self.scales):
+            image = resize(image, self.size_at(finer, full_yx))
+            noise = self.noise_at(finer, image, generator) if generator else torch.zeros_like(image)
+            image = self.generators[finer](noise, image)
+        return image.clamp(-1, 1)
+
+    def noise_at(self, scale: int, like: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+        """Noise of the amplitude of `scale`, of the shape of `like`; by torch's own generator where there is none."""
+        if generator is None:
+            noise = torch.randn_like(like)
+        else:
+            # On the CPU, where a generator gives the same numbers whatever the device of the networks.
+            noise = torch.randn(like.shape, generator=generator).to(like.device)
+        return self.amplitudes[scale] * noise
+
+
+def resize(image: torch.Tensor, size_yx: tuple[int, int]) -> torch.Tensor:
+    """Bicubic with an antialiasing filter; the image itself where it has that size."""
+    if tuple(image.shape[-2:]) == tuple(size_yx):
+        return image
+    return interpolate(image, size=size_yx, mode="bicubic", antialias=True, align_corners=False)
+
+
+def pyramid_sizes(full_yx: tuple[int, ...], config: SinGANConfig) -> list[tuple[int, int]]:
+    """Sizes of all scales, coarsest first: the shorter side starts at `coarsest_px` and grows by about 1/factor.
+
+    The factor is adjusted so that whole steps lead from the coarsest to the full size. Shaham et al. 2019, suppl.
+
+    Args:
+        full_yx: Size of the training slice.
+        config: Its coarsest size, scale factor and number of layers.
+
+    Returns:
+        Sizes (Y, X); the last is `full_yx`.
+
+    Raises:
+        InputError: The image is smaller than what the coarsest scale sees.
+    """
+    shorter = min(full_yx)
+    receptive = 2 * config.layers + 1
+    if shorter < receptive:
+        raise InputError(
+            f"the reference slice is {full_yx} px; the coarsest scale needs at least {receptive} px a side"
+        )
+    coarsest = min(config.coarsest_px, shorter)
+    shrink = coarsest / shorter
+    # Rounded up, but not for the sake of an error of the logarithm's last digits.
+    steps = math.ceil(math.log(shrink) / math.log(config.scale_factor) - 1e-9)
+    steps = max(0, steps)
+    factor = shrink ** (1 / steps) if steps else 1.0
+    sizes = []
+    for scale in range(steps + 1):
+        share = factor ** (steps - scale)
+        sizes.append((round(full_yx[0] * share), round(full_yx[1] * share)))
+    return sizes
+
+
+def channels(scales: int, config: SinGANConfig) -> list[int]:
+    """Channels of every scale, coarsest first: doubled every four scales up to `max_width`. Shaham et al. 2019."""
+    most = config.max_width or config.width
+    widths = []
+    for scale in range(scales):
+        doublings = scale // 4
+        widths.append(min(config.width << doublings, most))
+    return widths

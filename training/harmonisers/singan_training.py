@@ -1,0 +1,168 @@
+"""The training of a SinGAN, scale by scale: each against a critic of its own, the coarser ones frozen."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from training.config import SinGANConfig
+from training.gan.checkpoint import freeze, random_state, set_random_state
+from training.gan.devices import layout_for
+from training.gan.logs import LossLog
+from training.harmonisers.critic_gradients import set_gradients
+from training.harmonisers.singan_network import PatchStack, SinGAN, resize
+from vestibule.files import atomic
+from vestibule.progress import track
+
+SETTLING_FROM = 0.8
+"""Share of a scale's iterations after which the rate falls to a tenth and the generator's batch norm stands still."""
+LOSSES = ("scale", "wasserstein", "penalty", "adversarial", "reconstruction")
+"""Columns of the log."""
+
+
+def train_scales(model: SinGAN, full: torch.Tensor, config: SinGANConfig, folder: Path, dtype: torch.dtype) -> None:
+    """Train all scales, or those that an earlier try has left.
+
+    Args:
+        model: The cascade, on the device to train on.
+        full: The training slice, (1, 1, Y, X) in [-1, 1].
+        config: Iterations, steps, rate and weights of the losses.
+        folder: For `losses.csv`, and for a checkpoint of each finished scale in `scales/`.
+        dtype: In which convolutions run, float32 or bfloat16.
+    """
+    log = LossLog(folder, LOSSES)
+    first = _resume(model, folder / "scales")
+    for scale in track(range(first, model.scales), "SinGAN", model.scales, first):
+        real = resize(full, model.sizes[scale])
+        train_scale(model, scale, real, config, log, dtype)
+        _save_scale(model, scale, folder / "scales")
+    log.close()
+    model.eval()
+
+
+def train_scale(
+    model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig, log: LossLog, dtype: torch.dtype
+) -> None:
+    """Train G_scale against its critic, the coarser scales frozen. Shaham et al. 2019, sec. 2.2.
+
+    Args:
+        model: The cascade; the scale's noise amplitude and generator are left in it.
+        scale: Which scale.
+        real: The training slice at that scale, (1, 1, Y, X).
+        config: Iterations, steps, rate and weights of the losses.
+        log: Gets the losses ten times.
+        dtype: In which convolutions run, float32 or bfloat16.
+    """
+    generator = model.generators[scale]
+    critic = PatchStack(model.widths[scale], config.layers)
+    critic = critic.to(real.device, memory_format=layout_for(dtype))
+    # Frozen, since its gradients are set by hand: the generator's losses then need none of them.
+    freeze(critic, True)
+    _start_scale(model, scale, real, config)
+
+    make_optimiser = partial(torch.optim.Adam, lr=config.learning_rate, betas=(0.5, 0.999), fused=True)
+    generator_optimiser = make_optimiser(generator.parameters())
+    critic_optimiser = make_optimiser(critic.parameters())
+    settling = int(SETTLING_FROM * config.iterations)
+    generator_schedule = torch.optim.lr_scheduler.MultiStepLR(generator_optimiser, [settling], 0.1)
+    critic_schedule = torch.optim.lr_scheduler.MultiStepLR(critic_optimiser, [settling], 0.1)
+
+    coarser, fixed_noise = _reconstruction_input(model, scale)
+    in_dtype = partial(torch.autocast, real.device.type, torch.bfloat16, enabled=dtype is torch.bfloat16)
+    log_every = max(1, config.iterations // 10)
+    for iteration in range(1, config.iterations + 1):
+        if iteration > settling:
+            # From here on its batch norm does what it will do to any image: tumours go in many at a time.
+            generator.eval()
+
+        for _ in range(config.discriminator_steps):
+            with torch.no_grad(), in_dtype():
+                previous = _random_previous(model, scale)  # (1, 1, Y, X), as are all images here
+                noise = model.noise_at(scale, previous, None)
+            with in_dtype():
+                fake = generator(noise, previous)
+            wasserstein, penalty = set_gradients(critic.layers, real, fake.detach(), config.penalty_weight, dtype)
+            critic_optimiser.step()
+
+        for step in range(config.generator_steps):
+            with in_dtype():
+                # As published, the generator answers for the image that the critic saw last.
+                if step > 0:
+                    fake = generator(noise, previous)
+                adversarial = -critic(fake).mean()
+                difference = generator(fixed_noise, coarser) - real
+                reconstruction = config.reconstruction_weight * difference.square().mean()
+            generator_optimiser.zero_grad()
+            loss = adversarial + reconstruction
+            loss.backward()
+            generator_optimiser.step()
+
+        generator_schedule.step()
+        critic_schedule.step()
+        if iteration % log_every == 0:
+            values = {
+                "scale": scale,
+                "wasserstein": wasserstein.item(),
+                "penalty": penalty.item(),
+                "adversarial": adversarial.item(),
+                "reconstruction": reconstruction.item(),
+            }
+            log.write(scale * config.iterations + iteration, values)
+
+    freeze(generator, True)
+    generator.eval()
+
+
+@torch.no_grad()
+def _start_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig) -> None:
+    """The scale's first weights and its noise amplitude."""
+    if scale == 0:
+        model.amplitudes[0] = 1.0
+        model.fixed_noise.copy_(torch.randn(model.fixed_noise.shape))
+        return
+    if model.widths[scale] == model.widths[scale - 1]:
+        coarser = model.generators[scale - 1]
+        model.generators[scale].load_state_dict(coarser.state_dict())
+    # As much noise as the coarser scales leave to be added.
+    previous = resize(model.reconstruct(scale - 1), model.sizes[scale])
+    residual = previous - real
+    model.amplitudes[scale] = config.noise_weight * residual.square().mean().sqrt()
+
+
+def _random_previous(model: SinGAN, scale: int) -> torch.Tensor:
+    """A random image of the coarser scales at the size of `scale`, (1, 1, Y, X); zeros for the coarsest."""
+    if scale == 0:
+        return torch.zeros(1, 1, *model.sizes[0], device=model.amplitudes.device)
+    sample = model.sample(1, scale - 1)
+    return resize(sample, model.sizes[scale])
+
+
+@torch.no_grad()
+def _reconstruction_input(model: SinGAN, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The image and the noise of which the scale is to give the training slice back, both (1, 1, Y, X)."""
+    if scale == 0:
+        return torch.zeros_like(model.fixed_noise), model.fixed_noise * model.amplitudes[0]
+    previous = resize(model.reconstruct(scale - 1), model.sizes[scale])
+    return previous, torch.zeros_like(previous)
+
+
+def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
+    content = {"model": model.state_dict(), **random_state()}
+    with atomic(folder / f"{scale:02d}.pt") as partial_path:
+        torch.save(content, partial_path)
+
+
+def _resume(model: SinGAN, folder: Path) -> int:
+    """Load what the last finished scale left; returns the number of finished scales."""
+    saved = sorted(folder.glob("[0-9]*.pt"))
+    if not saved:
+        return 0
+    content = torch.load(saved[-1], map_location="cpu", weights_only=True)
+    model.load_state_dict(content["model"])
+    set_random_state(content)
+    for scale in range(len(saved)):
+        freeze(model.generators[scale], True)
+        model.generators[scale].eval()
+    return len(saved)
