@@ -256,19 +256,37 @@ def target_case(path: Path) -> str | None:
     stem = image_stem(path)
     if stem is None:
         return None
-    return _before(_T2_STEM, stem)
+    return _t2_case(stem)
 
 
 def case_of_image(path: Path) -> tuple[str, str | None]:
     """Case name and contrast (`T1`, `T2`; None where the name tells none) of an image file of any collection."""
     stem = image_stem(path) or path.name
-    t2_case = _before(_T2_STEM, stem)
+    t2_case = _t2_case(stem)
     if t2_case:
         return t2_case, "T2"
-    t1_case = _before(_T1_STEM, stem)
+    t1_case = _t1_case(stem)
     if t1_case:
         return t1_case, "T1"
     return stem, None
+
+
+def _t2_case(stem: str) -> str | None:
+    endings = [edition.target_suffix for edition in EDITIONS.values()]
+    return _before_ending(endings, stem) or _before(_T2_STEM, stem)
+
+
+def _t1_case(stem: str) -> str | None:
+    endings = [edition.source_suffix for edition in EDITIONS.values()]
+    return _before_ending(endings, stem) or _before(_T1_STEM, stem)
+
+
+def _before_ending(endings: Iterable[str], stem: str) -> str | None:
+    """What stands before one of the editions' own endings; None where that is nothing, or there is no such ending."""
+    for ending in endings:
+        if stem.endswith(f"_{ending}"):
+            return stem.removesuffix(f"_{ending}") or None
+    return None
 
 
 def _before(sequence: re.Pattern, stem: str) -> str | None:
@@ -282,7 +300,9 @@ def _before(sequence: re.Pattern, stem: str) -> str | None:
 def is_named_as_other(path: Path) -> bool:
     """Whether the name says that this is a T1 image or a label, and so nothing to predict."""
     stem = image_stem(path) or ""
-    return bool(_T1_STEM.search(stem) or _LABEL_STEM.search(stem))
+    endings = [edition.label_suffix for edition in EDITIONS.values()]
+    is_label = _before_ending(endings, stem) or _LABEL_STEM.search(stem)
+    return bool(_t1_case(stem) or _T1_STEM.search(stem) or is_label)
 
 
 def label_case(path: Path, edition: Edition | None = None) -> str | None:
@@ -291,7 +311,7 @@ def label_case(path: Path, edition: Edition | None = None) -> str | None:
     Without an edition, the ending may be that of any: for masks whose case names are to tell the edition.
     """
     stem = image_stem(path)
-    if not stem or target_case(path) or _T1_STEM.search(stem):
+    if not stem or target_case(path) or _t1_case(stem) or _T1_STEM.search(stem):
         return None
     candidates = EDITIONS.values() if edition is None else (edition,)
     for candidate in candidates:

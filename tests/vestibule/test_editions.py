@@ -1,10 +1,19 @@
 """Names of files and meanings of labels, edition by edition."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vestibule.editions import EDITIONS, get_edition, image_stem, is_named_as_other, label_case, target_case
+from vestibule.editions import (
+    EDITIONS,
+    case_of_image,
+    get_edition,
+    image_stem,
+    is_named_as_other,
+    label_case,
+    target_case,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +37,19 @@ def test_labels_of_each_edition():
     assert EDITIONS[2021].labels == EDITIONS[2022].labels == (0, 1, 2)
     assert EDITIONS[2023].labels == (0, 1, 2, 3)
     assert EDITIONS[2023].structures == {"vs": (1, 2), "cochlea": (3,)}
+
+
+def test_endings_of_a_new_edition_are_known_by_its_entry(monkeypatch):
+    edition = replace(get_edition(2022), year=2027, target_suffix="SPACE", source_suffix="Gd", label_suffix="Truth")
+    image, source, label = Path("a_SPACE.nii.gz"), Path("a_Gd.nii.gz"), Path("a_Truth.nii.gz")
+    assert target_case(image) is None
+    monkeypatch.setitem(EDITIONS, 2027, edition)
+    assert target_case(image) == "a"
+    assert case_of_image(image) == ("a", "T2")
+    assert case_of_image(source) == ("a", "T1")
+    assert [is_named_as_other(path) for path in (image, source, label)] == [False, True, True]
+    assert label_case(label, edition) == "a"
+    assert label_case(source, edition) is None
 
 
 @pytest.mark.parametrize("year", [2020, "next", None])
