@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from evaluation.metrics.base import MaskPair, Metric, as_masks
-from evaluation.metrics.surfaces import bounding_box
+from vestibule.boxes import bounding_box
 
 
 class Detection(NamedTuple):

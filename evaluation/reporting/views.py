@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
-from evaluation.metrics.surfaces import Box, bounding_box
 from evaluation.scoring.cases import Pair, read_pair, turned_onto
+from vestibule.boxes import Box, bounding_box
 from vestibule.editions import Edition, image_stem, target_case
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, read_volume, reorient

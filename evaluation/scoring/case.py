@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from evaluation.metrics import METRICS, MaskPair, Mode, check_mode, reported_spacing
-from evaluation.metrics.surfaces import Box, bounding_box
 from evaluation.scoring.cases import AlignedPair
 from evaluation.scoring.scores import Row
+from vestibule.boxes import Box, bounding_box
 from vestibule.editions import Edition
 from vestibule.volume import Geometry
 
