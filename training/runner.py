@@ -54,7 +54,8 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
     begin = time.monotonic()
     module, _, function = stage.entry.partition(":")
     entry = getattr(importlib.import_module(module), function)
-    view = SectionView(config, stage)
+    # A stage that names no sections is given the configuration itself, which it may record whole.
+    view = config if stage.sections is None else SectionView(config, stage)
     outputs = entry(view, run_dir) if stage.shared else from_leader(lambda: entry(view, run_dir))
     seconds = round(time.monotonic() - begin, 1)
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))
