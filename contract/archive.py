@@ -12,7 +12,9 @@ import json
 import sys
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from contract.report import Report
 from vestibule.errors import InputError
@@ -22,10 +24,14 @@ MAX_IMAGE_BYTES = 10 * 10**9
 MAX_DOCUMENT_BYTES = 4 << 20
 """Largest member of an image's archive that is read as JSON."""
 MAX_DOCUMENTS_BYTES = 64 << 20
+"""All members together that are read as JSON."""
 MAX_MEMBERS = 100_000
+"""Members of an image's archive: one that has more is none."""
 API_LABEL = "org.grand-challenge.api-method"
 API_METHODS = ("exec", "invoke")
 MANIFEST_NAME = "manifest.json"
+SHELLS = (["/bin/sh", "-c"], ["/bin/bash", "-c"])
+"""What a Dockerfile's shell form puts before the command."""
 
 
 def check_image_archive(path: Path, report: Report) -> dict | None:
@@ -42,24 +48,35 @@ def check_image_archive(path: Path, report: Report) -> dict | None:
         f"{size / 1e6:.0f} MB",
         "keep image and weights under 10 GB: a smaller base image, fewer packages",
     )
+
     manifest = _json(documents.get(MANIFEST_NAME), list)
-    found = "no manifest.json" if manifest is None else f"{len(manifest)} images"
+    found = []
+    if manifest is None:
+        found.append("no manifest.json")
+    elif len(manifest) != 1:
+        found.append(f"{len(manifest)} images")
     report.judge(
         "one image",
-        [found] if manifest is None or len(manifest) != 1 else [],
+        found,
         "one image in the archive",
         "save exactly one image by its name: docker save NAME | pigz > NAME.tar.gz",
     )
     if not manifest or not isinstance(manifest[0], dict):
         return None
-    config = _json(documents.get(str(manifest[0].get("Config"))), dict)
-    missing = [str(layer) for layer in manifest[0].get("Layers") or [] if layer not in names]
+
+    entry = manifest[0]
+    config = _json(documents.get(str(entry.get("Config"))), dict)
+    layers = entry.get("Layers") or []
+    problems = []
     if config is None:
-        missing.insert(0, "the image's configuration")
+        problems.append("lacks the image's configuration")
+    for layer in layers:
+        if layer not in names:
+            problems.append(f"lacks {layer}")
     report.judge(
         "whole archive",
-        [f"lacks {name}" for name in missing],
-        f"{len(manifest[0].get('Layers') or [])} layers, configuration and checksums",
+        problems,
+        f"{len(layers)} layers, configuration and checksums",
         "save the image again; the disk may have been full",
     )
     if config is not None:
@@ -79,39 +96,54 @@ def check_configuration(config: dict, report: Report) -> None:
         platform,
         "build with --platform linux/amd64",
     )
+
     run = config.get("config") or {}
     user = str(run.get("User") or "")
-    problem = f"runs as {user or 'root, no user is set'}"
+    name = user.partition(":")[0]
+    shown_user = user or "root, no user is set"
     report.judge(
         "non-root user",
-        [problem] if user.split(":")[0] in ("", "root", "0") else [],
+        [f"runs as {shown_user}"] if name in ("", "root", "0") else [],
         f"user {user}",
         "add a line such as USER 1000:1000 to the end of the Dockerfile",
     )
+
     command = run.get("Entrypoint") or run.get("Cmd") or []
-    shell = list(command[:2]) in (["/bin/sh", "-c"], ["/bin/bash", "-c"])
+    through_shell = list(command[:2]) in SHELLS
     report.judge(
         "entry point",
-        [f"{command or 'none is set'}"] if shell or not command else [],
+        [f"{command or 'none is set'}"] if through_shell or not command else [],
         json.dumps(command),
         'write the exec form, ENTRYPOINT ["python3", "process.py"]: a shell does not pass signals on',
     )
-    methods = [str(value) for key, value in (run.get("Labels") or {}).items() if key.lower().strip() == API_LABEL]
+
+    label = _api_label(run)
+    method = api_method(run)
     report.judge(
         "call style",
-        [f"{API_LABEL} is {value!r}" for value in methods if api_method(run) is None],
-        f"{api_method(run)}",
+        [f"{API_LABEL} is {label!r}"] if method is None else [],
+        f"{method}",
         f"set the label {API_LABEL} to exec or invoke, or leave it out for exec",
     )
 
 
 def api_method(run: dict) -> str | None:
     """How the platform calls an image with the run configuration `run`: exec, invoke, or None for a wrong label."""
-    for key, value in (run.get("Labels") or {}).items():
+    label = _api_label(run)
+    if label is None:
+        return "exec"
+    # The platform reads it so, quotes and capitals notwithstanding.
+    cleaned = label.lower().replace("'", "").replace('"', "").strip()
+    return cleaned if cleaned in API_METHODS else None
+
+
+def _api_label(run: dict) -> str | None:
+    """The label that tells how an image is called; None where it has none."""
+    labels = run.get("Labels") or {}
+    for key, value in labels.items():
         if key.lower().strip() == API_LABEL:
-            cleaned = str(value).lower().replace("'", "").replace('"', "").strip()
-            return cleaned if cleaned in API_METHODS else None
-    return "exec"
+            return str(value)
+    return None
 
 
 def check_weights_archive(path: Path, report: Report) -> None:
@@ -120,46 +152,59 @@ def check_weights_archive(path: Path, report: Report) -> None:
     Raises InputError where `path` is no archive or ends too early.
     """
     digests: dict[str, str] = {}
-    manifest, odd = None, []
+    manifest: dict | None = None
+    odd: list[str] = []
     for archive, member in _members(Path(path)):
-        name = str(PurePosixPath(member.name))
-        if not (member.isfile() or member.isdir()) or PurePosixPath(name).is_absolute() or ".." in Path(name).parts:
+        name = PurePosixPath(member.name)
+        is_plain = member.isfile() or member.isdir()
+        leads_out = name.is_absolute() or ".." in name.parts
+        if not is_plain or leads_out:
             odd.append(f"{member.name} is no plain file inside the bundle")
-        elif member.isfile():
-            stream = archive.extractfile(member)
-            if name == MANIFEST_NAME and member.size <= MAX_DOCUMENT_BYTES:
-                manifest = _json(stream.read(), dict)
-            else:
-                digests[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            continue
+        stream = archive.extractfile(member)
+        if stream is None:  # A folder.
+            continue
+        if str(name) == MANIFEST_NAME and member.size <= MAX_DOCUMENT_BYTES:
+            manifest = _json(stream.read(), dict)
+        else:
+            digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # a buffered reader
+            digests[str(name)] = digest.hexdigest()
     report.judge("plain files", odd, f"{len(digests)} files", "pack the bundle with ./export.sh --weights")
+
     listed = manifest.get("files") if manifest else None
     if not isinstance(listed, dict):
         report.failed("bundle", "manifest.json is not at the top, or lists no files", "pack the folder that holds it")
         return
-    altered = [
-        f"{name} is {'altered' if name in digests else 'missing'}"
-        for name, entry in listed.items()
-        if digests.get(name) != entry.get("sha256")
-    ]
-    report.judge("bundle", altered, "every file as its manifest has it", "export the bundle again")
+    problems = []
+    for file_name, entry in listed.items():
+        found = digests.get(file_name)
+        if found is None:
+            problems.append(f"{file_name} is missing")
+        elif found != entry.get("sha256"):
+            problems.append(f"{file_name} is altered")
+    report.judge("bundle", problems, "every file as its manifest has it", "export the bundle again")
 
 
 def _read_image_archive(path: Path) -> tuple[dict[str, bytes], set[str]]:
     """Its small members by name, and the names of all; reads to the end, so that a damaged archive is seen."""
     documents: dict[str, bytes] = {}
     names: set[str] = set()
-    kept = 0
+    left = MAX_DOCUMENTS_BYTES
     for archive, member in _members(path):
         names.add(member.name)
         if len(names) > MAX_MEMBERS:
             raise InputError(f"{path}: more than {MAX_MEMBERS} members; expected the archive of one image")
-        if member.isfile() and member.size <= MAX_DOCUMENT_BYTES and kept + member.size <= MAX_DOCUMENTS_BYTES:
-            documents[member.name] = archive.extractfile(member).read()
-            kept += member.size
+        if not member.isfile() or member.size > min(left, MAX_DOCUMENT_BYTES):
+            continue
+        stream = archive.extractfile(member)
+        if stream is not None:
+            documents[member.name] = stream.read()
+            left -= member.size
     return documents, names
 
 
-def _members(path: Path):
+def _members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Each member of a .tar.gz with the archive, which gives its content until the next one is asked for."""
     try:
         with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
@@ -173,9 +218,12 @@ def _members(path: Path):
         raise InputError(f"{path}: not a whole .tar.gz archive ({error}); save it again") from error
 
 
-def _json(content: bytes | None, kind: type):
+def _json(content: bytes | None, kind: type) -> Any:
+    """What `content` says as JSON; None where it says nothing of this kind."""
+    if content is None:
+        return None
     try:
-        value = json.loads(content) if content is not None else None
+        value = json.loads(content)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, kind) else None
@@ -183,10 +231,11 @@ def _json(content: bytes | None, kind: type):
 
 if __name__ == "__main__":
     archive_path = Path(sys.argv[-1])
-    found = Report(str(archive_path))
+    found_report = Report(str(archive_path))
+    check = check_weights_archive if "--weights" in sys.argv[1:-1] else check_image_archive
     try:
-        (check_weights_archive if "--weights" in sys.argv[1:-1] else check_image_archive)(archive_path, found)
+        check(archive_path, found_report)
     except InputError as problem:
         sys.exit(str(problem))
-    print(found.as_text())
-    sys.exit(1 if found.failures else 0)
+    print(found_report.as_text())
+    sys.exit(1 if found_report.failures else 0)

@@ -18,7 +18,16 @@ from vestibule.volume import read_volume
 
 
 def differences(expected_dir: Path, actual_dir: Path, allow_voxels: int = 0) -> list[str]:
-    """What is missing from `actual_dir`, what is there beyond `expected_dir`, and what differs, a line each."""
+    """Compare two folders of outputs.
+
+    Args:
+        expected_dir: What is wanted.
+        actual_dir: What was written.
+        allow_voxels: That many voxels of a mask may differ.
+
+    Returns:
+        What is missing, what is there beyond it, and what differs, a line each.
+    """
     expected, actual = _files(expected_dir), _files(actual_dir)
     if not expected:
         return [f"{expected_dir} holds no file to compare with"]
@@ -30,24 +39,33 @@ def differences(expected_dir: Path, actual_dir: Path, allow_voxels: int = 0) -> 
 
 
 def _files(folder: Path) -> set[str]:
+    """Names of all files under `folder`, as paths from it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def _difference(name: str, expected: Path, actual: Path, allow_voxels: int) -> list[str]:
+    """How two files differ, by what they are."""
     if image_stem(expected) is not None:
         return _image_difference(name, expected, actual, allow_voxels)
     if expected.suffix == ".json":
         return _json_difference(name, expected, actual)
-    return [] if expected.read_bytes() == actual.read_bytes() else [f"{name} has other bytes"]
+    if expected.read_bytes() != actual.read_bytes():
+        return [f"{name} has other bytes"]
+    return []
 
 
 def _image_difference(name: str, expected: Path, actual: Path, allow_voxels: int) -> list[str]:
+    """How two images differ: in size, in place, in voxels."""
     try:
-        wanted, found = read_volume(expected), read_volume(actual)
+        wanted = read_volume(expected)
+        found = read_volume(actual)
     except InputError as error:
         return [str(error)]
-    if wanted.geometry.size_zyx != found.geometry.size_zyx:
-        return [f"{name} has the size {found.geometry.size_zyx} (z, y, x), expected {wanted.geometry.size_zyx}"]
+    wanted_zyx = wanted.geometry.size_zyx
+    found_zyx = found.geometry.size_zyx
+    if wanted_zyx != found_zyx:
+        return [f"{name} has the size {found_zyx} (z, y, x), expected {wanted_zyx}"]
+
     lines = []
     if not wanted.geometry.describes(found.geometry):
         lines.append(f"{name} lies elsewhere: {found.geometry}, expected {wanted.geometry}")
@@ -58,17 +76,22 @@ def _image_difference(name: str, expected: Path, actual: Path, allow_voxels: int
 
 
 def _json_difference(name: str, expected: Path, actual: Path) -> list[str]:
+    """Whether two JSON files say the same, whatever their spaces and the order of their keys."""
     try:
-        found = json.loads(actual.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        text = actual.read_text(encoding="utf-8")
+        found = json.loads(text, parse_constant=refuse_constant)
     except ValueError as error:
         return [f"{name} is not valid JSON ({error})"]
     wanted = json.loads(expected.read_text(encoding="utf-8"))
+
     # As text, because Python takes true for 1.
-    same = json.dumps(wanted, sort_keys=True) == json.dumps(found, sort_keys=True)
-    return [] if same else [f"{name} has other content"]
+    found_text = json.dumps(found, sort_keys=True)
+    wanted_text = json.dumps(wanted, sort_keys=True)
+    return [] if found_text == wanted_text else [f"{name} has other content"]
 
 
-def _refuse_constant(text: str) -> None:
+def refuse_constant(text: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have. Raises ValueError."""
     raise ValueError(f"{text} is no JSON value")
 
 

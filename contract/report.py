@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 PASSED, FAILED, WARNING, UNTESTED = "passed", "failed", "warning", "not testable here"
 _MARKS = {PASSED: "ok  ", FAILED: "FAIL", WARNING: "warn", UNTESTED: "-   "}
+_WORST_FIRST = (FAILED, WARNING, UNTESTED, PASSED)
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,21 @@ class Report:
         self.findings.append(Finding(point, UNTESTED, detail, remedy))
 
     def judge(self, point: str, problems: list[str], fine: str, remedy: str) -> None:
-        """Note one point that holds where there are no `problems`; else all of them under the point's name."""
-        if problems:
-            shown = "; ".join(problems[:5])
-            more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
-            self.failed(point, shown + more, remedy)
-        else:
+        """Note one point that holds where there are no problems.
+
+        Args:
+            point: Its name.
+            problems: What breaks it, a line each; the first few of them are shown.
+            fine: What is told where nothing does.
+            remedy: What to do where something does.
+        """
+        if not problems:
             self.passed(point, fine)
+            return
+        shown = "; ".join(problems[:_SHOWN])
+        if len(problems) > _SHOWN:
+            shown += f"; and {len(problems) - _SHOWN} more"
+        self.failed(point, shown, remedy)
 
     @property
     def failures(self) -> list[Finding]:
@@ -63,21 +74,32 @@ class Report:
     def status_of(self, point: str) -> str | None:
         """The worst status that was noted for `point`; None where nothing was."""
         found = {finding.status for finding in self.findings if finding.point == point}
-        return next((status for status in (FAILED, WARNING, UNTESTED, PASSED) if status in found), None)
+        for status in _WORST_FIRST:
+            if status in found:
+                return status
+        return None
 
     def as_json(self) -> str:
         """The report as one JSON object: `subject`, `ok` and `findings`."""
-        content = {"subject": self.subject, "ok": not self.failures, "findings": [asdict(f) for f in self.findings]}
+        content = {
+            "subject": self.subject,
+            "ok": not self.failures,
+            "findings": [asdict(finding) for finding in self.findings],
+        }
         return json.dumps(content, indent=2, allow_nan=False)
 
     def as_text(self) -> str:
         """The report for people: a line a point, and what to do beneath each that did not pass."""
         width = max((len(finding.point) for finding in self.findings), default=0)
-        lines = [f"{self.subject}"]
+        lines = [self.subject]
         for finding in self.findings:
-            lines.append(f"  {_MARKS[finding.status]}  {finding.point:<{width}}  {finding.detail}")
+            mark = _MARKS[finding.status]
+            lines.append(f"  {mark}  {finding.point:<{width}}  {finding.detail}")
             if finding.remedy:
+                # Beneath the detail, past the mark and the point.
                 lines.append(f"        {'':<{width}}  -> {finding.remedy}")
-        counts = {status: sum(f.status == status for f in self.findings) for status in _MARKS}
-        lines.append(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+
+        counts = Counter(finding.status for finding in self.findings)
+        summary = [f"{counts[status]} {status}" for status in _MARKS if counts[status]]
+        lines.append(", ".join(summary))
         return "\n".join(lines)

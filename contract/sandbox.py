@@ -16,16 +16,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from vestibule.errors import InputError
 
 STRICT = (
-    *("--pull", "never", "--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *("--pids-limit", "256", "--shm-size", "128m", "--memory", "4g", "--memory-swap", "4g", "--tmpfs", "/tmp"),
+    "--pull=never",
+    "--network=none",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--pids-limit=256",
+    "--shm-size=128m",
+    "--memory=4g",
+    "--memory-swap=4g",
+    "--tmpfs=/tmp",
 )
+"""What every run is held to."""
 READ_ONLY = ("--read-only",)
 LINKED_INPUT = "/vestibule-input"
 """Where the input lies while /input is a link."""
+OFFERED = ("/tmp", "/output", "/input", "/dev", "/proc", "/sys", "/etc", "/run")
+"""Where a run may write, or the engine itself does."""
+OUT_OF_MEMORY = 137
+"""Exit code of a process that was killed, as for want of memory."""
 _TAIL_BYTES = 64 << 10
 _numbers = itertools.count()
 
@@ -45,17 +58,19 @@ class Run:
     @property
     def last_line(self) -> str:
         """The last line on stderr that is not empty, which is what the platform shows."""
-        return next((line.strip() for line in reversed(self.errors.splitlines()) if line.strip()), "")
+        for line in reversed(self.errors.splitlines()):
+            if line.strip():
+                return line.strip()
+        return ""
 
     @property
     def outcome(self) -> str:
         """How it ended, for a report."""
         if self.exit_code is None:
             return f"still running after {self.seconds:.0f} s"
-        killed = ", killed (out of memory?)" if self.exit_code == 137 else ""
-        return (
-            f"exit code {self.exit_code}{killed} after {self.seconds:.1f} s, last on stderr: {self.last_line[:300]!r}"
-        )
+        killed = ", killed (out of memory?)" if self.exit_code == OUT_OF_MEMORY else ""
+        ended = f"exit code {self.exit_code}{killed} after {self.seconds:.1f} s"
+        return f"{ended}, last on stderr: {self.last_line[:300]!r}"
 
 
 class Engine:
@@ -64,9 +79,11 @@ class Engine:
     def __init__(self, program: str | None = None) -> None:
         """`program` by name; by default $ENGINE, else docker, else podman. Raises InputError where none answers."""
         wanted = program or os.environ.get("ENGINE")
-        self.program = wanted or next((name for name in ("docker", "podman") if shutil.which(name)), "")
-        if not self.program or shutil.which(self.program) is None:
-            raise InputError(f"{wanted or 'docker, podman'}: no such program; an image needs one of them to be checked")
+        candidates = [wanted] if wanted else ["docker", "podman"]
+        present = [name for name in candidates if shutil.which(name)]
+        if not present:
+            raise InputError(f"{', '.join(candidates)}: no such program; an image needs one of them to be checked")
+        self.program = present[0]
         if self.call("info", check=False).returncode:
             raise InputError(f"{self.program}: does not answer; start it, or name another with --engine")
 
@@ -79,8 +96,10 @@ class Engine:
         return result
 
     def _error(self, command: str, errors: str) -> InputError:
+        """What to raise where a command of the program failed."""
         words = errors.strip().splitlines()
-        return InputError(f"{self.program} {command}: {words[-1] if words else 'failed'}")
+        cause = words[-1] if words else "failed"
+        return InputError(f"{self.program} {command}: {cause}")
 
     def configuration(self, image: str) -> dict | None:
         """The image's configuration with the keys of an archive's, and its size; None where there is no such image."""
@@ -88,22 +107,30 @@ class Engine:
         if result.returncode:
             return None
         found = json.loads(result.stdout)[0]
-        names = {"architecture": "Architecture", "os": "Os", "config": "Config", "size": "Size"}
-        return {key: found.get(name) for key, name in names.items()}
+        return {
+            "architecture": found.get("Architecture"),
+            "os": found.get("Os"),
+            "config": found.get("Config"),
+            "size": found.get("Size"),
+        }
 
     @contextmanager
     def loaded(self, archive: Path) -> Iterator[str]:
         """The name of the image in `archive`, which is loaded, and removed afterwards if it was not there before."""
-        before = set(self.call("images", "--quiet", "--no-trunc").stdout.split())
-        lines = self.call("load", "--input", str(archive)).stdout.strip().splitlines()
-        image = lines[-1].partition(": ")[2] if lines else ""
+        before = self.call("images", "--quiet", "--no-trunc").stdout.split()
+        told = self.call("load", "--input", str(archive)).stdout.strip()
+        # The last line is `Loaded image: NAME`, or `Loaded image ID: sha256:...`.
+        last_line = told.splitlines()[-1] if told else ""
+        image = last_line.partition(": ")[2]
         if not image:
             raise InputError(f"{archive}: {self.program} loaded no image from it")
-        identity = self.call("image", "inspect", "--format", "{{.Id}}", image).stdout.strip()
+        told_id = self.call("image", "inspect", "--format", "{{.Id}}", image).stdout.strip()
+        identity = told_id.removeprefix("sha256:")
+        was_there = any(known.endswith(identity) for known in before)
         try:
             yield image
         finally:
-            if not any(known.endswith(identity.removeprefix("sha256:")) for known in before):
+            if not was_there:
                 self.call("rmi", "--force", image, check=False)
 
     @contextmanager
@@ -139,68 +166,119 @@ class Engine:
         *more: str,
         input_place: str = "/input",
     ) -> Run:
-        """Run `image` once in the sandbox, with `input_dir` at `input_place`. The container is removed.
+        """Run an image once in the sandbox. The container is removed.
 
-        `more` are further flags.
+        Args:
+            image: Its name.
+            input_dir: What it may read.
+            output_dir: What it may write to, at /output.
+            time_limit_s: It is ended after so long.
+            read_only: Whether its own file system is.
+            more: Further flags.
+            input_place: Where `input_dir` is mounted.
+
+        Returns:
+            What became of it.
         """
         name = _new_name()
-        command = [self.program, "run", "--name", name, *STRICT, *(READ_ONLY if read_only else ()), *more]
-        command += [*_mounts(input_dir, output_dir, input_place), image]
-        code, started = None, time.monotonic()
+        command = [self.program, "run", "--name", name, *STRICT]
+        if read_only:
+            command += READ_ONLY
+        command += more
+        command += _mounts(input_dir, output_dir, input_place)
+        command.append(image)
+
+        code: int | None = None
+        started = time.monotonic()
+        # Into a file: what a run writes without end must not fill this process's memory.
         with tempfile.TemporaryFile() as errors:
             try:
-                code = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, timeout=time_limit_s,
+                finished = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    timeout=time_limit_s,
                     check=False,
-                ).returncode  # fmt: skip
+                )
+                code = finished.returncode
             except subprocess.TimeoutExpired:
                 self.call("kill", name, check=False)
             seconds = time.monotonic() - started
-            changes = self.call("diff", name, check=False).stdout.splitlines()
-            self.call("rm", "--force", name, check=False)
-            return Run(code, seconds, _tail(errors), tuple(line for line in changes if _is_outside(line)))
+            told = _tail(errors)
+        changes = self.call("diff", name, check=False).stdout.splitlines()
+        self.call("rm", "--force", name, check=False)
+        outside = [line for line in changes if _is_outside(line)]
+        return Run(code, seconds, told, tuple(outside))
 
     def invoke(
         self, image: str, input_dir: Path, output_dir: Path, time_limit_s: float, input_place: str = "/input"
     ) -> Run:
-        """Start `image` in the sandbox as a server, have it segment one job as the platform does, and end it.
+        """Start an image in the sandbox as a server, have it segment one job as the platform does, and end it.
 
-        The exit code is 0 where /invoke answered 201. Raises InputError where this user may not enter its network.
+        Args:
+            image: Its name.
+            input_dir: The job.
+            output_dir: What it may write to, at /output.
+            time_limit_s: It is ended after so long.
+            input_place: Where `input_dir` is mounted.
+
+        Returns:
+            What became of it; the exit code is 0 where /invoke answered 201.
+
+        Raises:
+            InputError: This user may not enter its network.
         """
         if os.geteuid() or shutil.which("nsenter") is None:
             raise InputError("only root with nsenter can call a server that has no network")
-        name, started = _new_name(), time.monotonic()
-        flags = [*STRICT, *READ_ONLY, *_mounts(input_dir, output_dir, input_place)]
-        self.call("run", "--detach", "--name", name, *flags, image)
+        name = _new_name()
+        started = time.monotonic()
+        mounts = _mounts(input_dir, output_dir, input_place)
+        self.call("run", "--detach", "--name", name, *STRICT, *READ_ONLY, *mounts, image)
         process_id = self.call("inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
-        client = ["nsenter", "--target", process_id, "--net", sys.executable, "-m", "vestibule.serve"]
+
+        # The client runs on this machine, in the network of the container, which leads nowhere else.
+        enter_network = ["nsenter", "--target", process_id, "--net"]
+        client = [*enter_network, sys.executable, "-m", "vestibule.serve"]
+        code: int | None = None
         try:
-            code = subprocess.run(client, capture_output=True, timeout=time_limit_s, check=False).returncode
+            finished = subprocess.run(client, capture_output=True, timeout=time_limit_s, check=False)
+            code = finished.returncode
         except subprocess.TimeoutExpired:
-            code = None
+            pass
         errors = self.call("logs", name, check=False).stderr[-_TAIL_BYTES:]
         self.call("rm", "--force", name, check=False)
         return Run(code, time.monotonic() - started, errors)
 
 
 def _new_name() -> str:
+    """A name for a container that no other of this machine has."""
     return f"vestibule-check-{os.getpid()}-{next(_numbers)}"
 
 
-def _mounts(input_dir: Path, output_dir: Path, input_place: str = "/input") -> list[str]:
-    return ["--volume", f"{input_dir.resolve()}:{input_place}:ro", "--volume", f"{output_dir.resolve()}:/output"]
+def _mounts(input_dir: Path, output_dir: Path, input_place: str) -> list[str]:
+    """Flags that mount both folders."""
+    return [
+        "--volume",
+        f"{input_dir.resolve()}:{input_place}:ro",
+        "--volume",
+        f"{output_dir.resolve()}:/output",
+    ]
 
 
 def _archived_link() -> bytes:
+    """A tar archive that holds /input as a link, and nothing else."""
+    link = tarfile.TarInfo("input")
+    link.type = tarfile.SYMTYPE
+    link.linkname = LINKED_INPUT
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        link = tarfile.TarInfo("input")
-        link.type, link.linkname = tarfile.SYMTYPE, LINKED_INPUT
         archive.addfile(link)
     return stream.getvalue()
 
 
-def _tail(stream) -> str:
+def _tail(stream: IO[bytes]) -> str:
+    """The end of what was written to a file."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(0, size - _TAIL_BYTES))
     return stream.read().decode(errors="replace")
@@ -208,7 +286,6 @@ def _tail(stream) -> str:
 
 def _is_outside(change: str) -> bool:
     """Whether a line of `diff` tells of a path that the platform does not offer for writing."""
-    path = change.partition(" ")[2]
-    return change[:1] in "AC" and not path.startswith(
-        ("/tmp", "/output", "/input", "/dev", "/proc", "/sys", "/etc", "/run")
-    )
+    kind, _, path = change.partition(" ")
+    # A for added, C for changed; what was removed, D, was written nowhere.
+    return kind in ("A", "C") and not path.startswith(OFFERED)

@@ -28,10 +28,11 @@ def unpack(path: Path, folder: Path) -> list[Path]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
+            # All entries are looked at before anything is written.
             _check_members(path, members)
-            total = 0
+            left = MAX_TOTAL_BYTES
             for member in members:
-                total += _write(path, archive, member, folder, MAX_TOTAL_BYTES - total)
+                left -= _write(path, archive, member, folder, left)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
@@ -40,41 +41,57 @@ def unpack(path: Path, folder: Path) -> list[Path]:
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Refuse too many members, and any that is no plain file within the folder."""
     if len(members) > MAX_MEMBERS:
         raise InputError(f"{path}: {len(members)} files, more than the {MAX_MEMBERS} that are unpacked")
     seen = set()
     for member in members:
-        name = member.filename
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if _leads_out(name):
-            raise InputError(f"{path}: holds the path {name!r}, which leads out of the folder; refused")
-        if kind not in (0, stat.S_IFREG):
-            raise InputError(f"{path}: {name} is {'a link' if stat.S_ISLNK(kind) else 'no plain file'}; refused")
-        if member.flag_bits & 1:
-            raise InputError(f"{path}: {name} is encrypted; pack the masks without a password")
-        if member.file_size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: {name} unpacks to {member.file_size / 1e9:.1f} GB; refused")
-        if name.lower() in seen:
-            raise InputError(f"{path}: holds {name} twice; keep one of them")
-        seen.add(name.lower())
+        _check_member(path, member)
+        # Some file systems take A and a for the same.
+        lowered = member.filename.lower()
+        if lowered in seen:
+            raise InputError(f"{path}: holds {member.filename} twice; keep one of them")
+        seen.add(lowered)
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
+    """Refuse a member that leads out of the folder, is no plain file, is encrypted or says that it is huge."""
+    name = member.filename
+    if _leads_out(name):
+        raise InputError(f"{path}: holds the path {name!r}, which leads out of the folder; refused")
+    # The upper half of the attributes is Unix's mode; 0 where another system packed.
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if stat.S_ISLNK(kind):
+        raise InputError(f"{path}: {name} is a link; refused")
+    if kind not in (0, stat.S_IFREG):
+        raise InputError(f"{path}: {name} is no plain file; refused")
+    if member.flag_bits & 1:
+        raise InputError(f"{path}: {name} is encrypted; pack the masks without a password")
+    if member.file_size > MAX_FILE_BYTES:
+        raise InputError(f"{path}: {name} unpacks to {member.file_size / 1e9:.1f} GB; refused")
 
 
 def _leads_out(name: str) -> bool:
+    """Whether a member's name could lead out of the folder, on any system."""
     parts = PurePosixPath(name).parts
-    return not parts or name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0] or "\0" in name
+    if not parts or name.startswith("/") or ".." in parts:
+        return True
+    # Windows takes the first for a separator and what precedes a colon for a drive.
+    return "\\" in name or ":" in parts[0] or "\0" in name
 
 
 def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, budget: int) -> int:
-    """Unpack one member; what it really holds counts, whatever its entry says."""
+    """Unpack one member and return its bytes; what it really holds counts, whatever its entry says."""
     target = folder / member.filename
+    most = min(budget, MAX_FILE_BYTES)
+    size = 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as source, target.open("xb") as stored:
-            size = 0
             while piece := source.read(_READ_BYTES):
                 size += len(piece)
-                if size > min(budget, MAX_FILE_BYTES):
-                    raise InputError(f"{path}: unpacks to more than {min(budget, MAX_FILE_BYTES)} bytes; refused")
+                if size > most:
+                    raise InputError(f"{path}: unpacks to more than {most} bytes; refused")
                 stored.write(piece)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)

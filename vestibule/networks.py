@@ -94,7 +94,7 @@ class RowConv2d(nn.Conv2d):
         # What each of the kernel's rows makes of the image, then their sum, each from its own row on.
         kernel = self.weight[0].transpose(0, 1)[:, :, None]  # (rows, C, 1, columns)
         by_row = functional.conv2d(image, kernel)  # (B, rows, Y, X')
-        result = self.bias.view(1, 1, 1, 1)
+        result = self.bias.view(1, 1, 1, 1)  # type: ignore[union-attr]  # no layer here goes without
         for row in range(rows):
             result = result + by_row[:, row : row + 1, row : row + height]
         return result

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -154,7 +154,7 @@ def _placement_of(like: Path | None, size_xyz: tuple[int, ...]) -> nibabel.Nifti
 
     if like is None or Path(like).name.endswith(".mha"):
         return None
-    source = nibabel.load(like).header
+    source = cast("nibabel.Nifti1Header", nibabel.load(like).header)
     source_xyz = tuple(source["dim"][1:4])
     if source_xyz != size_xyz:
         raise ValueError(f"{like}: has {source_xyz} voxels, the volume to be placed like it {size_xyz}")
@@ -167,21 +167,21 @@ def _placement_of(like: Path | None, size_xyz: tuple[int, ...]) -> nibabel.Nifti
     return header
 
 
-def _stream(path: Path) -> BinaryIO:
+def _stream(path: Path) -> io.BufferedIOBase:
     return igzip.open(path) if path.name.endswith(".gz") else path.open("rb")
 
 
 @contextlib.contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
+def _unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
     """The file's content as a stream. Raises InputError where it cannot be unpacked, also while it is read."""
     try:
         with _stream(path) as stream:
             yield stream
-    except (OSError, EOFError, isal_zlib.error) as error:
+    except (OSError, EOFError, isal_zlib.error) as error:  # type: ignore[misc]  # its stub does not say what it is
         raise InputError(f"{path}: damaged or truncated gzip ({first_line(error)})") from error
 
 
-def _raw_header(stream: BinaryIO, path: Path) -> nibabel.Nifti1Header:
+def _raw_header(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Header:
     """The header as it is stored. Not by nibabel.load, which puts 1 for a spacing of 0 before one can look."""
     import nibabel
 
@@ -197,10 +197,10 @@ def _raw_header(stream: BinaryIO, path: Path) -> nibabel.Nifti1Header:
     return header
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
+def _read_exactly(stream: io.BufferedIOBase, size: int) -> np.ndarray:
     """The next `size` bytes, uint8. Raises EOFError where there are fewer."""
     found = np.empty(size, dtype=np.uint8)
-    rest = memoryview(found)
+    rest = found.data
     while rest:
         count = stream.readinto(rest)
         if not count:
@@ -209,7 +209,7 @@ def _read_exactly(stream: BinaryIO, size: int) -> np.ndarray:
     return found
 
 
-def _length(stream: BinaryIO, path: Path) -> int:
+def _length(stream: io.BufferedIOBase, path: Path) -> int:
     """Bytes to the stream's end, none of them kept. Raises InputError where there are absurdly many."""
     length = 0
     piece = bytearray(1 << 20)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -46,7 +47,7 @@ class PreprocessingConfig:
     @classmethod
     def from_bundle(cls, values: dict) -> PreprocessingConfig:
         """The configuration in a bundle's manifest; `bright` was the only rule where it names none."""
-        settings = {"centre": "bright"}
+        settings: dict[str, Any] = {"centre": "bright"}
         for key, value in values.items():
             # JSON has no tuples.
             settings[key] = tuple(value) if isinstance(value, list) else value
@@ -230,8 +231,10 @@ def mask_to_working(mask: Volume, working: Geometry) -> np.ndarray:
         if box is None:
             continue
         # Half filled is nothing beyond the label's own box; a few voxels more, and its edge is an edge.
-        margin_zyx = (3, 3, 3)
-        part = mask.part(mask.geometry.box_around(mask.geometry.part(box), margin_zyx))
+        surroundings = mask.geometry.box_around(mask.geometry.part(box), (3, 3, 3))
+        if surroundings is None:
+            continue
+        part = mask.part(surroundings)
         indicator = (part.voxels == value).astype(np.float32)
         share = reorient(part.with_voxels(indicator))
         around = working.box_around(share.geometry, (0, 0, 0))

@@ -309,8 +309,8 @@ def _write_files(
 ) -> Iterator[str]:
     """Write the files of a bundle into `folder`, and yield the name of each."""
     contents: dict[str, str | dict[str, torch.Tensor]] = {}
-    for name, content in tensors.items():
-        contents[f"{name}.safetensors"] = content
+    for name, named_tensors in tensors.items():
+        contents[f"{name}.safetensors"] = named_tensors
     for name, document in documents.items():
         contents[f"{name}.json"] = _to_json(document, f"{name}.json")
     twice = contents.keys() & texts.keys()
