@@ -86,6 +86,12 @@ class Edition:
             found.update(values)
         return tuple(sorted(found))
 
+    @property
+    def label_endings(self) -> tuple[str, ...]:
+        """Endings of the stems of masks, of references and predicted ones."""
+        endings = dict.fromkeys((self.label_suffix, self.prediction_suffix))
+        return tuple(ending for ending in endings if ending)
+
     def values_of(self, structure: str) -> tuple[int, ...]:
         """Label values that make up a structure or a part of one. Raises ValueError for one that it does not score."""
         known = {**self.structures, **self.parts}
@@ -300,13 +306,13 @@ def _before(sequence: re.Pattern, stem: str) -> str | None:
 def is_named_as_other(path: Path) -> bool:
     """Whether the name says that this is a T1 image or a label, and so nothing to predict."""
     stem = image_stem(path) or ""
-    endings = [edition.label_suffix for edition in EDITIONS.values()]
+    endings = [ending for edition in EDITIONS.values() for ending in edition.label_endings]
     is_label = _before_ending(endings, stem) or _LABEL_STEM.search(stem)
     return bool(_t1_case(stem) or _T1_STEM.search(stem) or is_label)
 
 
 def label_case(path: Path, edition: Edition | None = None) -> str | None:
-    """Case name of a reference or predicted mask: `{case}_Label` or `{case}`, whichever the name fits.
+    """Case name of a reference or predicted mask: `{case}_Label`, a prediction's ending or `{case}`, as the name fits.
 
     Without an edition, the ending may be that of any: for masks whose case names are to tell the edition.
     """
@@ -314,8 +320,5 @@ def label_case(path: Path, edition: Edition | None = None) -> str | None:
     if not stem or target_case(path) or _t1_case(stem) or _T1_STEM.search(stem):
         return None
     candidates = EDITIONS.values() if edition is None else (edition,)
-    for candidate in candidates:
-        suffix = f"_{candidate.label_suffix}"
-        if stem.endswith(suffix):
-            return stem.removesuffix(suffix)
-    return stem
+    endings = [ending for candidate in candidates for ending in candidate.label_endings]
+    return _before_ending(endings, stem) or stem

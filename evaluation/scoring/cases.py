@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluation.metrics import Mode
 from vestibule.commands.options import resolve_edition
-from vestibule.editions import EDITIONS, Edition, edition_of, label_case
+from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, read_header, read_labels
 
@@ -187,8 +187,11 @@ def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(round(float(value), 3) for value in values)
 
 
-def masks_by_case(folder: Path, edition: Edition) -> dict[str, list[Path]]:
-    """Masks of a flat folder by the case that their names tell. Raises InputError where there is no such folder."""
+def masks_by_case(folder: Path, edition: Edition | None = None) -> dict[str, list[Path]]:
+    """Masks of a flat folder by the case that their names tell, in the naming of one edition or of any.
+
+    Raises InputError where there is no such folder.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     found: dict[str, list[Path]] = {}
@@ -204,12 +207,8 @@ def edition_of_masks(folder: Path, given: Edition | None = None) -> Edition:
 
     Raises InputError where there is no mask, or where `resolve_edition` does.
     """
-    names: list[str] = []
-    for edition in EDITIONS.values():
-        # What a file's name says of its case depends on the edition's endings.
-        names = sorted(masks_by_case(Path(folder), edition))
-        if edition_of(names) is not None:
-            break
+    # Of the endings of any edition, as the edition is not known yet.
+    names = sorted(masks_by_case(Path(folder)))
     if not names:
         raise InputError(f"{folder}: no mask in this folder")
     return resolve_edition(given, names, folder)

@@ -41,6 +41,7 @@ def test_labels_of_each_edition():
 
 def test_endings_of_a_new_edition_are_known_by_its_entry(monkeypatch):
     edition = replace(get_edition(2022), year=2027, target_suffix="SPACE", source_suffix="Gd", label_suffix="Truth")
+    edition = replace(edition, prediction_suffix="Seg")
     image, source, label = Path("a_SPACE.nii.gz"), Path("a_Gd.nii.gz"), Path("a_Truth.nii.gz")
     assert target_case(image) is None
     monkeypatch.setitem(EDITIONS, 2027, edition)
@@ -48,7 +49,7 @@ def test_endings_of_a_new_edition_are_known_by_its_entry(monkeypatch):
     assert case_of_image(image) == ("a", "T2")
     assert case_of_image(source) == ("a", "T1")
     assert [is_named_as_other(path) for path in (image, source, label)] == [False, True, True]
-    assert label_case(label, edition) == "a"
+    assert label_case(label, edition) == label_case(Path("a_Seg.nii.gz"), edition) == "a"
     assert label_case(source, edition) is None
 
 
