@@ -28,7 +28,8 @@ class Field:
     """(cases, teams, measures), finite."""
 
     def __post_init__(self) -> None:
-        expected = (len(self.cases), len(self.teams), len(self.measures))
+        cases, teams, measures = len(self.cases), len(self.teams), len(self.measures)
+        expected = (cases, teams, measures)
         if self.scores.shape != expected or 0 in expected:
             # Nothing can be said of no cases, and the mean over none is no number.
             raise ValueError(f"scores must be {expected} (cases, teams, measures), none 0, got {self.scores.shape}")
@@ -107,7 +108,7 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
         times[bootstrap] = np.bincount(chosen, minlength=cases)
     # Rounded, so that teams that tie are not told apart by the order in which their ranks are added.
     sampled_means = np.round(times @ by_case / cases, 9)  # (bootstraps, teams)
-    sampled_places = places_of(sampled_means)
+    sampled_places = places_of(sampled_means)  # (bootstraps, teams)
 
     full = places_of(by_case.mean(axis=0))
     taus = np.empty(bootstraps)
@@ -120,10 +121,11 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
 
 def places_of(losses: np.ndarray) -> np.ndarray:
     """Place from 1 of each loss among those along the last axis, ties sharing the best: (..., N) -> (..., N) int."""
-    others = losses[..., None, :]
-    own = losses[..., :, None]
+    others = losses[..., None, :]  # (..., 1, N)
+    own = losses[..., :, None]  # (..., N, 1)
     better = others < own  # (..., N, N)
-    return 1 + better.sum(axis=-1)
+    count = better.sum(axis=-1)
+    return 1 + count
 
 
 def as_document(ranking: Ranking) -> dict:

@@ -36,11 +36,13 @@ def read_scores(path: Path, team: str) -> TeamScores:
             raise InputError(f"{path}: line {line}: no case")
         of_team = row.get("team") or team
         known = scores.setdefault((of_team, case), {})
+
         # A long table has a row for each structure of a case, a wide one a row for each case.
         for measure, text in _measures(row):
             if measure in known:
                 raise InputError(f"{path}: line {line}: case {case} is given twice")
             known[measure] = _number(text, path, line)
+
     if not scores:
         raise InputError(f"{path}: holds no scores")
     return scores
@@ -50,11 +52,13 @@ def as_field(scores: TeamScores, path: Path) -> Field:
     """The field of all teams. Raises InputError, naming `path`, where a team lacks a case or a measure."""
     teams = sorted({team for team, _ in scores})
     cases = sorted({case for _, case in scores})
-    measures = list(next(iter(scores.values())))
+    any_scores = next(iter(scores.values()))
+    measures = tuple(any_scores)
     if not measures:
         raise InputError(f"{path}: no column of scores; expected, for instance, VS_Dice or dice")
 
-    values = np.empty((len(cases), len(teams), len(measures)))
+    shape = (len(cases), len(teams), len(measures))
+    values = np.empty(shape)
     for column, team in enumerate(teams):
         for row, case in enumerate(cases):
             known = scores.get((team, case))
@@ -62,9 +66,11 @@ def as_field(scores: TeamScores, path: Path) -> Field:
                 raise InputError(f"{path}: team {team} lacks case {case}; {WORST}")
             if set(known) != set(measures):
                 raise InputError(f"{path}: team {team} lacks a measure of case {case}; {WORST}")
+
             # Files may name the measures in different orders.
-            values[row, column] = [known[measure] for measure in measures]
-    return Field(tuple(teams), tuple(cases), tuple(measures), values)
+            for index, measure in enumerate(measures):
+                values[row, column, index] = known[measure]
+    return Field(tuple(teams), tuple(cases), measures, values)
 
 
 def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> tuple[TeamScores, int]:
@@ -74,10 +80,11 @@ def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> t
     """
     team, _ = next(iter(own))
     teams = {name for name, _ in published}
-    measures = set(next(iter(published.values())))
     cases = {case for _, case in published}
     own_cases = {case for _, case in own}
     common = cases & own_cases
+    any_scores = next(iter(published.values()))
+    measures = set(any_scores)
     if team in teams:
         raise InputError(f"{own_path}: a team called {team} is in the field; choose another with --name")
     if not common:
@@ -87,12 +94,14 @@ def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> t
     for (name, case), values in published.items():
         if case in common:
             joined[name, case] = values
+
     for case in common:
         known = own[team, case]
         missing = measures - known.keys()
         if missing:
             structure, metric = min(missing)
             raise InputError(f"{own_path}: case {case} has no {metric} of {structure}")
+
         # Own scores may hold more than the field was ranked by.
         joined[team, case] = {measure: known[measure] for measure in measures}
     return joined, len(cases) - len(common)

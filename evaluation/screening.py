@@ -76,16 +76,22 @@ def screen_folder(
     masks = masks_by_case(Path(predictions_dir), edition)
     if not masks:
         raise InputError(f"{predictions_dir}: no mask of edition {edition.year} in this folder")
-    images = find_images(images_dir) if images_dir is not None else {}
-    names = sorted(masks.keys() | images.keys(), key=natural_order)
+    images = {}
+    if images_dir is not None:
+        images = find_images(images_dir)
+
+    # An image without a mask is a case, and so is a mask without an image.
+    cases = sorted(masks.keys() | images.keys(), key=natural_order)
     jobs = []
-    for name in names:
-        own_masks = tuple(masks.get(name, ()))
-        jobs.append(_Job(name, own_masks, images.get(name)))
+    for case in cases:
+        own_masks = tuple(masks.get(case, ()))
+        image = images.get(case)
+        jobs.append(_Job(case, own_masks, image))
 
     look = partial(_screen, edition=edition)
     here: Iterable[tuple[_Job, Screened | None]] = ((job, look(job)) for job in jobs)
     results = each_in_a_process(look, jobs, workers) if workers else here
+
     found: dict[str, Screened] = {}
     for job, result in results:
         if result is None:
@@ -94,7 +100,7 @@ def screen_folder(
         on_case(len(found), len(jobs))
 
     # Processes finish in any order.
-    return [found[name] for name in names]
+    return [found[case] for case in cases]
 
 
 def screen_labels(
@@ -115,14 +121,17 @@ def screen_labels(
     foreign = edition.foreign_labels(mask.voxels)
     if foreign:
         # A mask that is no mask at all may hold thousands.
-        shown = ", ".join(f"{value:g}" for value in foreign[:5])
+        first = foreign[:5]
+        shown = ", ".join(f"{value:g}" for value in first)
         reasons.append(f"{name} holds {shown}; edition {edition.year} knows {edition.labels}")
 
     volumes: dict[str, float] = {}
+    voxel_mm3 = _voxel_mm3(mask.geometry)
     for structure in edition.structures:
         voxels = edition.mask_of(mask.voxels, structure)  # (Z, Y, X)
         count = int(np.count_nonzero(voxels))
-        volumes[structure] = count * _voxel_mm3(mask.geometry)
+        volumes[structure] = count * voxel_mm3
+
         anatomy = edition.anatomy_of(structure)
         found = _structure_reasons(anatomy, voxels, mask.geometry, head_zyx)
         reasons += [f"{structure}: {reason}" for reason in found]
@@ -230,7 +239,8 @@ def _component_reasons(inside: np.ndarray, expected: int, least_mm3: float, geom
     voxels_each = np.bincount(parts.ravel())[1:]  # without the background
     largest_first = np.sort(voxels_each)[::-1]
     sizes_mm3 = largest_first * _voxel_mm3(geometry)
-    beyond = float(sizes_mm3[expected:].sum())
+    further = sizes_mm3[expected:]
+    beyond = float(further.sum())
 
     # As much as a part can be: less is crumbs, which cost a score little.
     if beyond < least_mm3 / expected:
@@ -250,9 +260,11 @@ def _side_reasons(inside: np.ndarray, corner_zyx: list[int], geometry: Geometry)
 
     middle = (left.min() + left.max()) / 2
     left_share = float(np.mean(left > middle))
-    least = min(left_share, 1 - left_share)
+    right_share = 1 - left_share
+    least = min(left_share, right_share)
     if least >= SIDE_SHARE:
         return []
+
     side = "left" if left_share < 0.5 else "right"
     return [f"nearly missing on the {side}, {least:.0%} of its volume"]
 

@@ -67,8 +67,10 @@ def _as_table(document: dict) -> Table:
     for team in teams:
         place = str(team["place"])
         cells = [place, team["team"], f"{team['cumulative_rank']:.2f}"]
-        for rank_of_part in team["cumulative_rank_of"].values():
-            cells.append(f"{rank_of_part:.2f}")
+        ranks = team["cumulative_rank_of"]
+        for value in ranks.values():
+            cells.append(f"{value:.2f}")
+
         if document["bootstraps"]:
             low, high = team["bootstrap"]["place_95"]
             places = str(low) if low == high else f"{low} to {high}"

@@ -44,7 +44,9 @@ def screen(
 
     if json_path:
         cases = [asdict(item) for item in found]
-        write_document(json_path, {"edition": edition.year, "cases": cases})
+        document = {"edition": edition.year, "cases": cases}
+        write_document(json_path, document)
+
     named = [item for item in found if item.reasons]
     if not named:
         click.echo(f"nothing speaks against any of {len(found)} masks")

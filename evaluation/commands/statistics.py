@@ -54,6 +54,7 @@ def statistics(
     tables = [group_table(groups)]
     if pairs:
         tables.append(comparison_table(pairs))
+
     for table in tables:
         table.print(Console(width=130))
     if json_path:
@@ -66,7 +67,10 @@ def statistics(
 
 def read_arms(arms: tuple[str, ...]) -> dict[str, list[dict]]:
     """Rows of scores by arm, from arguments ARM=FOLDER. Raises click.UsageError and InputError."""
-    return {arm: read_rows(folder) for arm, folder in arm_folders(arms).items()}
+    rows = {}
+    for arm, folder in arm_folders(arms).items():
+        rows[arm] = read_rows(folder)
+    return rows
 
 
 def arm_folders(arms: tuple[str, ...]) -> dict[str, Path]:

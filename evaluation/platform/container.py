@@ -63,6 +63,7 @@ def evaluate_input(
         _tell(scores)
         return
 
+    # Masks beside folders are a submission; folders alone are teams.
     entries = sorted(entry for entry in input_dir.iterdir() if not entry.name.startswith("."))
     folders = [entry for entry in entries if entry.is_dir()]
     has_masks = any(image_stem(entry) for entry in entries)
@@ -76,9 +77,11 @@ def evaluate_input(
         click.echo(f"team {team}")
         scores = score_folder(input_dir / team, references, output_dir / team, chosen, mode, workers)
         _tell(scores)
+
     document = write_ranking(output_dir, teams)
     for place in document["ranking"]:
-        click.echo(f"{place['place']}. {place['team']}  cumulative rank {place['cumulative_rank']:.2f}")
+        rank_text = f"{place['cumulative_rank']:.2f}"
+        click.echo(f"{place['place']}. {place['team']}  cumulative rank {rank_text}")
 
 
 def score_jobs(

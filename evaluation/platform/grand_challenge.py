@@ -136,8 +136,8 @@ class MaskEvaluation(ClassificationEvaluation):
         merged: DataFrame = self._cases
         ordered = merged.sort_values("case", key=lambda names: names.map(natural_order))
         self._cases = ordered.reset_index(drop=True)
-        matched = self._cases["_merge"] == "both"
-        if not matched.any() and not self._problems:
+        is_matched = self._cases["_merge"] == "both"
+        if not is_matched.any() and not self._problems:
             raise InputError(f"{self._predictions_path}: no mask belongs to a case of {self._ground_truth_path}")
 
         for _, row in self._cases.iterrows():
@@ -146,12 +146,16 @@ class MaskEvaluation(ClassificationEvaluation):
                 self._problems.setdefault(case, NO_JOB)
             elif row["_merge"] == "right_only":
                 self._extra.append(case)
+
+        # What has no reference is named and not scored.
         with_reference = self._cases["_merge"] != "right_only"
         self._cases = self._cases[with_reference].reset_index(drop=True)
 
     def score(self) -> None:
         """Score every case, and aggregate."""
-        pairs = [self._pair(case) for _, case in self._cases.iterrows()]
+        pairs = []
+        for _, case in self._cases.iterrows():
+            pairs.append(self._pair(case))
         self.scores = scores_of(pairs, self.edition, self.mode, self._extra, self.workers)
         by_case = flat_scores(self.scores.rows)
         self._case_results = DataFrame(by_case)

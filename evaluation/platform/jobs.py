@@ -52,14 +52,16 @@ def read_jobs(listing: Path, slug: str | None = None) -> Submission:
     problems: dict[str, str] = {}
     for case, folder in _folders(listing, slug):
         if case in masks or case in problems:
+            # Neither can be told to be the one that counts.
             masks.pop(case, None)
             problems[case] = f"{listing}: more than one job is of this case; expected one"
             continue
 
-        found = sorted(path for path in folder.glob("*") if image_stem(path) and not path.name.startswith("."))
+        found = _masks_in(folder)
         if len(found) == 1:
             masks[case] = found[0]
             continue
+
         names = ", ".join(path.name for path in found) or "none"
         problems[case] = f"{folder}: expected one mask, found {names}"
     return Submission(masks, problems)
@@ -82,7 +84,8 @@ def join_jobs(submission: Submission, references_dir: Path, edition: Edition) ->
     """
     references = references_by_case(references_dir, edition)
     listed = submission.masks.keys() | submission.problems.keys()
-    if not references.keys() & listed:
+    shared = references.keys() & listed
+    if not shared:
         raise InputError(f"{LISTING}: none of its {len(listed)} jobs is of a case of {references_dir}")
 
     pairs = []
@@ -93,8 +96,18 @@ def join_jobs(submission: Submission, references_dir: Path, edition: Edition) ->
             problem = submission.problems.get(case, NO_JOB)
         pair = Pair(case, references[case], mask, problem)
         pairs.append(refuse_link(pair, references_dir))
+
     extra = submission.masks.keys() - references.keys()
     return pairs, sorted(extra, key=natural_order)
+
+
+def _masks_in(folder: Path) -> list[Path]:
+    found = []
+    for path in sorted(folder.glob("*")):
+        is_hidden = path.name.startswith(".")
+        if image_stem(path) and not is_hidden:
+            found.append(path)
+    return found
 
 
 def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
