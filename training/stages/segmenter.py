@@ -10,7 +10,10 @@ import contextlib
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,13 +30,16 @@ from training.gan.devices import has_bfloat16, subnormals_as_zero
 from training.stage_table import SEGMENTER, SUPERVISED
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
-from vestibule.files import write_json
+from vestibule.files import atomic, write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.volume import Geometry, Volume, write_volume
 
 DATASET = "Dataset001_vestibule"
 PLANS = "nnUNetPlans"
+ORIGIN = (0.0, 0.0, 0.0)
+DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+"""Prepared volumes have left the patient's space; these only fill the files' headers."""
 
 
 class Trainer(nnUNetTrainer):
@@ -58,10 +64,11 @@ class Trainer(nnUNetTrainer):
 
     def train_step(self, batch: dict) -> dict:
         """As nnU-Net's, under autocast on a CPU that has bfloat16 too."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.device.type == "cpu" and has_bfloat16(self.device)):
+        in_bfloat16 = self.device.type == "cpu" and has_bfloat16(self.device)
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
             return super().train_step(batch)
 
-    def print_to_log_file(self, *args, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
+    def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
         """Keep the console for our own progress."""
         super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
 
@@ -87,35 +94,64 @@ def train_supervised(config: RunConfig, run_dir: Path) -> list[Path]:
 
 
 def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> list[Path]:
-    """Train nnU-Net on labelled `cases` whose images are of `channel` (`T1`, `T2`), with all it needs in `folder`."""
+    """Train nnU-Net on labelled cases.
+
+    Args:
+        cases: Prepared cases with labels.
+        channel: What their images show, `T1` or `T2`.
+        config: The configuration of the run.
+        folder: Where nnU-Net's own files, the weights, the plans and the description of the data set are left.
+
+    Returns:
+        Weights of each fold as safetensors, with plans and description as JSON.
+    """
     settings = config.segmenter
     torch.manual_seed(config.seed)
-    np.random.seed(config.seed)  # nnU-Net draws its patches from the global generator
+    # nnU-Net takes its random patches by the global generator.
+    np.random.seed(config.seed)
+    paths = []
     with _folders(folder / "nnunet"):
-        if not (folder / "planned.json").is_file():
+        planned = folder / "planned.json"
+        if not planned.is_file():
             write_dataset(cases, channel, config, folder / "nnunet" / "raw" / DATASET)
             threads = torch.get_num_threads()
             with contextlib.redirect_stdout(io.StringIO()):
                 plan(settings)
-            torch.set_num_threads(threads)  # the planner leaves its own number behind
-            write_json(folder / "planned.json", {"plans": PLANS})
-        return [path for fold in (settings.folds or ("all",)) for path in _train_fold(fold, settings, folder)]
+            # The planner leaves its own number behind.
+            torch.set_num_threads(threads)
+            write_json(planned, {"plans": PLANS})
+        for fold in settings.folds or ("all",):
+            paths.extend(_train_fold(fold, settings, folder))
+    return paths
 
 
 def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
-    """The prepared cases as an nnU-Net raw data set: images of `channel` in [-1, 1] and the labels of the edition."""
+    """Write prepared cases as an nnU-Net raw data set.
+
+    Args:
+        cases: Cases with images in [-1, 1] and labels.
+        channel: What their images show, `T1` or `T2`.
+        config: Names the edition, whose labels the data set has.
+        folder: The data set's folder, in which images, labels and `dataset.json` are written.
+    """
     for case in track(cases, "data set"):
-        shape = case.image.shape
-        geometry = Geometry(shape, case.spacing_zyx, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
-        image = Volume(np.asarray(case.image, dtype=np.float32), geometry)
-        write_volume(folder / "imagesTr" / f"{case.name}_0000.nii.gz", image)
-        write_volume(folder / "labelsTr" / f"{case.name}.nii.gz", Volume(np.asarray(case.labels), geometry))
-    edition = get_edition(config.edition)
-    labels = {"background": 0, **{f"label_{value}": value for value in edition.labels if value}}
-    write_json(
-        folder / "dataset.json",
-        {"channel_names": {"0": channel}, "labels": labels, "numTraining": len(cases), "file_ending": ".nii.gz"},
-    )
+        image = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
+        labels = np.asarray(case.labels)
+        geometry = Geometry(image.shape, case.spacing_zyx, ORIGIN, DIRECTION)
+        write_volume(folder / "imagesTr" / f"{case.name}_0000.nii.gz", Volume(image, geometry))
+        write_volume(folder / "labelsTr" / f"{case.name}.nii.gz", Volume(labels, geometry))
+
+    names = {"background": 0}
+    for value in get_edition(config.edition).labels:
+        if value:
+            names[f"label_{value}"] = value
+    description = {
+        "channel_names": {"0": channel},
+        "labels": names,
+        "numTraining": len(cases),
+        "file_ending": ".nii.gz",
+    }
+    write_json(folder / "dataset.json", description)
 
 
 def plan(config: SegmenterConfig) -> None:
@@ -140,9 +176,9 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     preprocessed = folder / "nnunet" / "preprocessed" / DATASET
     plans = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))
     dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
-    device = pick_device()
     with contextlib.redirect_stdout(io.StringIO()):
-        trainer = Trainer({**plans, "continue_training": False}, config.configuration, fold, dataset, device)
+        plans_of_trainer = {**plans, "continue_training": False}
+        trainer = Trainer(plans_of_trainer, config.configuration, fold, dataset, pick_device())
         trainer.configure(config)
         trainer.initialize()
     latest = Path(trainer.output_folder) / "checkpoint_latest.pth"
@@ -150,33 +186,46 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
         trainer.load_checkpoint(str(latest))
     with _few_workers():
         _fit(trainer)
-    paths = [folder / f"fold_{fold}.safetensors", folder / "plans.json", folder / "dataset.json"]
+
+    tensors = {}
     # Parameters, not the state dict: nnU-Net's networks list each tensor under several names.
-    save_file({name: value.detach().contiguous().cpu() for name, value in trainer.network.named_parameters()}, paths[0])
-    write_json(paths[1], plans)
-    write_json(paths[2], dataset)
-    return paths
+    for name, value in trainer.network.named_parameters():
+        tensors[name] = value.detach().contiguous().cpu()
+    weights = folder / f"fold_{fold}.safetensors"
+    with atomic(weights) as partial:
+        save_file(tensors, partial)
+    write_json(folder / "plans.json", plans)
+    write_json(folder / "dataset.json", dataset)
+    return [weights, folder / "plans.json", folder / "dataset.json"]
 
 
 @subnormals_as_zero()
 def _fit(trainer: Trainer) -> None:
+    """nnU-Net's own loop, behind our progress bar."""
     trainer.on_train_start()
     epochs = range(trainer.current_epoch, trainer.num_epochs)
-    for _ in track(epochs, SEGMENTER.name, trainer.num_epochs, trainer.current_epoch):
+    for _ in track(epochs, "segmenter", trainer.num_epochs, trainer.current_epoch):
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()
-        steps = range(trainer.num_iterations_per_epoch)
-        trainer.on_train_epoch_end([trainer.train_step(next(trainer.dataloader_train)) for _ in steps])
+        outputs = []
+        for _ in range(trainer.num_iterations_per_epoch):
+            batch = next(trainer.dataloader_train)
+            outputs.append(trainer.train_step(batch))
+        trainer.on_train_epoch_end(outputs)
+
         with torch.no_grad():
             trainer.on_validation_epoch_start()
-            steps = range(trainer.num_val_iterations_per_epoch)
-            trainer.on_validation_epoch_end([trainer.validation_step(next(trainer.dataloader_val)) for _ in steps])
+            outputs = []
+            for _ in range(trainer.num_val_iterations_per_epoch):
+                batch = next(trainer.dataloader_val)
+                outputs.append(trainer.validation_step(batch))
+            trainer.on_validation_epoch_end(outputs)
         trainer.on_epoch_end()
     trainer.on_train_end()
 
 
 @contextlib.contextmanager
-def _environment(**variables: str):
+def _environment(**variables: str) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -189,12 +238,18 @@ def _environment(**variables: str):
                 os.environ[name] = value
 
 
-def _folders(root: Path):
+def _folders(root: Path) -> AbstractContextManager[None]:
     # nnU-Net finds its folders by environment variables.
-    return _environment(**{f"nnUNet_{part}": str(root / part) for part in ("raw", "preprocessed", "results")})
+    return _environment(
+        nnUNet_raw=str(root / "raw"),
+        nnUNet_preprocessed=str(root / "preprocessed"),
+        nnUNet_results=str(root / "results"),
+    )
 
 
-def _few_workers():
+def _few_workers() -> AbstractContextManager[None]:
     # Augmentation in processes of its own pays only where there are cores to spare.
-    spare = (os.cpu_count() or 1) > 4 or "nnUNet_n_proc_DA" in os.environ
-    return contextlib.nullcontext() if spare else _environment(nnUNet_n_proc_DA="0")
+    cores_to_spare = (os.cpu_count() or 1) > 4
+    if cores_to_spare or "nnUNet_n_proc_DA" in os.environ:
+        return contextlib.nullcontext()
+    return _environment(nnUNet_n_proc_DA="0")
