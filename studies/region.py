@@ -29,9 +29,9 @@ from canals import onto
 from real_heads import canals_of, t2_of
 
 from training.config import read_config
+from training.data.raw_cases import find_cases
 from training.phantom.config import PhantomConfig
 from training.phantom.population import make_population
-from training.stages.prepare import find_cases
 from vestibule.editions import case_of_image, get_edition
 from vestibule.preprocessing import PreprocessingConfig, region_around
 from vestibule.region import find_ears

@@ -14,6 +14,8 @@ STARTED = "config.json"
 """A stage's record from its start: configuration, seed, code version, hashes of its inputs, fingerprint."""
 FINISHED = "stage.json"
 """The same with the hashes of its outputs; written last."""
+REPORT = "report.txt"
+"""What a stage has to tell; shown when it is done."""
 DATA = "data.json"
 """Where the run's training images lie; runs that make phantoms have none."""
 

@@ -20,16 +20,83 @@ from pathlib import Path
 
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, sections_of
+from training.data.raw_cases import known_cases
 from training.gan.distributed import from_leader, leads
-from training.run_folder import DATA, FINISHED, STARTED, code_version, read_outputs
+from training.run_folder import DATA, FINISHED, REPORT, STARTED, code_version, read_outputs
 from training.stage_table import PREPARE, STAGES, TRANSFER, Stage
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
-OLD_FOLDERS = ("singan", "blend")
+OLD_STAGES = ("singan", "blend")
 """Stages of earlier versions, by which a run that one of them began is known."""
+OLD_KEY = "injection_scale"
+"""A key of earlier versions in the section of the transfer."""
+
+
+def run_stages(
+    config: RunConfig,
+    run_dir: Path,
+    data: Path | None = None,
+    only: Stage | None = None,
+    report: Callable[[str], None] = logger.info,
+) -> None:
+    """Run every stage of a configuration in order, or one of them; what is done and unchanged is skipped.
+
+    Before the first of all, whatever one of them will refuse is refused.
+
+    Args:
+        config: The whole configuration.
+        run_dir: Folder of the run; it is made.
+        data: Folder with the challenge's training folders, which the run keeps in mind; None: as it has been told.
+        only: The one stage to run; None: all.
+        report: Called with a line on what happens.
+
+    Raises:
+        InputError: The configuration and the data do not go together, or a stage that is needed is missing.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if data:
+        _keep_in_mind(data, config, run_dir)
+    stages = stages_of(config)
+    if only is not None and only not in stages:
+        names = ", ".join(stage.name for stage in stages)
+        raise InputError(f"{config.name}: asks for no stage {only.name!r}; it has {names}")
+    if only is not None:
+        stages = [only]
+    else:
+        from_leader(lambda: check_run(config, run_dir))
+    for stage in stages:
+        run_stage(stage, config, run_dir, report)
+
+
+def _keep_in_mind(data: Path, config: RunConfig, run_dir: Path) -> None:
+    if config.phantom:
+        raise InputError(f"{config.name}: makes its own phantoms; --data is for configurations without 'phantom'")
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
+    from_leader(lambda: write_json(run_dir / DATA, {"data": str(data.resolve())}))
+
+
+def check_run(config: RunConfig, run_dir: Path) -> None:
+    """Raise InputError that names all that the stages of `config` will refuse, as far as can be told beforehand."""
+    check_age(run_dir)
+    known = known_cases(config, run_dir)
+    faults: list[str] = []
+    for stage in stages_of(config):
+        module, _, _ = stage.entry.partition(":")
+        check = getattr(importlib.import_module(module), "check", None)
+        if check is None:
+            continue
+        try:
+            check(config, known)
+        except InputError as fault:
+            # Stages that share a precondition name it once.
+            if str(fault) not in faults:
+                faults.append(str(fault))
+    if faults:
+        raise InputError("; ".join(faults))
 
 
 def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None] = logger.info) -> bool:
@@ -51,6 +118,7 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
     record = from_leader(lambda: _begin(stage, config, run_dir, report))
     if record is None:
         return False
+
     begin = time.monotonic()
     module, _, function = stage.entry.partition(":")
     entry = getattr(importlib.import_module(module), function)
@@ -58,27 +126,29 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
     view = config if stage.sections is None else SectionView(config, stage)
     outputs = entry(view, run_dir) if stage.shared else from_leader(lambda: entry(view, run_dir))
     seconds = round(time.monotonic() - begin, 1)
+
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))
     if leads():
+        told = stage.folder(run_dir) / REPORT
+        if told.is_file():
+            report(told.read_text(encoding="utf-8").rstrip("\n"))
         report(f"{stage.name}: done in {seconds:.0f} s")
     return True
 
 
 def check_age(run_dir: Path) -> None:
     """Raise InputError where an earlier version began the run, whose stages and keys had other names."""
-    old = next((run_dir / name for name in OLD_FOLDERS if (run_dir / name / STARTED).is_file()), None)
-    if old is None:
-        for stage in STAGES.values():
-            record = read_json(stage.folder(run_dir) / STARTED) or {}
-            sections = record.get("config", {})
-            if set(OLD_FOLDERS) & set(sections) or "injection_scale" in (sections.get(TRANSFER.name) or {}):
-                old = stage.folder(run_dir)
-                break
-    if old is not None:
-        raise InputError(
-            f"{old}: an earlier version of vestibule began this run, with other stages and keys; finish it with that "
-            "version, or name a new folder by --run. Nothing was changed in it"
-        )
+    for name in (*OLD_STAGES, *STAGES):
+        record = read_json(run_dir / name / STARTED)
+        if record is None:
+            continue
+        sections = record.get("config", {})
+        renamed = any(old in sections for old in OLD_STAGES)
+        if name in OLD_STAGES or renamed or OLD_KEY in sections.get(TRANSFER.name, {}):
+            raise InputError(
+                f"{run_dir / name}: an earlier version of vestibule began this run, with other stages and keys; finish "
+                "it with that version, or name a new folder by --run. Nothing was changed in it"
+            )
 
 
 def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None]) -> dict | None:
@@ -86,9 +156,10 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
     folder = stage.folder(run_dir)
     record = _describe(stage, config, run_dir)
     done = read_json(folder / FINISHED)
-    if done and done["fingerprint"] == record["fingerprint"] and _outputs_intact(folder, done["outputs"]):
+    if done and done["fingerprint"] == record["fingerprint"] and _all_there(folder, done["outputs"]):
         report(f"{stage.name}: done and unchanged, skipped")
         return None
+
     started = read_json(folder / STARTED)
     if not started or started["fingerprint"] != record["fingerprint"]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +172,9 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
 
 def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run_dir: Path) -> None:
     folder = stage.folder(run_dir)
-    hashes = {str(path.relative_to(folder)): file_sha256(path) for path in sorted(outputs)}
+    hashes = {}
+    for path in sorted(outputs):
+        hashes[str(path.relative_to(folder))] = file_sha256(path)
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     write_json(folder / FINISHED, {**record, "seconds": seconds, "finished": finished, "outputs": hashes})
 
@@ -113,7 +186,7 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     for needed in _needs_of(stage, config):
         inputs[needed.name] = read_outputs(run_dir, needed)
     if stage == PREPARE and not config.phantom:
-        inputs["data"] = _listing(read_json(run_dir / DATA) or {})
+        inputs["data"] = _listing(run_dir)
     record = {
         "stage": stage.name,
         "seed": config.seed,
@@ -133,17 +206,19 @@ def _needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
     return [other for other in present if other in stage.needs]
 
 
-def _listing(record: dict) -> dict[str, list[int]]:
-    # Size and time of every file tell a changed download without reading all of it.
+def _listing(run_dir: Path) -> dict[str, list[int]]:
+    """Size and time of every image of the data: they tell a changed download without reading all of it."""
+    record = read_json(run_dir / DATA)
     if not record:
         return {}
     root = Path(record["data"])
     listing = {}
     for path in sorted(root.rglob("*.nii*")):
         if path.is_file():
-            listing[str(path.relative_to(root))] = [path.stat().st_size, path.stat().st_mtime_ns]
+            found = path.stat()
+            listing[str(path.relative_to(root))] = [found.st_size, found.st_mtime_ns]
     return listing
 
 
-def _outputs_intact(folder: Path, outputs: dict[str, str]) -> bool:
+def _all_there(folder: Path, outputs: dict[str, str]) -> bool:
     return all((folder / name).is_file() for name in outputs)

@@ -22,7 +22,11 @@ class Stage:
     sections: tuple[str, ...] | None
     """Parts of the configuration that it is given, besides the seed; None: all of it."""
     entry: str
-    """`module:function`, called with (config, run_dir); returns the paths of its outputs."""
+    """`module:function`, called with (config, run_dir); returns the paths of its outputs.
+
+    A function `check(config, known)` beside it, where there is one, is called before the first stage of a run, with the
+    whole configuration and `training.data.raw_cases.KnownCases`: it raises InputError for what the stage would refuse.
+    """
     shared: bool = False
     """Whether all processes that `torchrun` started train it together; otherwise the first does it alone."""
 
@@ -36,7 +40,7 @@ PHANTOM = Stage(
     title="Make the run's phantom population.",
     needs=(),
     sections=("phantom", "edition"),
-    entry="training.stages.prepare:make_phantom",
+    entry="training.stages.phantom:make",
 )
 PREPARE = Stage(
     name="prepare",
@@ -101,7 +105,7 @@ SUPERVISED = Stage(
     title="Train nnU-Net on labelled T2: the upper bound.",
     needs=(PREPARE,),
     sections=("segmenter", "edition"),
-    entry="training.stages.segmenter:train_supervised",
+    entry="training.stages.supervised:train",
 )
 EXPORT = Stage(
     name="export",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from training.stage_table import STAGES, Stage
-from vestibule.errors import InputError
+
+Command = Callable[..., None]
 
 
 class StageGroup(click.Group):
@@ -27,7 +29,7 @@ def train() -> None:
     """Train the stages of the method. A stage that is done and unchanged is skipped; a killed one resumes."""
 
 
-def _run_options(command):
+def _run_options(command: Command) -> Command:
     command = click.option(
         "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
     )(command)
@@ -40,7 +42,7 @@ def _run_options(command):
     )(command)
 
 
-def _options(command):
+def _options(command: Command) -> Command:
     return _run_options(
         click.option(
             "--data",
@@ -114,29 +116,10 @@ def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
 
 
 def _run(config_path: Path, run_dir: Path, data: Path | None, only: Stage | None) -> None:
-    from training.config import read_config, stages_of
-    from training.gan.distributed import from_leader
-    from training.run_folder import DATA
-    from training.runner import run_stage
-    from training.stages.prepare import check_reference
-    from vestibule.files import write_json
+    from training.config import read_config
+    from training.runner import run_stages
 
-    config = read_config(config_path)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if data:
-        if config.phantom:
-            raise InputError(f"{config_path}: makes its own phantoms; --data is for configurations without 'phantom'")
-        if not data.is_dir():
-            raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
-        from_leader(lambda: write_json(run_dir / DATA, {"data": str(data.resolve())}))
-    stages = stages_of(config)
-    if only and only not in stages:
-        names = ", ".join(stage.name for stage in stages)
-        raise InputError(f"{config_path}: asks for no stage {only.name!r}; it has {names}")
-    if not only:
-        check_reference(config, run_dir)
-    for stage in [only] if only else stages:
-        run_stage(stage, config, run_dir, click.echo)
+    run_stages(read_config(config_path), run_dir, data, only, click.echo)
 
 
 def _stage_command(stage: Stage) -> click.Command:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from training.config.checks import at_least_one, share
 from training.config.sampling import SamplingConfig
 from vestibule.networks import GeneratorConfig
 
@@ -40,3 +41,15 @@ class Pix2PixConfig:
     """Steps between checkpoints, from which an interrupted training resumes."""
     sample_every: int = 1000
     """Steps between sheets of sample slices."""
+
+    def __post_init__(self) -> None:
+        at_least_one(
+            discriminator_width=self.discriminator_width,
+            discriminator_layers=self.discriminator_layers,
+            iterations=self.iterations,
+            checkpoint_every=self.checkpoint_every,
+            sample_every=self.sample_every,
+        )
+        share(decay_from=self.decay_from, tumour_share=self.tumour_share)
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be at least 0 and below 1, got {self.average}")

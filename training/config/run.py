@@ -14,6 +14,7 @@ from training.config.segmenter import SegmenterConfig
 from training.config.singan import SinGANConfig
 from training.config.transfer import TransferConfig
 from training.phantom.config import PhantomConfig
+from training.stage_table import CYCLEGAN, PIX2PIX
 from vestibule.editions import get_edition
 from vestibule.preprocessing import PreprocessingConfig
 
@@ -59,17 +60,31 @@ class RunConfig:
             raise ValueError(f"intended_use must be 'phantom' or 'challenge', got {self.intended_use!r}")
         if self.pix2pix.warm_start and self.pix2pix.generator != self.cyclegan.generator:
             raise ValueError("pix2pix.warm_start needs the generator of cyclegan, but the two differ")
-        for stage in (self.cyclegan, self.pix2pix):
-            if not 0 <= stage.average < 1:
-                raise ValueError(f"average must be at least 0 and below 1, got {stage.average}")
-            crop = stage.sampling.crop_yx or self.prepare.size_yx
-            if any(n % stage.generator.stride for n in (*self.prepare.size_yx, *crop)):
-                raise ValueError(
-                    f"prepare.size_yx {self.prepare.size_yx} and crop_yx {crop} must be divisible by "
-                    f"{stage.generator.stride}, the stride of the {stage.generator.architecture} generator"
-                )
-            if any(n > whole for n, whole in zip(crop, self.prepare.size_yx, strict=True)):
-                raise ValueError(f"crop_yx {crop} must fit into prepare.size_yx {self.prepare.size_yx}")
-        rows = (self.cyclegan.sampling.crop_yx or self.prepare.size_yx)[0]
-        if self.cyclegan.align and rows == self.prepare.size_yx[0]:
-            raise ValueError(f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {rows}")
+        self._check_part(CYCLEGAN.name, self.cyclegan)
+        self._check_part(PIX2PIX.name, self.pix2pix)
+        whole = self.prepare.size_yx
+        part = self.cyclegan.sampling.crop_yx or whole
+        if self.cyclegan.align and part[0] == whole[0]:
+            raise ValueError(
+                f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {part[0]}"
+            )
+
+    def _check_part(self, section: str, settings: CycleGANConfig | Pix2PixConfig) -> None:
+        """Raise ValueError where the networks of a section cannot work on the part of the slice that they are shown."""
+        whole = self.prepare.size_yx
+        part = settings.sampling.crop_yx or whole
+        stride = settings.generator.stride
+        if any(side % stride for side in (*whole, *part)):
+            raise ValueError(
+                f"prepare.size_yx {whole} and crop_yx {part} must be divisible by {stride}, the stride of the "
+                f"{settings.generator.architecture} generator"
+            )
+        if part[0] > whole[0] or part[1] > whole[1]:
+            raise ValueError(f"crop_yx {part} must fit into prepare.size_yx {whole}")
+        # Each layer halves the image, and the last two convolutions of the PatchGAN take a pixel each.
+        smallest = 3 * 2**settings.discriminator_layers
+        if min(part) < smallest:
+            raise ValueError(
+                f"{section}.discriminator_layers {settings.discriminator_layers} needs at least {smallest} pixels a "
+                f"side, and the networks are shown {part[0]} x {part[1]}"
+            )

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.config.checks import above_zero, at_least_one, share
+
+CONFIGURATIONS = ("2d", "3d_fullres")
+"""Configurations that nnU-Net plans for every data set; others depend on its images."""
+SPLITS = 5
+"""Folds that nnU-Net makes of its cases, whichever of them are trained."""
+
 
 @dataclass(frozen=True)
 class SegmenterConfig:
@@ -35,5 +42,17 @@ class SegmenterConfig:
     """Step of the sliding window, as a share of the patch."""
 
     def __post_init__(self) -> None:
+        if self.configuration not in CONFIGURATIONS:
+            raise ValueError(f"configuration must be one of {CONFIGURATIONS}, got {self.configuration!r}")
+        if len(set(self.folds)) < len(self.folds) or any(fold not in range(SPLITS) for fold in self.folds):
+            raise ValueError(f"folds must be different ones from 0 to {SPLITS - 1}, got {list(self.folds)}")
+        at_least_one(
+            epochs=self.epochs,
+            iterations_per_epoch=self.iterations_per_epoch,
+            features_base=self.features_base,
+            max_features=self.max_features,
+        )
+        above_zero(learning_rate=self.learning_rate, gpu_memory_gb=self.gpu_memory_gb, tile_step=self.tile_step)
+        share(foreground_share=self.foreground_share, tile_step=self.tile_step)
         if self.optimiser not in ("sgd", "adamw"):
             raise ValueError(f"optimiser must be 'sgd' or 'adamw', got {self.optimiser!r}")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+from training.config.checks import at_least_one
 from training.config.harmoniser import HarmoniserSettings
 
-SCHEDULES: dict[str, dict[str, int | None]] = {
+SCHEDULES: dict[str, dict[str, float]] = {
     "fast": {},
     "paper": {
-        **{"max_width": 128, "iterations": 2000, "discriminator_steps": 3, "generator_steps": 3},
-        **{"reconstruction_weight": 10.0},
+        "max_width": 128,
+        "iterations": 2000,
+        "discriminator_steps": 3,
+        "generator_steps": 3,
+        "reconstruction_weight": 10.0,
     },
 }
 """What stands for the keys of `harmoniser` that a file leaves out, where it is not the default below."""
@@ -64,6 +69,14 @@ class SinGANConfig(HarmoniserSettings):
                 "discriminator_steps, generator_steps, width and layers must be at least 1, got "
                 f"{self.discriminator_steps}, {self.generator_steps}, {self.width} and {self.layers}"
             )
+        at_least_one(iterations=self.iterations)
+        if not 0 < self.scale_factor < 1:
+            raise ValueError(f"scale_factor must be between 0 and 1, got {self.scale_factor}")
+        if self.coarsest_px < 2 * self.layers + 1:
+            raise ValueError(
+                f"coarsest_px must be at least {2 * self.layers + 1}, which {self.layers} layers see, got "
+                f"{self.coarsest_px}"
+            )
         if self.max_width is not None and self.max_width < self.width:
             raise ValueError(f"max_width must be at least width, {self.width}, got {self.max_width}")
 
@@ -71,5 +84,8 @@ class SinGANConfig(HarmoniserSettings):
 def scheduled(own: SinGANConfig, schedule: str) -> SinGANConfig:
     """The settings `own` with what a schedule decides taken from `schedule`."""
     named = SinGANConfig(**SinGANConfig.with_preset({"schedule": schedule}))
-    decided = {key for preset in SCHEDULES.values() for key in preset}
-    return replace(own, schedule=schedule, **{key: getattr(named, key) for key in decided})
+    decided: dict[str, Any] = {}
+    for preset in SCHEDULES.values():
+        for key in preset:
+            decided[key] = getattr(named, key)
+    return replace(own, schedule=schedule, **decided)

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from training.data.raw_cases import RawCase
 from training.stage_table import PREPARE
 from vestibule.editions import Edition
 from vestibule.files import read_json
 
-if TYPE_CHECKING:
-    from training.stages.prepare import RawCase
-
 UNKNOWN = {"external_data": False, "extra_annotation": False, "pretrained": False, "remarks": []}
 """Of phantom runs, which have nothing of anybody's."""
+MADE_HERE = ("population.json", "implants.json")
+"""Files that this toolkit leaves in the populations that it makes."""
 
 
 def audit(cases: list[RawCase], data: Path, edition: Edition) -> dict:
-    """Which rules the training data in `data` breaks, and why one thinks so.
+    """Which rules the training data breaks, and what says so.
 
     `external_data`: cases that are not called as the edition's are, more cases than it offers, or a population that a
     tool of this project made. `extra_annotation`: labels of T2 training images, which the challenge does not give.
+
+    Args:
+        cases: All training cases.
+        data: The folder that they lie in.
+        edition: Whose rules hold.
+
+    Returns:
+        The three answers, and `remarks`: a sentence for each breach.
     """
-    remarks = [
-        f"{path.name} says that {data.name} was made by this toolkit"
-        for path in (data / "population.json", data / "implants.json")
-        if path.is_file()
-    ]
+    remarks = []
+    for name in MADE_HERE:
+        if (data / name).is_file():
+            remarks.append(f"{name} says that {data.name} was made by this toolkit")
     foreign = [case.name for case in cases if not edition.offers(case.name)]
     if foreign:
         remarks.append(f"{len(foreign)} cases are not named as those of crossMoDA {edition.year}, such as {foreign[0]}")
@@ -34,8 +40,9 @@ def audit(cases: list[RawCase], data: Path, edition: Edition) -> dict:
         count = sum(case.domain == domain for case in cases)
         if count > offered:
             remarks.append(f"{count} {domain} cases, crossMoDA {edition.year} offers {offered}")
-    outlined = [case.name for case in cases if case.domain == "target" and case.label]
     external = bool(remarks)
+
+    outlined = [case.name for case in cases if case.domain == "target" and case.label]
     if outlined:
         remarks.append(f"{len(outlined)} T2 training images have labels, such as {outlined[0]}")
     return {"external_data": external, "extra_annotation": bool(outlined), "pretrained": False, "remarks": remarks}

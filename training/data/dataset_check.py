@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from training.data.raw_cases import NAMED_AT_MOST, RawCase
 from training.parallel import file_by_file
 from vestibule.boxes import bounding_box
-from vestibule.editions import Edition
+from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, read_header, read_volume
-
-if TYPE_CHECKING:
-    from training.stages.prepare import RawCase
+from vestibule.files import atomic
+from vestibule.geometry import Geometry
+from vestibule.volume import Volume, read_header, read_volume
 
 SAME_PLACE_MM = 1e-2
 """A label lies on its image's grid where no corner is farther off."""
-NAMED_AT_MOST = 8
-"""Faulty files that one error names; the rest are counted."""
+LABEL_ERROR = 0.01
+"""Difference from an integer by which a label may be stored."""
+FEWEST_SLICES = 11
+"""The challenge's thinnest volume; fewer are worth a remark."""
 
 
 @dataclass(frozen=True)
-class Facts:
+class Findings:
     """What was found out about one case."""
 
     case: str
     domain: str
-    site: str
-    size_zyx: tuple[int, int, int]
-    spacing_zyx: tuple[float, float, float]
+    site: str | None
+    """None where neither the case's name nor the edition tells."""
+    size_zyx: tuple[int, ...]
+    """Voxels along the patient's axes."""
+    spacing_zyx: tuple[float, ...]
+    """Voxel spacing in mm along the patient's axes."""
     turned_deg: float
     """Angle between the image's axes and the nearest of the patient's."""
     volumes_mm3: dict[str, float] = field(default_factory=dict)
@@ -44,162 +50,239 @@ class Facts:
     oddities: tuple[str, ...] = ()
 
 
-def survey(cases: list[RawCase], edition: Edition) -> list[Facts]:
+def check_files(cases: Sequence[RawCase], edition: Edition) -> list[Findings]:
     """Check every file of `cases` and tell what they hold.
 
     Raises InputError that names every faulty file (the first `NAMED_AT_MOST`) and what is wrong with it.
     """
-
-    def look(case: RawCase) -> Facts | InputError:
-        try:
-            return _look_at(case, edition)
-        except InputError as fault:
-            return fault
-
-    found = file_by_file(look, cases, "check")
-    faults = [str(fault) for fault in found if isinstance(fault, InputError)]
+    found: list[Findings] = []
+    faults: list[str] = []
+    for result in file_by_file(partial(_checked, edition=edition), cases, "check"):
+        if isinstance(result, InputError):
+            faults.append(str(result))
+        else:
+            found.append(result)
     if faults:
-        more = f"; and {len(faults) - NAMED_AT_MOST} more" if len(faults) > NAMED_AT_MOST else ""
-        raise InputError(
-            f"{len(faults)} of {len(cases)} cases cannot be used: {'; '.join(faults[:NAMED_AT_MOST])}{more}"
-        )
+        more = len(faults) - NAMED_AT_MOST
+        tail = f"; and {more} more" if more > 0 else ""
+        named = "; ".join(faults[:NAMED_AT_MOST])
+        raise InputError(f"{len(faults)} of {len(cases)} cases cannot be used: {named}{tail}")
     return found
 
 
-def table(facts: list[Facts]) -> str:
+def _checked(case: RawCase, edition: Edition) -> Findings | InputError:
+    # The error is kept, so that one faulty file does not hide the others.
+    try:
+        return _check_case(case, edition)
+    except InputError as fault:
+        return fault
+
+
+def _check_case(case: RawCase, edition: Edition) -> Findings:
+    geometry, _ = read_header(case.image)
+    oddities = _oddities_of_grid(geometry)
+    volumes_mm3: dict[str, float] = {}
+    swapped = None
+    if case.label:
+        label, odd = _read_label(case.label, case.image, geometry, edition)
+        oddities += odd
+        voxel_mm3 = float(np.prod(geometry.spacing_zyx))
+        for name in (*edition.structures, *edition.parts):
+            voxels = edition.mask_of(label.voxels, name).sum()
+            volumes_mm3[name] = float(voxels) * voxel_mm3
+        oddities += _oddities_of_label(label.voxels, edition)
+        swapped = _parts_swapped(label, edition)
+    return Findings(
+        case=case.name,
+        domain=case.domain,
+        site=edition.site_of(case.name),
+        size_zyx=size_in_patient_order(geometry),
+        spacing_zyx=_in_patient_order(geometry, geometry.spacing_zyx),
+        turned_deg=_turned_deg(geometry),
+        volumes_mm3=volumes_mm3,
+        parts_swapped=swapped,
+        oddities=tuple(oddities),
+    )
+
+
+def size_in_patient_order(geometry: Geometry) -> tuple[int, ...]:
+    """Voxels of a grid along the patient's z, y and x, whatever the order of its own axes."""
+    return _in_patient_order(geometry, geometry.size_zyx)
+
+
+def _nearest_axes(geometry: Geometry) -> list[int]:
+    """The image axis (0 is x) that lies nearest to the patient's z, y and x."""
+    rows = np.abs(geometry.matrix)
+    return [int(rows[patient_axis].argmax()) for patient_axis in (2, 1, 0)]
+
+
+def _in_patient_order(geometry: Geometry, values_zyx: Sequence) -> tuple:
+    values_xyz = values_zyx[::-1]
+    return tuple(values_xyz[axis] for axis in _nearest_axes(geometry))
+
+
+def _turned_deg(geometry: Geometry) -> float:
+    """Largest angle between an axis of the patient and the image axis nearest to it."""
+    cosines = []
+    for patient_axis, axis in zip((2, 1, 0), _nearest_axes(geometry), strict=True):
+        cosines.append(abs(geometry.matrix[patient_axis, axis]))
+    smallest = min(1.0, min(cosines))
+    return float(np.degrees(np.arccos(smallest)))
+
+
+def _oddities_of_grid(geometry: Geometry) -> list[str]:
+    oddities = []
+    if _nearest_axes(geometry) != [2, 1, 0]:
+        oddities.append("slices not axial in the file")
+    elif min(np.diag(geometry.matrix)) < 0:
+        oddities.append("axes stored in another direction than LPS")
+    if size_in_patient_order(geometry)[0] < FEWEST_SLICES:
+        oddities.append("fewer than 11 slices")
+    return oddities
+
+
+def _read_label(path: Path, image: Path, geometry: Geometry, edition: Edition) -> tuple[Volume, list[str]]:
+    """The labelled part of a label as uint8, and what is odd about it.
+
+    Raises InputError where it lies elsewhere than its image, or holds values that the edition does not know.
+    """
+    label = read_volume(path)
+    if not label.geometry.describes(geometry, SAME_PLACE_MM):
+        raise InputError(
+            f"{path}: has size {label.geometry.size_zyx} (z, y, x) or position other than its image "
+            f"{image.name} ({geometry.size_zyx})"
+        )
+    # Nothing is to be learnt from the voxels around; where there is no label, one voxel stands for all.
+    box = bounding_box(label.voxels) or (slice(0, 1),) * 3
+    label = label.part(box)
+    values = np.rint(label.voxels)
+    error = float(np.abs(label.voxels - values).max())
+    if error > LABEL_ERROR:
+        raise InputError(f"{path}: holds values between the labels, as an interpolated mask does; expected integers")
+    foreign = edition.foreign_labels(values)
+    if foreign:
+        named = ", ".join(f"{value:g}" for value in foreign[:4])
+        raise InputError(f"{path}: holds the label {named}; edition {edition.year} knows {edition.labels}")
+    oddities = ["label stored as fractions, rounded"] if error > 0 else []
+    return label.with_voxels(values.astype(np.uint8)), oddities
+
+
+def _oddities_of_label(labels: np.ndarray, edition: Edition) -> list[str]:
+    """What `labels` (Z, Y, X) hold of structures otherwise than nearly every patient has them."""
+    oddities = []
+    if not edition.mask_of(labels, TUMOUR).any():
+        oddities.append("no tumour in the label")
+    for structure in edition.structures:
+        anatomy = edition.anatomy_of(structure)
+        if structure == TUMOUR or anatomy.components is None:
+            continue
+        # Voxels that meet at a corner belong together.
+        _, count = ndimage.label(edition.mask_of(labels, structure), np.ones((3, 3, 3)))
+        if count != anatomy.components:
+            oddities.append(f"{count} pieces labelled as {structure} instead of {anatomy.components}")
+    return oddities
+
+
+def _parts_swapped(label: Volume, edition: Edition) -> bool | None:
+    """Whether the intra-meatal part lies farther from the cochlea than the extra-meatal one; None without all three."""
+    if not edition.parts or "cochlea" not in edition.structures:
+        return None
+    points_mm = {}
+    for name in (*edition.parts, "cochlea"):
+        index_zyx = np.argwhere(edition.mask_of(label.voxels, name))
+        if len(index_zyx) == 0:
+            return None
+        points_mm[name] = index_zyx * np.asarray(label.geometry.spacing_zyx)  # (N, 3)
+    distance_mm = {}
+    for name in edition.parts:
+        middle = points_mm[name].mean(axis=0)
+        # The nearest voxel of either cochlea is one of the tumour's own side.
+        distance_mm[name] = np.linalg.norm(points_mm["cochlea"] - middle, axis=1).min()
+    return bool(distance_mm["vs_intrameatal"] > distance_mm["vs_extrameatal"])
+
+
+def table(found: Sequence[Findings]) -> str:
     """The findings in lines: a row for every domain and site, then what is odd, and how often."""
     lines = [
         f"{'domain':8}{'site':6}{'cases':>6}{'slices':>10}{'between mm':>14}{'in plane mm':>14}  volumes mm3, median"
     ]
-    for domain, site in sorted({(fact.domain, fact.site) for fact in facts}):
-        group = [fact for fact in facts if (fact.domain, fact.site) == (domain, site)]
-        ranges = (
-            _range([fact.size_zyx[0] for fact in group], "{:d}"),
-            _range([fact.spacing_zyx[0] for fact in group], "{:.2f}"),
-            _range([step for fact in group for step in fact.spacing_zyx[1:]], "{:.2f}"),
-        )
-        volumes = _volumes(group) or "no labels"
-        lines.append(f"{domain:8}{site:6}{len(group):6d}{ranges[0]:>10}{ranges[1]:>14}{ranges[2]:>14}  {volumes}")
-    odd = Counter(oddity for fact in facts for oddity in fact.oddities)
-    example = {oddity: fact.case for fact in reversed(facts) for oddity in fact.oddities}
-    lines += [f"{count} x {oddity} (as {example[oddity]})" for oddity, count in odd.most_common()]
+    groups: dict[tuple[str, str], list[Findings]] = {}
+    for findings in found:
+        groups.setdefault((findings.domain, findings.site or "-"), []).append(findings)
+    for (domain, site), group in sorted(groups.items()):
+        slices = _range([findings.size_zyx[0] for findings in group], "{:d}")
+        between = _range([findings.spacing_zyx[0] for findings in group], "{:.2f}")
+        in_plane = []
+        for findings in group:
+            in_plane += findings.spacing_zyx[1:]
+        row = f"{domain:8}{site:6}{len(group):6d}{slices:>10}{between:>14}{_range(in_plane, '{:.2f}'):>14}"
+        lines.append(f"{row}  {_volumes(group) or 'no labels'}")
+
+    count: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for findings in found:
+        count.update(findings.oddities)
+        for oddity in findings.oddities:
+            example.setdefault(oddity, findings.case)
+    for oddity, times in count.most_common():
+        lines.append(f"{times} x {oddity} (as {example[oddity]})")
     return "\n".join(lines)
 
 
-def swap_warning(facts: list[Facts], edition: Edition) -> str | None:
+def _range(values: Sequence[float], pattern: str) -> str:
+    low = pattern.format(min(values))
+    high = pattern.format(max(values))
+    return low if low == high else f"{low}-{high}"
+
+
+def _volumes(group: Sequence[Findings]) -> str:
+    """Medians of the structures' volumes over the labelled cases of a group, by name."""
+    by_structure: dict[str, list[float]] = {}
+    for findings in group:
+        for name, volume_mm3 in findings.volumes_mm3.items():
+            by_structure.setdefault(name, []).append(volume_mm3)
+    medians = [f"{name} {np.median(by_structure[name]):.0f}" for name in sorted(by_structure)]
+    return ", ".join(medians)
+
+
+def swap_warning(found: Sequence[Findings], edition: Edition) -> str | None:
     """Words on labels of the tumour's two parts that look exchanged in most cases; None where they do not."""
-    told = [fact.parts_swapped for fact in facts if fact.parts_swapped is not None]
-    if 2 * sum(told) <= len(told):
+    told = [findings.parts_swapped for findings in found if findings.parts_swapped is not None]
+    swapped = sum(told)
+    if 2 * swapped <= len(told):
         return None
-    inner, outer = (edition.parts[f"vs_{name}meatal"][0] for name in ("intra", "extra"))
+    inner = edition.parts["vs_intrameatal"][0]
+    outer = edition.parts["vs_extrameatal"][0]
     return (
-        f"labels {outer} and {inner} look exchanged: in {sum(told)} of {len(told)} cases {inner}, which edition "
+        f"labels {outer} and {inner} look exchanged: in {swapped} of {len(told)} cases {inner}, which edition "
         f"{edition.year} is said to use inside the canal, lies farther from the cochlea than {outer}. Whole tumours "
         f"are unaffected; when scoring their parts, pass --intrameatal {outer}"
     )
 
 
-def write_findings(path: Path, facts: list[Facts]) -> None:
-    """Write a CSV with a row for every case."""
-    structures = sorted({name for fact in facts for name in fact.volumes_mm3})
-    columns = ["case", "domain", "site", "size_zyx", "spacing_zyx", "turned_deg", *structures, "oddities"]
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore")
+def write_findings(path: Path, found: Sequence[Findings]) -> None:
+    """Write a CSV with a row for every case. Raises InputError where the disk refuses."""
+    structures: set[str] = set()
+    for findings in found:
+        structures.update(findings.volumes_mm3)
+    columns = ["case", "domain", "site", "size_zyx", "spacing_zyx", "turned_deg", *sorted(structures), "oddities"]
+    with atomic(path) as partial_path, partial_path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns)
         writer.writeheader()
-        for fact in facts:
-            row = asdict(fact)
-            row |= {name: " ".join(f"{value:g}" for value in row[name]) for name in ("size_zyx", "spacing_zyx")}
-            row |= {name: f"{value:.0f}" for name, value in fact.volumes_mm3.items()}
-            writer.writerow({**row, "turned_deg": f"{fact.turned_deg:.1f}", "oddities": "; ".join(fact.oddities)})
+        for findings in found:
+            row = {
+                "case": findings.case,
+                "domain": findings.domain,
+                "site": findings.site,
+                "size_zyx": _in_words(findings.size_zyx),
+                "spacing_zyx": _in_words(findings.spacing_zyx),
+                "turned_deg": f"{findings.turned_deg:.1f}",
+                "oddities": "; ".join(findings.oddities),
+            }
+            for name, volume_mm3 in findings.volumes_mm3.items():
+                row[name] = f"{volume_mm3:.0f}"
+            writer.writerow(row)
 
 
-def _look_at(case: RawCase, edition: Edition) -> Facts:
-    geometry, _ = read_header(case.image)
-    spacing, size, turned, oddities = _in_patient_order(geometry)
-    volumes, swapped = {}, None
-    if case.label:
-        label = read_volume(case.label)
-        if not label.geometry.describes(geometry, SAME_PLACE_MM):
-            raise InputError(
-                f"{case.label}: has size {label.geometry.size_zyx} (z, y, x) or position other than its image "
-                f"{case.image.name} ({geometry.size_zyx})"
-            )
-        label = _labelled_part(label)
-        values, odd = _label_values(case.label, label, edition)
-        voxel_mm3 = float(np.prod(geometry.spacing_zyx))
-        volumes = {
-            name: float(np.isin(values, of).sum()) * voxel_mm3
-            for name, of in {**edition.structures, **edition.parts}.items()
-        }
-        oddities += odd + _missing_structures(values, volumes, edition)
-        swapped = _parts_swapped(label.with_voxels(values), edition)
-    return Facts(case.name, case.domain, case.site, size, spacing, turned, volumes, swapped, tuple(oddities))
-
-
-def _in_patient_order(geometry: Geometry) -> tuple[tuple, tuple, float, list[str]]:
-    """Spacing and size along the patient's z, y, x, degrees off the nearest such axes, and what is odd about them."""
-    matrix = geometry.matrix
-    nearest = [int(np.abs(matrix[axis]).argmax()) for axis in (2, 1, 0)]
-    spacing = tuple(geometry.spacing_zyx[::-1][index] for index in nearest)
-    size = tuple(geometry.size_zyx[::-1][index] for index in nearest)
-    cosines = [abs(matrix[axis, index]) for axis, index in zip((2, 1, 0), nearest, strict=True)]
-    turned = float(np.degrees(np.arccos(min(1.0, min(cosines)))))
-    oddities = []
-    if nearest != [2, 1, 0]:
-        oddities.append("slices not axial in the file")
-    elif min(matrix[k, k] for k in range(3)) < 0:
-        oddities.append("axes stored in another direction than LPS")
-    if size[0] < 11:
-        oddities.append("fewer than 11 slices")
-    return spacing, size, turned, oddities
-
-
-def _labelled_part(label: Volume) -> Volume:
-    """The box that holds all labels, out of which nothing is to be learnt; one voxel where there are none."""
-    return label.part(bounding_box(label.voxels) or (slice(0, 1),) * 3)
-
-
-def _label_values(path: Path, label: Volume, edition: Edition) -> tuple[np.ndarray, list[str]]:
-    values = np.rint(label.voxels)
-    off = float(np.abs(label.voxels - values).max())
-    if off > 0.01:
-        raise InputError(f"{path}: holds values between the labels, as an interpolated mask does; expected integers")
-    foreign = sorted(set(np.unique(values).tolist()) - set(edition.labels))
-    if foreign:
-        named = ", ".join(f"{value:g}" for value in foreign[:4])
-        raise InputError(f"{path}: holds the label {named}; edition {edition.year} knows {edition.labels}")
-    return values.astype(np.uint8), ["label stored as fractions, rounded"] if off > 0 else []
-
-
-def _missing_structures(values: np.ndarray, volumes: dict[str, float], edition: Edition) -> list[str]:
-    odd = ["no tumour in the label"] if volumes["vs"] == 0 else []
-    cochleae = ndimage.label(np.isin(values, edition.structures["cochlea"]), np.ones((3, 3, 3)))[1]
-    if cochleae != 2:
-        odd.append(f"{cochleae} pieces labelled as cochlea instead of 2")
-    return odd
-
-
-def _parts_swapped(label: Volume, edition: Edition) -> bool | None:
-    if not edition.parts:
-        return None
-    points = {}
-    for name, values in {**edition.parts, "cochlea": edition.structures["cochlea"]}.items():
-        index = np.argwhere(np.isin(label.voxels, values))
-        if len(index) == 0:
-            return None
-        points[name] = index * np.asarray(label.geometry.spacing_zyx)
-    middle = {name: points[name].mean(axis=0) for name in edition.parts}
-    # The nearest voxel of either cochlea is one of the tumour's own side.
-    distance = {name: np.linalg.norm(points["cochlea"] - at, axis=1).min() for name, at in middle.items()}
-    return bool(distance["vs_intrameatal"] > distance["vs_extrameatal"])
-
-
-def _range(values: list, pattern: str) -> str:
-    low, high = pattern.format(min(values)), pattern.format(max(values))
-    return low if low == high else f"{low}-{high}"
-
-
-def _volumes(group: list[Facts]) -> str:
-    names = sorted({name for fact in group for name in fact.volumes_mm3})
-    medians = {name: np.median([fact.volumes_mm3[name] for fact in group if fact.volumes_mm3]) for name in names}
-    return ", ".join(f"{name} {median:.0f}" for name, median in medians.items())
+def _in_words(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)

@@ -43,6 +43,22 @@ class Harmoniser(ABC):
             InputError: The slice cannot be learnt.
         """
 
+    @classmethod
+    def planned_levels(cls, settings: Any, size_yx: tuple[int, int]) -> range | None:
+        """Levels that a harmoniser will have, so that a configuration is refused before anything is trained.
+
+        Args:
+            settings: Of the type `Settings`.
+            size_yx: Pixels of the reference slice.
+
+        Returns:
+            What `levels` of the fitted harmoniser will be; None where only the fitting tells.
+
+        Raises:
+            InputError: No slice of this size can be learnt.
+        """
+        return None
+
     @property
     @abstractmethod
     def levels(self) -> range:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from training.config import RunConfig
+from training.data.reference_check import ExpectedReference
 from training.data.reference_slice import Reference
 from training.harmoniser_table import harmoniser_class
 from training.harmonisers.base import Harmoniser, common_levels, range_in_words
@@ -42,6 +44,17 @@ def load_harmonisers(run_dir: Path) -> list[tuple[Harmoniser, Reference]]:
     if not found:
         raise InputError(f"{folder}: stage {HARMONISER.name!r} is not done; run it first")
     return found
+
+
+def check_planned_level(key: str, level: int | None, config: RunConfig, reference: ExpectedReference) -> None:
+    """Raise InputError where the harmoniser of the expected reference slice will lack the level that `key` names."""
+    kind = harmoniser_class(config.harmoniser.kind)
+    levels = kind.planned_levels(config.harmoniser, reference.size_yx)
+    if level is not None and levels is not None and level not in levels:
+        rows, columns = reference.size_yx
+        raise InputError(
+            f"{key} must be {range_in_words(levels)} for a reference slice of {rows} x {columns} px, got {level}"
+        )
 
 
 def check_level(key: str, level: int | None, fitted: list[tuple[Harmoniser, Reference]]) -> None:

@@ -43,6 +43,11 @@ class SinGANHarmoniser(Harmoniser):
         """The scales n* that an image can be injected at; the coarsest, 0, knows noise alone."""
         return range(1, self.model.scales)
 
+    @classmethod
+    def planned_levels(cls, settings: SinGANConfig, size_yx: tuple[int, int]) -> range | None:
+        """One for each step of the pyramid. Raises InputError for a slice smaller than what the coarsest scale sees."""
+        return range(1, len(pyramid_sizes(size_yx, settings)))
+
     @property
     def device(self) -> torch.device:
         """Where the networks are."""

@@ -14,10 +14,12 @@ import torch
 
 from training.config import AugmentConfig, RunConfig, TransferConfig
 from training.data.intermediates import Translators, derived_entry, prepared_entries
+from training.data.raw_cases import KnownCases
+from training.data.reference_check import expected_reference
 from training.data.slices import PreparedCase, read_cases
 from training.harmonisers.base import Harmoniser
 from training.harmonisers.compositing import composite
-from training.harmonisers.fitted import check_level, load_harmonisers
+from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
 from training.stage_table import AUGMENT, CYCLEGAN
 from training.stages.transfer import NOISE_SEED_STEP
 from vestibule.editions import LARGE, SMALL, TUMOUR, Edition, get_edition
@@ -26,6 +28,13 @@ from vestibule.progress import track
 
 COCHLEA = "cochlea"
 """The other structure that is altered."""
+
+
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where the harmoniser will lack a configured level."""
+    reference = expected_reference(config, known)
+    check_planned_level("augment.level", config.augment.level, config, reference)
+    check_planned_level("augment.cochlea_level", config.augment.cochlea_level, config, reference)
 
 
 def augment(config: RunConfig, run_dir: Path) -> list[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from training.config import HarmoniserSettings, RunConfig
+from training.data.raw_cases import KnownCases
+from training.data.reference_check import expected_reference
 from training.data.reference_slice import Reference, choose_references
 from training.data.sheets import save_sheet
 from training.harmoniser_table import harmoniser_class
@@ -14,6 +16,13 @@ from training.parallel import side_by_side
 
 SEED_STEP = 100_003
 """Between the seeds of one reference slice and the next; a prime, so that seeds of other uses are not met."""
+
+
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where no slice can serve as a reference, or the harmoniser cannot learn one of its size."""
+    reference = expected_reference(config, known)
+    kind = harmoniser_class(config.harmoniser.kind)
+    kind.planned_levels(config.harmoniser, reference.size_yx)
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:

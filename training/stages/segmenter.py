@@ -25,9 +25,11 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from safetensors.torch import save_file
 
 from training.config import RunConfig, SegmenterConfig
+from training.config.segmenter import SPLITS
+from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
 from training.gan.devices import has_bfloat16, subnormals_as_zero
-from training.stage_table import SEGMENTER, SUPERVISED
+from training.stage_table import SEGMENTER
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import atomic, write_json
@@ -76,21 +78,38 @@ class Trainer(nnUNetTrainer):
         """Left out: it wants a drawing library that nothing else needs."""
 
 
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where nnU-Net cannot be trained on so many T1 cases, or on this device."""
+    check_training(config, len(known.of("source")), "labelled T1")
+
+
+def check_training(config: RunConfig, cases: int, kind: str) -> None:
+    """Raise InputError where nnU-Net cannot make its folds of `cases`, or the GPU holds less than it is to plan for.
+
+    Args:
+        config: The whole configuration.
+        cases: Number of training cases.
+        kind: What they are, for the message.
+    """
+    settings = config.segmenter
+    if settings.folds and cases < SPLITS:
+        raise InputError(
+            f"segmenter.folds {list(settings.folds)}: nnU-Net makes {SPLITS} folds of its cases, and there are {cases} "
+            f"{kind} cases; set segmenter.folds: [] for one network on all of them"
+        )
+    device = pick_device()
+    if device.type == "cuda":
+        available_gb = torch.cuda.get_device_properties(device).total_memory / 1e9
+        if settings.gpu_memory_gb > available_gb:
+            raise InputError(
+                f"segmenter.gpu_memory_gb is {settings.gpu_memory_gb:g}, and the GPU has {available_gb:.1f} GB; lower "
+                "the key"
+            )
+
+
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train nnU-Net on the prepared T1 cases; leaves weights as safetensors, plans and dataset as JSON."""
     return train_on(read_cases(run_dir, "source"), "T1", config, SEGMENTER.folder(run_dir))
-
-
-def train_supervised(config: RunConfig, run_dir: Path) -> list[Path]:
-    """Train the same on the prepared T2 cases: what the arms could reach at best.
-
-    Raises InputError where a T2 case has no reference.
-    """
-    cases = read_cases(run_dir, "target")
-    for case in cases:
-        if case.label_path is None:
-            raise InputError(f"{case.name}: has no reference; the arm 'supervised' needs labelled T2")
-    return train_on(cases, "T2", config, SUPERVISED.folder(run_dir))
 
 
 def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> list[Path]:

@@ -11,14 +11,22 @@ from safetensors.torch import load_file
 from scipy.ndimage import label as label_components
 
 from training.config import RunConfig
+from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
 from training.stage_table import AUGMENT, SELF_TRAINING
-from training.stages.segmenter import train_on
+from training.stages.segmenter import check_training, train_on
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.segmentation import Segmenter
+
+
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where nnU-Net cannot be trained on so many cases, T1's in the first round, T2's in the last."""
+    check_training(config, len(known.of("source")), "labelled T1")
+    if config.augment.last_on_target:
+        check_training(config, len(known.of("target")), "T2")
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:

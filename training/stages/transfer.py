@@ -17,12 +17,15 @@ from torch import nn
 
 from training.config import RunConfig
 from training.data.intermediates import copied_structures, derived_entry, prepared_entries
+from training.data.raw_cases import KnownCases
+from training.data.reference_check import expected_reference
 from training.data.sheets import save_sheet
 from training.data.slices import read_cases
 from training.harmonisers.compositing import Composite, composite, target_intensity
-from training.harmonisers.fitted import check_level, load_harmonisers
+from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
 from training.stage_table import CYCLEGAN, TRANSFER
 from vestibule.editions import get_edition
+from vestibule.errors import InputError
 from vestibule.files import write_json
 from vestibule.networks import build_generator
 from vestibule.pipeline import pick_device
@@ -33,6 +36,24 @@ FIGURES = 6
 """Cases of which a figure sheet is kept."""
 NOISE_SEED_STEP = 100_003
 """Between the seeds of the noise of one run and of the next, so that cases of different runs do not share one."""
+
+
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where the edition lacks a structure, the harmoniser a level, or the reference slice a tumour."""
+    settings = config.transfer
+    edition = get_edition(config.edition)
+    for structure in settings.structures:
+        try:
+            edition.values_of(structure)
+        except ValueError as error:
+            raise InputError(f"transfer.structures: {error}") from error
+    reference = expected_reference(config, known)
+    check_planned_level("transfer.level", settings.level, config, reference)
+    if settings.intensity == "reference" and not reference.outlined:
+        raise InputError(
+            f"transfer.intensity 'reference' needs a labelled tumour in the reference slice ({config.reference.case}, "
+            f"slice {config.reference.slice}); label it, choose another slice, or set 'none'"
+        )
 
 
 def transfer(config: RunConfig, run_dir: Path) -> list[Path]:

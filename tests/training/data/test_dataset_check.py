@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from training.data.challenge_rules import audit
-from training.data.dataset_check import survey, swap_warning, table
-from training.stages.prepare import RawCase
+from training.data.dataset_check import check_files, swap_warning, table
+from training.data.raw_cases import RawCase
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, write_volume
@@ -45,7 +45,7 @@ def test_sites_spacings_volumes_and_oddities_are_told(make_case):
         make_case("crossmoda2023_etz_2", fractions),
         make_case("crossmoda2023_etz_3", label_voxels(), SAGITTAL),
     ]
-    facts = survey(cases, EDITION)
+    facts = check_files(cases, EDITION)
     assert facts[0].volumes_mm3["vs"] == pytest.approx(42 * 0.375)
     assert (facts[0].oddities, facts[2].size_zyx, facts[2].spacing_zyx) == ((), (10, 24, 12), (0.5, 0.5, 1.5))
     told = table(facts)
@@ -56,7 +56,7 @@ def test_sites_spacings_volumes_and_oddities_are_told(make_case):
 
 def test_oblique_image_tells_its_angle(make_case):
     c, s = np.cos(np.radians(7)), np.sin(np.radians(7))
-    (fact,) = survey([make_case("crossmoda2023_ldn_1", label_voxels(), (c, -s, 0, s, c, 0, 0, 0, 1.0))], EDITION)
+    (fact,) = check_files([make_case("crossmoda2023_ldn_1", label_voxels(), (c, -s, 0, s, c, 0, 0, 0, 1.0))], EDITION)
     assert fact.turned_deg == pytest.approx(7, abs=0.1)
 
 
@@ -67,7 +67,7 @@ def test_every_faulty_file_is_named_at_once(make_case):
     truncated.image.write_bytes(truncated.image.read_bytes()[:-200])
     cases = [make_case("crossmoda2023_ldn_1", between), make_case("crossmoda2023_ldn_2", foreign), truncated]
     with pytest.raises(InputError) as caught:
-        survey(cases, EDITION)
+        check_files(cases, EDITION)
     told = str(caught.value)
     assert told.startswith("3 of 3 cases cannot be used")
     for words in ("ldn_1_Label.nii.gz: holds values between", "holds the label 7", "ldn_3_ceT1.nii.gz: damaged"):
@@ -76,10 +76,10 @@ def test_every_faulty_file_is_named_at_once(make_case):
 
 def test_exchanged_tumour_parts_are_warned_of(make_case):
     cases = [make_case(f"crossmoda2023_ldn_{k}", label_voxels(inner=1, outer=2)) for k in range(2)]
-    warning = swap_warning(survey(cases, EDITION), EDITION)
+    warning = swap_warning(check_files(cases, EDITION), EDITION)
     assert "in 2 of 2 cases 2" in warning
     assert "--intrameatal 1" in warning
-    assert swap_warning(survey(cases, EDITION.with_intrameatal(1)), EDITION.with_intrameatal(1)) is None
+    assert swap_warning(check_files(cases, EDITION.with_intrameatal(1)), EDITION.with_intrameatal(1)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from training.data.challenge_rules import read_audit
+from training.data.raw_cases import find_cases
 from training.data.slices import read_cases
 from training.runner import run_stage
 from training.stage_table import PREPARE
-from training.stages.prepare import check_reference, find_cases, prepare
+from training.stages.prepare import prepare
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import write_json
@@ -39,11 +41,36 @@ def data(tmp_path):
 
 def test_cases_are_found_by_the_editions_folders_and_names(data):
     cases = find_cases(data, EDITION)
-    assert [(case.name, case.domain, case.site) for case in cases] == [
-        ("crossmoda2021_ldn_1", "source", "ldn"),
-        ("crossmoda2022_etz_2", "source", "etz"),
-        ("crossmoda2021_ldn_3", "target", "ldn"),
+    assert [(case.name, case.domain) for case in cases] == [
+        ("crossmoda2021_ldn_1", "source"),
+        ("crossmoda2022_etz_2", "source"),
+        ("crossmoda2021_ldn_3", "target"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("year", "case", "site"),
+    [
+        (2021, "crossmoda_107", "ldn"),
+        (2022, "crossmoda2022_etz_107", "etz"),
+        (2022, "crossmoda2022_107", None),
+        (2021, "BraTS-GLI-00001-000", None),
+    ],
+)
+def test_index_tells_the_site_that_the_edition_knows_or_none(data, config, year, case, site):
+    edition = get_edition(year)
+    run_dir = data.parent / "run"
+    images = sorted((data / EDITION.source_folder).glob("*ldn_1*"))
+    other = data.parent / "other"
+    for folder in (edition.source_folder, edition.target_folder):
+        (other / folder).mkdir(parents=True)
+    for path in images:
+        shutil.copy(path, other / edition.source_folder / path.name.replace("crossmoda2021_ldn_1", case))
+    image = next((data / EDITION.target_folder).iterdir())
+    shutil.copy(image, other / edition.target_folder / edition.target_name("crossmoda2021_ldn_3"))
+    write_json(run_dir / "data.json", {"data": str(other)})
+    prepare(replace(config, edition=year), run_dir)
+    assert read_cases(run_dir, "source")[0].site == site == edition.site_of(case)
 
 
 def test_prepared_cases_lie_on_the_working_grid_with_their_labels(data, config):
@@ -70,10 +97,11 @@ def test_missing_label_missing_folder_and_other_shape_are_named(data, config):
         find_cases(data.parent, EDITION)
 
 
-def test_findings_are_printed_and_kept_and_the_rules_are_audited(data, config, capsys):
+def test_findings_are_printed_and_kept_and_the_rules_are_audited(data, config, caplog):
     run_dir = data.parent / "run"
     outputs = prepare(config, run_dir)
-    told = capsys.readouterr().out
+    told = (run_dir / "prepare" / "report.txt").read_text()
+    assert caplog.messages == []
     assert "source  etz        1         4          1.50          0.90  cochlea 0, vs 238" in told
     assert "2 x 0 pieces labelled as cochlea instead of 2 (as crossmoda2021_ldn_1)" in told
     assert run_dir / "prepare" / "findings.csv" in outputs
@@ -104,11 +132,3 @@ def test_changed_data_is_prepared_again(data, config):
     image = data / EDITION.target_folder / EDITION.target_name("crossmoda2021_ldn_4")
     write_volume(image, Volume(np.random.default_rng(1).random(GEOMETRY.size_zyx, np.float32), GEOMETRY))
     assert run_stage(PREPARE, config, run_dir)
-
-
-def test_missing_reference_slice_is_told_before_training(data, config):
-    run_dir = data.parent / "run"
-    with pytest.raises(InputError, match=r"set reference\.case and reference\.slice"):
-        check_reference(config, run_dir)
-    check_reference(replace(config, reference=replace(config.reference, case="crossmoda2021_ldn_3", slice=1)), run_dir)
-    check_reference(replace(config, arms=("baseline",)), run_dir)

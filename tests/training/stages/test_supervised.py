@@ -4,7 +4,7 @@ import pytest
 
 from training.config import stages_of
 from training.stage_table import EXPORT, SUPERVISED
-from training.stages.segmenter import train_supervised
+from training.stages.supervised import train
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 
@@ -25,4 +25,4 @@ def test_t2_without_a_reference_is_refused_by_name(config, run_dir):
     targets[1]["label"] = None
     write_json(run_dir / "prepare" / "index.json", index)
     with pytest.raises(InputError, match="case_1: has no reference"):
-        train_supervised(config, run_dir)
+        train(config, run_dir)

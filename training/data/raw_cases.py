@@ -1,0 +1,136 @@
+"""The training cases of a run as they were downloaded, or as its phantoms will lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from training.config import RunConfig
+from training.phantom.config import PhantomConfig
+from training.phantom.population import case_paths, plan_cases
+from training.run_folder import DATA
+from training.stage_table import PHANTOM
+from vestibule.editions import Edition, get_edition, target_case
+from vestibule.errors import InputError
+from vestibule.files import read_json
+
+NAMED_AT_MOST = 8
+"""Faulty files that one error names; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class RawCase:
+    """Files of one case."""
+
+    name: str
+    domain: str
+    """`source` (contrast-enhanced T1) or `target` (T2)."""
+    image: Path
+    label: Path | None
+
+
+@dataclass(frozen=True)
+class KnownCases:
+    """What is known of a run's cases before its first stage."""
+
+    run_dir: Path
+    cases: tuple[RawCase, ...]
+    """All training cases; where the run makes them itself, their files need not be there yet."""
+
+    def of(self, domain: str) -> list[RawCase]:
+        """Cases of a domain, in the order of their names."""
+        return [case for case in self.cases if case.domain == domain]
+
+    @property
+    def labelled_targets(self) -> list[RawCase]:
+        """Target cases that have a label."""
+        return [case for case in self.of("target") if case.label]
+
+
+def known_cases(config: RunConfig, run_dir: Path) -> KnownCases:
+    """The cases of a run: found in its folder of data, or told by the plan of its phantoms.
+
+    Raises InputError as `find_cases` and `data_dir` do.
+    """
+    edition = get_edition(config.edition)
+    folder = data_dir(config, run_dir)
+    if not config.phantom:
+        return KnownCases(run_dir, tuple(find_cases(folder, edition)))
+    cases = []
+    for planned in plan_cases(population_of(config)):
+        if planned.domain in ("source", "target"):
+            image, label = case_paths(planned, edition, folder)
+            cases.append(RawCase(planned.name, planned.domain, image, label))
+    return KnownCases(run_dir, tuple(cases))
+
+
+def population_of(config: RunConfig) -> PhantomConfig:
+    """The population that a run makes, by the edition and the seed of the run."""
+    if config.phantom is None:
+        raise ValueError(f"{config.name}: makes no phantoms")
+    return replace(config.phantom, edition=config.edition, seed=config.seed)
+
+
+def data_dir(config: RunConfig, run_dir: Path) -> Path:
+    """Folder of the training data: the run's own phantoms, or what `data.json` of the run points to.
+
+    Raises InputError where the run has been told of no data.
+    """
+    if config.phantom:
+        return PHANTOM.folder(run_dir) / "data"
+    record = read_json(run_dir / DATA) or {}
+    if "data" not in record:
+        raise InputError(f"{run_dir}: the run has no data yet; pass --data FOLDER with the challenge's folders")
+    return Path(record["data"])
+
+
+def find_cases(data: Path, edition: Edition) -> list[RawCase]:
+    """The labelled source and the target training cases below `data`, sources first, each in the order of its name.
+
+    Raises InputError where a folder is missing or empty, or a source image has no label.
+    """
+    sources = _sources(data / edition.source_folder, edition)
+    targets = _targets(data, edition)
+    for cases, folder, kind in (
+        (sources, edition.source_folder, edition.source_suffix),
+        (targets, edition.target_folder, "T2"),
+    ):
+        if not cases:
+            raise InputError(f"{data / folder}: holds no {kind} image; expected the layout of crossMoDA {edition.year}")
+    return sources + targets
+
+
+def _sources(folder: Path, edition: Edition) -> list[RawCase]:
+    suffix = f"_{edition.source_suffix}.nii.gz"
+    cases = []
+    lacking = []
+    for image in _images(folder):
+        if not image.name.endswith(suffix):
+            continue
+        name = image.name.removesuffix(suffix)
+        label = folder / edition.label_name(name)
+        if not label.is_file():
+            lacking.append(f"{image}: its label {label.name} is missing")
+        cases.append(RawCase(name, "source", image, label))
+    if lacking:
+        more = len(lacking) - NAMED_AT_MOST
+        tail = f"; and {more} more" if more > 0 else ""
+        raise InputError("; ".join(lacking[:NAMED_AT_MOST]) + tail)
+    return cases
+
+
+def _targets(data: Path, edition: Edition) -> list[RawCase]:
+    references = edition.references_of(data, edition.target_folder)
+    cases = []
+    for image in _images(data / edition.target_folder):
+        name = target_case(image)
+        if name:
+            label = references / edition.label_name(name)
+            cases.append(RawCase(name, "target", image, label if label.is_file() else None))
+    return cases
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected the challenge's own layout")
+    return sorted(path for path in folder.iterdir() if path.name.endswith((".nii.gz", ".nii")))

@@ -1,0 +1,16 @@
+"""The run's phantom population, in the challenge's own layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from training.config import RunConfig
+from training.data.raw_cases import data_dir, population_of
+from training.phantom.population import make_population
+
+
+def make(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Make the phantoms in `phantom/data`; returns their files."""
+    folder = data_dir(config, run_dir)
+    make_population(folder, population_of(config))
+    return sorted(path for path in folder.rglob("*") if path.is_file())
