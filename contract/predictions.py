@@ -19,6 +19,8 @@ from vestibule.errors import InputError
 from vestibule.inputs import find_cases
 from vestibule.volume import Geometry, read_header, read_volume
 
+SHOWN = 5
+"""Names that a finding lists at most."""
 MAX_VALUES = 256
 """Values that a mask may hold at most: more, and it is an image."""
 _MHA_HEADER_BYTES = 64 << 10
@@ -43,7 +45,9 @@ class Mask:
 
     def volume_mm3(self, labels: tuple[int, ...]) -> float:
         """Volume in mm3 of the structure that `labels` make up."""
-        voxels = sum(self.counts.get(float(label), 0) for label in labels)
+        voxels = 0
+        for label in labels:
+            voxels += self.counts.get(float(label), 0)
         voxel_mm3 = float(np.prod(self.geometry.spacing_zyx))
         return voxels * voxel_mm3
 
@@ -57,7 +61,7 @@ def case_names(folder: Path, images_dir: Path | None = None) -> list[str]:
     found = [label_case(path) for path in _files(folder)]
     if images_dir is not None:
         found += [target_case(path) for path in _files(images_dir)]
-    names = sorted({name for name in found if name is not None})
+    names = sorted({name for name in found if name})
     telling = [name for name in names if edition_of([name]) is not None]
     return telling or names
 
@@ -117,21 +121,27 @@ def _check_names(files: list[Path], folder: Path, edition: Edition, report: Repo
     other: list[str] = []
     for path in files:
         shown = str(path.relative_to(folder))
-        case = label_case(path, edition)
+        is_image = image_stem(path) is not None
+        # The name of an image in place of a mask's still tells the case.
+        case = label_case(path, edition) or target_case(path) or "CASE"
+        expected = edition.prediction_name(case)
         if path.is_symlink():
             wrong.append(f"{shown} is a link")
-        elif path.parent != folder and image_stem(path):
-            wrong.append(f"{shown} lies in a folder of its own")
-        elif image_stem(path) is None:
+        elif not is_image:
             other.append(shown)
-        elif case is None or edition.prediction_name(case) != path.name:
-            expected = edition.prediction_name(case or target_case(path) or "CASE")
+        elif path.parent != folder:
+            wrong.append(f"{shown} lies in a folder of its own")
+        elif path.name != expected:
             wrong.append(f"{shown} should be {expected}")
         else:
             named.append(path)
 
-    remedy = f"name each mask as edition {edition.year} has it, right in the folder, and leave out what is no mask"
-    report.judge("names", wrong, f"{len(named)} masks named as edition {edition.year} has it", remedy)
+    report.judge(
+        "names",
+        wrong,
+        f"{len(named)} masks named as edition {edition.year} has it",
+        f"name each mask as edition {edition.year} has it, right in the folder, and leave out what is no mask",
+    )
     if other:
         report.warn("other files", ", ".join(other[:5]), "upload masks alone")
     return named
@@ -142,12 +152,20 @@ def _check_counts(named: list[Path], images_dir: Path | None, edition: Edition, 
     if images_dir is None:
         report.untested("counts", f"{len(named)} masks", "name the folder of images with --images")
         return {}
-    cases = find_cases(images_dir, Path(), edition).cases
-    images = {case.mask_path.name: case.image_path for case in cases}
+    selection = find_cases(images_dir, Path(), edition)
+    images = {case.mask_path.name: case.image_path for case in selection.cases}
+
     found = {path.name for path in named}
-    problems = [f"{name} is missing" for name in sorted(images.keys() - found)]
-    problems += [f"{name} belongs to no image" for name in sorted(found - images.keys())]
-    report.judge("counts", problems, f"one mask for each of {len(images)} images", "hand in exactly one mask a case")
+    missing = images.keys() - found
+    without_image = found - images.keys()
+    problems = [f"{name} is missing" for name in sorted(missing)]
+    problems += [f"{name} belongs to no image" for name in sorted(without_image)]
+    report.judge(
+        "counts",
+        problems,
+        f"one mask for each of {len(images)} images",
+        "hand in exactly one mask a case",
+    )
     return images
 
 
@@ -161,13 +179,20 @@ def _check_geometry(masks: list[Mask], images: dict[str, Path], report: Report) 
         if mask.name not in images:
             continue
         image, _ = read_header(images[mask.name])
-        if image.size_zyx != mask.geometry.size_zyx:
-            mask_xyz, image_xyz = mask.geometry.size_zyx[::-1], image.size_zyx[::-1]
+        image_xyz = image.size_zyx[::-1]
+        mask_xyz = mask.geometry.size_zyx[::-1]
+        # A tenth of a voxel: headers round, and the organisers' own comparison is no stricter.
+        tolerance_mm = 0.1 * min(image.spacing_zyx)
+        if image_xyz != mask_xyz:
             problems.append(f"{mask.name} has {mask_xyz} voxels (x, y, z), its image {image_xyz}")
-        elif not image.describes(mask.geometry, tolerance_mm=0.1 * min(image.spacing_zyx)):
+        elif not image.describes(mask.geometry, tolerance_mm):
             problems.append(f"{mask.name} lies elsewhere than its image (spacing, origin or axes differ)")
-    remedy = "copy spacing, origin and direction from the image, and undo every flip and resampling"
-    report.judge("geometry", problems, "every mask on its image's grid", remedy)
+    report.judge(
+        "geometry",
+        problems,
+        "every mask on its image's grid",
+        "copy spacing, origin and direction from the image, and undo every flip and resampling",
+    )
 
 
 def _check_values(masks: list[Mask], edition: Edition, report: Report) -> None:
@@ -181,38 +206,56 @@ def _check_values(masks: list[Mask], edition: Edition, report: Report) -> None:
         if values:
             shown = ", ".join(f"{value:g}" for value in values[:5])
             foreign.append(f"{mask.name} holds {shown}")
-    report.judge("integer type", inexact, masks[0].voxel_type, "store labels as uint8, without a slope")
+    report.judge(
+        "integer type",
+        inexact,
+        masks[0].voxel_type,
+        "store labels as uint8, without a slope",
+    )
 
     meanings = []
     for structure in edition.structures:
         labels = "+".join(str(value) for value in edition.values_of(structure))
         meanings.append(f"{structure} {labels}")
     known = f"0, {', '.join(meanings)}"
-    report.judge("labels", foreign, known, f"edition {edition.year} knows {known} and nothing else")
+    report.judge(
+        "labels",
+        foreign,
+        known,
+        f"edition {edition.year} knows {known} and nothing else",
+    )
 
 
 def _check_structure(masks: list[Mask], structure: str, edition: Edition, report: Report) -> None:
     """Whether a structure is in every mask, and as large as it is in patients where that is known."""
     labels = edition.values_of(structure)
-    volumes = {mask.name: mask.volume_mm3(labels) for mask in masks}
-    empty = [name for name, volume in volumes.items() if volume == 0]
+    usual_mm3 = edition.anatomy_of(structure).volume_mm3
+    empty = []
+    odd = []
+    for mask in masks:
+        volume_mm3 = mask.volume_mm3(labels)
+        if volume_mm3 == 0:
+            empty.append(mask.name)
+        elif usual_mm3 is not None and not usual_mm3[0] <= volume_mm3 <= usual_mm3[1]:
+            odd.append(f"{mask.name} {volume_mm3:.0f}")
+
+    point = f"empty {structure}"
     if empty:
         remedy = "an empty structure scores Dice 0 and an ASSD of 350 mm: is it meant?"
-        report.warn(f"empty {structure}", f"{len(empty)} of {len(masks)}: {_some(empty)}", remedy)
+        report.warn(point, f"{len(empty)} of {len(masks)}: {_some(empty)}", remedy)
     else:
-        report.passed(f"empty {structure}", f"none of {len(masks)} masks")
+        report.passed(point, f"none of {len(masks)} masks")
 
-    usual = edition.anatomy_of(structure).volume_mm3
-    if usual is None:
-        report.untested(f"volume of {structure}", "nobody has measured how large it is in patients")
+    point = f"volume of {structure}"
+    if usual_mm3 is None:
+        report.untested(point, "nobody has measured how large it is in patients")
         return
-    low, high = usual
-    odd = [f"{name} {volume:.0f}" for name, volume in volumes.items() if volume and not low <= volume <= high]
+    low, high = usual_mm3
+    span = f"{low:.0f} to {high:.0f} mm3"
     if odd:
-        remedy = f"the training labels of 2021 have {low:.0f} to {high:.0f} mm3: look at these masks"
-        report.warn(f"volume of {structure}", f"{_some(odd)} mm3", remedy)
+        report.warn(point, f"{_some(odd)} mm3", f"the training labels of 2021 have {span}: look at these masks")
     else:
-        report.passed(f"volume of {structure}", f"within the {low:.0f} to {high:.0f} mm3 of the training labels")
+        report.passed(point, f"within the {span} of the training labels")
 
 
 def _check_copies(masks: list[Mask], report: Report) -> None:
@@ -220,17 +263,22 @@ def _check_copies(masks: list[Mask], report: Report) -> None:
     by_digest = defaultdict(list)
     for mask in masks:
         by_digest[mask.digest].append(mask.name)
-    copies = [" = ".join(names) for names in by_digest.values() if len(names) > 1]
+    copies = []
+    for names in by_digest.values():
+        if len(names) > 1:
+            copies.append(" = ".join(names))
     if copies:
-        report.warn("copies", _some(copies), "two cases rarely have one mask; some evaluations refuse equal files")
+        remedy = "two cases rarely have one mask; some evaluations refuse equal files"
+        report.warn("copies", _some(copies), remedy)
     else:
         report.passed("copies", "no two masks are equal")
 
 
 def _some(names: list[str]) -> str:
     """The first few names, and how many there are besides."""
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+    shown = ", ".join(names[:SHOWN])
+    more = len(names) - SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _read_mask(path: Path) -> Mask:
@@ -241,14 +289,17 @@ def _read_mask(path: Path) -> Mask:
     values, counts = np.unique(voxels, return_counts=True)
     if len(values) > MAX_VALUES:
         raise InputError(f"{path}: holds {len(values)} values; expected a mask of labels")
-    shape = str(voxels.shape).encode()
-    content = voxels.astype(np.uint8).tobytes()
+    by_value = zip(values.tolist(), counts.tolist(), strict=True)
+
+    # The shape too: two empty masks of different images are no copies.
+    digest = hashlib.sha256(str(voxels.shape).encode())
+    digest.update(voxels.astype(np.uint8).tobytes())
     return Mask(
         name=path.name,
         geometry=geometry,
         voxel_type=voxel_type,
-        counts=dict(zip(values.tolist(), counts.tolist(), strict=True)),
-        digest=hashlib.sha256(shape + content).hexdigest(),
+        counts=dict(by_value),
+        digest=digest.hexdigest(),
     )
 
 

@@ -22,8 +22,8 @@ def bounding_box(voxels: np.ndarray) -> Box | None:
     columns = np.flatnonzero(footprint.any(axis=0))
     if rows.size == 0:
         return None
-    y = slice(int(rows[0]), int(rows[-1]) + 1)
-    x = slice(int(columns[0]), int(columns[-1]) + 1)
+    y = _span(rows)
+    x = _span(columns)
 
     # From both ends, in the columns found above alone: what lies between two slices need not be looked at.
     inside = voxels[:, y, x]
@@ -35,11 +35,21 @@ def bounding_box(voxels: np.ndarray) -> Box | None:
     return slice(first, stop), y, x
 
 
+def _span(indices: np.ndarray) -> slice:
+    """From the first to the last of some ascending indices."""
+    first, last = int(indices[0]), int(indices[-1])
+    return slice(first, last + 1)
+
+
 def _footprint(voxels: np.ndarray) -> np.ndarray:
     """What is not 0 in any slice: (Z, Y, X) -> (Y, X)."""
-    kind, bytes_each = voxels.dtype.kind, voxels.dtype.itemsize
+    dtype = voxels.dtype
+    bits = voxels
     # A union of bits is the one reduction that is fast for every type, and that negative values do not cancel.
-    bits = voxels.view(f"u{bytes_each}") if kind in "bf" else voxels
+    if dtype.kind in ("b", "f"):
+        bits = voxels.view(f"u{dtype.itemsize}")
     union = np.bitwise_or.reduce(bits, axis=0)
-    # A real number's topmost bit is its sign, and -0.0 is 0.
-    return union << 1 if kind == "f" else union
+    if dtype.kind == "f":
+        # A real number's topmost bit is its sign, and -0.0 is 0.
+        union = union << 1
+    return union

@@ -87,7 +87,8 @@ def main(command: click.Command = cli) -> None:
         fail(str(error))
     except BrokenPipeError:
         # Whoever read along has gone; Python's own flush at the end must not complain of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
@@ -95,5 +96,6 @@ def main(command: click.Command = cli) -> None:
 
 def fail(message: str, code: int = 1) -> None:
     """Print `message` as one last line on stderr and exit with `code`."""
-    print(f"vestibule: error: {' '.join(message.split())}", file=sys.stderr)
+    one_line = " ".join(message.split())
+    print(f"vestibule: error: {one_line}", file=sys.stderr)
     sys.exit(code)

@@ -31,41 +31,68 @@ class Geometry:
         """Direction as an array (3, 3)."""
         return np.asarray(self.direction, dtype=float).reshape(3, 3)
 
+    @property
+    def spacing_xyz(self) -> np.ndarray:
+        """Voxel spacing in mm along x, y and z, as an array (3,)."""
+        return np.asarray(self.spacing_zyx[::-1])
+
     def to_patient(self, index_xyz: np.ndarray) -> np.ndarray:
         """Patient coordinates in mm of continuous indices (..., 3), in the order x, y, z."""
-        spacing_xyz = np.asarray(self.spacing_zyx[::-1])
-        scaled = np.asarray(index_xyz, dtype=float) * spacing_xyz
-        return scaled @ self.matrix.T + np.asarray(self.origin_xyz)
+        origin_xyz = np.asarray(self.origin_xyz)
+        # Points are rows, so the matrix stands transposed behind them.
+        along_axes_mm = np.asarray(index_xyz, dtype=float) * self.spacing_xyz
+        return along_axes_mm @ self.matrix.T + origin_xyz
 
     def to_index(self, patient_xyz: np.ndarray) -> np.ndarray:
         """Continuous indices (..., 3), in the order x, y, z, of patient coordinates in mm: undoes `to_patient`."""
-        spacing_xyz = np.asarray(self.spacing_zyx[::-1])
-        offset = np.asarray(patient_xyz, dtype=float) - np.asarray(self.origin_xyz)
-        return offset @ self.matrix / spacing_xyz
+        origin_xyz = np.asarray(self.origin_xyz)
+        offset_mm = np.asarray(patient_xyz, dtype=float) - origin_xyz
+        # The inverse of a rotation is its transpose.
+        along_axes_mm = offset_mm @ self.matrix
+        return along_axes_mm / self.spacing_xyz
 
     def corners(self) -> np.ndarray:
         """Patient coordinates (8, 3) in mm of the grid's corner voxels."""
-        ends_xyz = [(0, size - 1) for size in self.size_zyx[::-1]]
-        return self.to_patient(np.array(list(itertools.product(*ends_xyz))))
+        size_z, size_y, size_x = self.size_zyx
+        corners_xyz = itertools.product(
+            (0, size_x - 1),
+            (0, size_y - 1),
+            (0, size_z - 1),
+        )
+        return self.to_patient(np.array(list(corners_xyz)))
 
     def part(self, box_zyx: Box) -> Geometry:
         """The grid of the voxels in `box_zyx`, slices with a start and a stop within the grid."""
         z, y, x = box_zyx
         size_zyx = (z.stop - z.start, y.stop - y.start, x.stop - x.start)
-        origin_xyz = self.to_patient(np.array([x.start, y.start, z.start]))
-        return replace(self, size_zyx=size_zyx, origin_xyz=tuple(origin_xyz.tolist()))
+        first_xyz = np.array([x.start, y.start, z.start])
+        origin_xyz = self.to_patient(first_xyz)
+        return replace(
+            self,
+            size_zyx=size_zyx,
+            origin_xyz=tuple(origin_xyz.tolist()),
+        )
 
     def box_around(self, other: Geometry, margin_zyx: Sequence[int]) -> Box | None:
         """This grid's voxels that `other` covers, and a margin of voxels; None where they are apart."""
-        index_zyx = self.to_index(other.corners())[:, ::-1]  # (8, 3)
-        first = np.floor(index_zyx.min(axis=0) + WHOLE_VOXEL).astype(int)
-        stop = np.ceil(index_zyx.max(axis=0) - WHOLE_VOXEL).astype(int) + 1
+        corners_zyx = self.to_index(other.corners())[:, ::-1]  # (8, 3)
+        lowest = corners_zyx.min(axis=0) + WHOLE_VOXEL
+        highest = corners_zyx.max(axis=0) - WHOLE_VOXEL
+
+        # Outwards to whole voxels, then the margin, then back into this grid.
+        first = np.floor(lowest).astype(int)
+        stop = np.ceil(highest).astype(int) + 1
         low = np.maximum(first - margin_zyx, 0)
         high = np.minimum(stop + margin_zyx, self.size_zyx)
         if (low >= high).any():
             return None
-        z, y, x = zip(low.tolist(), high.tolist(), strict=True)
-        return slice(*z), slice(*y), slice(*x)
+        low_z, low_y, low_x = low.tolist()
+        high_z, high_y, high_x = high.tolist()
+        return (
+            slice(low_z, high_z),
+            slice(low_y, high_y),
+            slice(low_x, high_x),
+        )
 
     def describes(self, other: Geometry, tolerance_mm: float = 1e-4) -> bool:
         """Whether `other` has the same size and its corners lie within `tolerance_mm` of this grid's."""

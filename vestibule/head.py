@@ -31,16 +31,25 @@ def head_outline(image: Volume, sampling: Sampling) -> tuple[np.ndarray, tuple[i
         the image a coarse one stands for along z, y and x.
     """
     spacing_mm = np.asarray(image.geometry.spacing_zyx)
-    steps = np.maximum(np.rint(COARSE_MM / spacing_mm).astype(int), 1)
+    steps = np.rint(COARSE_MM / spacing_mm).astype(int)
+    steps = np.maximum(steps, 1)
+
     if sampling == "blocks":
         # No block may be larger than the image, or there would be none.
         steps = np.minimum(steps, image.geometry.size_zyx)
-        coarse = _above_darkest(_block_means(image.voxels, steps))
-        coarse = ndimage.gaussian_filter(coarse, np.minimum(0.5, COARSE_MM / 2 / (spacing_mm * steps)))
+        means = _block_means(image.voxels, steps)
+        coarse = _above_darkest(means)
+        # Half a coarse voxel, and less along an axis whose voxels are larger anyway.
+        coarse_mm = spacing_mm * steps
+        sigma = np.minimum(0.5, COARSE_MM / 2 / coarse_mm)
+        coarse = ndimage.gaussian_filter(coarse, sigma)
     else:
-        running_mean = ndimage.uniform_filter(image.voxels, tuple(steps.tolist()))
-        coarse = _above_darkest(running_mean[:: steps[0], :: steps[1], :: steps[2]])
-    return _largest_part(coarse > 0.5 * coarse.mean()), tuple(steps.tolist())
+        step_z, step_y, step_x = steps.tolist()
+        means = ndimage.uniform_filter(image.voxels, (step_z, step_y, step_x))
+        coarse = _above_darkest(means[::step_z, ::step_y, ::step_x])
+
+    tissue = coarse > 0.5 * coarse.mean()
+    return _largest_part(tissue), tuple(steps.tolist())
 
 
 def _block_means(voxels: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -48,12 +57,15 @@ def _block_means(voxels: np.ndarray, steps: np.ndarray) -> np.ndarray:
     coarse = voxels
     for axis, step in enumerate(steps):
         along = np.moveaxis(coarse, axis, 0)
-        whole = len(along) // step * step
+        blocks = len(along) // step
+        stop = blocks * step
+
         # One addition a step: as fast as a sum over a further axis, without the copy.
-        total = along[0:whole:step].astype(np.float32)
+        total = along[0:stop:step].astype(np.float32)
         for offset in range(1, step):
-            total += along[offset:whole:step]
-        coarse = np.moveaxis(total / np.float32(step), 0, axis)
+            total += along[offset:stop:step]
+        means = total / np.float32(step)
+        coarse = np.moveaxis(means, 0, axis)
     return coarse
 
 
@@ -67,5 +79,7 @@ def _largest_part(tissue: np.ndarray) -> np.ndarray:
     parts, count = ndimage.label(tissue)
     if count == 0:
         return np.zeros(tissue.shape, dtype=bool)
+    # Part 0 is what is no tissue.
     sizes = np.bincount(parts.ravel())[1:]
-    return parts == int(sizes.argmax()) + 1
+    largest = 1 + int(sizes.argmax())
+    return parts == largest

@@ -46,31 +46,36 @@ def find_cases(input_path: Path, output_dir: Path, edition: Edition) -> Selectio
     Images that are named as T2 are taken under their case's name. Where none is, every image that is not named as T1 or
     as a label is taken, under its whole name. Hidden files are ignored. Raises InputError where there is nothing.
     """
-    input_path = Path(input_path)
+    input_path, output_dir = Path(input_path), Path(output_dir)
     files = _files_at(input_path)
     candidates = [path for path in files if not is_named_as_other(path)]
     names = _case_names(candidates)
     if not names:
-        raise InputError(f"{input_path}: {_nothing_to_segment(input_path, files)}")
+        cause = _nothing_to_segment(input_path, files)
+        raise InputError(f"{input_path}: {cause}")
 
+    # One image may lie there in two formats, and then neither is better than the other.
     by_mask = defaultdict(list)
     for path, name in names.items():
-        mask_path = Path(output_dir) / edition.prediction_name(name)
+        mask_path = output_dir / edition.prediction_name(name)
         by_mask[mask_path].append(path)
 
     cases, refused = [], []
     for mask_path, paths in by_mask.items():
         first, *others = paths
         if others:
-            other_names = ", ".join(path.name for path in others)
             refused.append(
-                f"{first} and {other_names}: their masks would both be called {mask_path.name}; "
+                f"{first} and {_names_of(others)}: their masks would both be called {mask_path.name}; "
                 "keep one of them, or rename it"
             )
         else:
             cases.append(Case(names[first], first, mask_path))
     passed_over = [path for path in files if path not in names]
-    return Selection(tuple(cases), tuple(refused), tuple(passed_over))
+    return Selection(
+        cases=tuple(cases),
+        refused=tuple(refused),
+        passed_over=tuple(passed_over),
+    )
 
 
 def _case_names(candidates: list[Path]) -> dict[Path, str]:
@@ -102,7 +107,9 @@ def prepare_output(output_dir: Path) -> None:
 
 def is_platform_job(input_dir: Path) -> bool:
     """Whether `input_dir` is laid out as Grand Challenge does: a folder `images`, or a list of the job's inputs."""
-    return (input_dir / PLATFORM_IMAGES).is_dir() or (input_dir / PLATFORM_LISTING).is_file()
+    images_dir = input_dir / PLATFORM_IMAGES
+    listing = input_dir / PLATFORM_LISTING
+    return images_dir.is_dir() or listing.is_file()
 
 
 def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> Case:
@@ -131,21 +138,29 @@ def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> C
     else:
         where, folders = images_dir, _image_folders(images_dir)
     if len(folders) != 1:
-        found = ", ".join(folder.name for folder in folders) or "none"
+        found = _names_of(folders) or "none"
         raise InputError(f"{where}: expected exactly one image input, found {len(folders)} ({found})")
 
-    files = _files_at(folders[0])
+    folder = folders[0]
+    files = _files_at(folder)
     if len(files) != 1:
-        found = ", ".join(path.name for path in files) or "nothing"
-        raise InputError(f"{folders[0]}: expected exactly one image, found {len(files)} files ({found})")
+        found = _names_of(files) or "nothing"
+        raise InputError(f"{folder}: expected exactly one image, found {len(files)} files ({found})")
     image_path = files[0]
     name = image_stem(image_path)
     if name is None:
-        raise InputError(f"{image_path}: not an image; expected a name that ends in {', '.join(IMAGE_SUFFIXES)}")
+        endings = ", ".join(IMAGE_SUFFIXES)
+        raise InputError(f"{image_path}: not an image; expected a name that ends in {endings}")
 
-    mask_path = output_dir / PLATFORM_IMAGES / output_slug / f"{name}.mha"
+    mask_dir = output_dir / PLATFORM_IMAGES / output_slug
+    mask_path = mask_dir / f"{name}.mha"
     _refuse_second_output(mask_path)
     return Case(name, image_path, mask_path)
+
+
+def _names_of(paths: list[Path]) -> str:
+    """Names of files or folders, for a message."""
+    return ", ".join(path.name for path in paths)
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -153,8 +168,12 @@ def _files_at(path: Path) -> list[Path]:
     try:
         if path.is_file():
             return [path]
-        entries = sorted(path.iterdir())
-        return [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+        files = []
+        for entry in sorted(path.iterdir()):
+            is_hidden = entry.name.startswith(".")
+            if entry.is_file() and not is_hidden:
+                files.append(entry)
+        return files
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder") from None
     except OSError as error:
@@ -168,9 +187,9 @@ def _nothing_to_segment(path: Path, files: list[Path]) -> str:
         return f"not a T2 image by its name; expected one that ends in {endings}, not T1 or a label"
     if files:
         return f"none of its {len(files)} files is an image to segment (T1 images and labels, by name, are not)"
-    folders = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
     if folders:
-        return f"the folder holds no image ({endings}); name one of its folders: {', '.join(folders[:5])}"
+        return f"the folder holds no image ({endings}); name one of its folders: {_names_of(folders[:5])}"
     return f"the folder holds no image ({endings})"
 
 
@@ -181,7 +200,9 @@ def _image_folders(images_dir: Path) -> list[Path]:
     except OSError as error:
         raise InputError(f"{images_dir}: cannot be read ({error.strerror})") from error
     folders = [entry for entry in entries if entry.is_dir()]
-    return folders if len(folders) == len(entries) else [images_dir, *folders]
+    if len(folders) < len(entries):
+        return [images_dir, *folders]
+    return folders
 
 
 def _listed_folders(listing: Path) -> list[Path]:
@@ -193,8 +214,10 @@ def _listed_folders(listing: Path) -> list[Path]:
             socket = item.get("socket") or item["interface"]
             if socket.get("super_kind", "Image") != "Image":
                 continue
-            own_folder = socket.get("relative_path")
-            places.append(Path(own_folder) if own_folder else Path(PLATFORM_IMAGES) / socket["slug"])
+            place = socket.get("relative_path")
+            if not place:
+                place = f"{PLATFORM_IMAGES}/{socket['slug']}"
+            places.append(Path(place))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         cause = f"{type(error).__name__}: {error}"
         raise InputError(f"{listing}: not a list of items with a socket or an interface ({cause})") from error
@@ -206,7 +229,7 @@ def _listed_folders(listing: Path) -> list[Path]:
 
 def _refuse_second_output(mask_path: Path) -> None:
     """Refuse a folder that holds something beside the one mask: the platform would not know which to take."""
-    present = mask_path.parent.glob("*")
-    others = sorted(path.name for path in present if path.name != mask_path.name)
+    folder = mask_path.parent
+    others = sorted(path for path in folder.glob("*") if path.name != mask_path.name)
     if others:
-        raise InputError(f"{mask_path.parent}: must hold the one mask, but already holds {', '.join(others)}")
+        raise InputError(f"{folder}: must hold the one mask, but already holds {_names_of(others)}")

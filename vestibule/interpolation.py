@@ -31,30 +31,35 @@ def axis_weights(positions: np.ndarray, size: int, sigma: float = 0.0) -> sparse
         of the first or last voxel.
     """
     inside = (positions >= -EDGE) & (positions <= size - 1 + EDGE)
-    rows = np.nonzero(inside)[0]
+    rows = np.flatnonzero(inside)
 
     # The voxel before each position, and the next one's share.
     place = np.clip(positions[inside], 0, size - 1)
-    before = np.floor(place).astype(int)
-    first = np.minimum(before, max(size - 2, 0))
-    share = (place - first)[:, None]
+    last_but_one = max(size - 2, 0)
+    first = np.floor(place).astype(int)
+    first = np.minimum(first, last_but_one)[:, None]  # (rows, 1)
+    share = place[:, None] - first
 
     reach = int(np.ceil(REACH * sigma))
     steps = np.arange(-reach, reach + 1)
-    gaussian = np.exp(-0.5 * (steps / sigma) ** 2) if sigma else np.ones(1)
-    gaussian /= gaussian.sum()
+    gaussian = np.ones(1)
+    if sigma:
+        gaussian = np.exp(-0.5 * (steps / sigma) ** 2)
+        gaussian /= gaussian.sum()
 
     # Each of the two voxels is a mean over its surroundings.
-    weights = np.concatenate([gaussian * (1 - share), gaussian * share], axis=1)  # (rows, 2 x steps)
-    around_first = first[:, None] + steps
+    of_first = gaussian * (1 - share)
+    of_second = gaussian * share
+    weights = np.concatenate([of_first, of_second], axis=1)  # (rows, 2 x steps)
+    around_first = first + steps
     columns = np.concatenate([around_first, around_first + 1], axis=1)
     columns = np.clip(columns, 0, size - 1)
 
-    repeated_rows = np.repeat(rows, weights.shape[1])
-    entries = (weights.ravel(), (repeated_rows, columns.ravel()))
     # Columns that meet at the edge are added up on the way from one form to the other.
-    summed = sparse.coo_array(entries, shape=(len(positions), size))
-    matrix = sparse.csr_array(summed, dtype=np.float32)
+    each_row = np.repeat(rows, weights.shape[1])
+    places = (each_row, columns.ravel())
+    entries = sparse.coo_array((weights.ravel(), places), shape=(len(positions), size))
+    matrix = sparse.csr_array(entries, dtype=np.float32)
     matrix.eliminate_zeros()
     return matrix
 
@@ -73,25 +78,30 @@ def along_axes(voxels: np.ndarray, weights: Sequence[sparse.csr_array], outside:
     shape = tuple(matrix.shape[0] for matrix in weights)
     inside, boxes, of_axis = [], [], []
     for matrix in weights:
-        filled_rows = np.nonzero(np.diff(matrix.indptr))[0]
+        row_lengths = np.diff(matrix.indptr)
+        filled_rows = np.flatnonzero(row_lengths)
         if len(filled_rows) == 0:
             return np.full(shape, outside, dtype=np.float32)
         # Of the voxels, those that are looked at.
-        box = slice(int(matrix.indices.min()), int(matrix.indices.max()) + 1)
+        first, last = int(matrix.indices.min()), int(matrix.indices.max())
+        box = slice(first, last + 1)
         inside.append(filled_rows)
         boxes.append(box)
         of_axis.append(matrix[filled_rows][:, box])
 
     of_z, of_y, of_x = of_axis
     seen = voxels[tuple(boxes)]
-    planes = np.empty((len(seen), of_y.shape[0], of_x.shape[0]), dtype=np.float32)
-    for plane, result_plane in zip(seen, planes, strict=True):
+    rows, columns = of_y.shape[0], of_x.shape[0]
+    planes = np.empty((len(seen), rows, columns), dtype=np.float32)
+    for number, plane in enumerate(seen):
         along_y = of_y @ plane.astype(np.float32, copy=False)
-        result_plane[:] = (of_x @ along_y.T).T
+        planes[number] = (of_x @ along_y.T).T
+
     # Along z nothing changes for most images: slices stay as acquired.
     if not _is_identity(of_z):
-        flat = of_z @ planes.reshape(len(planes), -1)
-        planes = flat.reshape(-1, *planes.shape[1:])
+        flat = planes.reshape(len(planes), -1)
+        planes = (of_z @ flat).reshape(-1, rows, columns)
+
     if planes.shape == shape:
         return planes
     result = np.full(shape, outside, dtype=np.float32)

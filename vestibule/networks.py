@@ -81,13 +81,13 @@ class RowConv2d(nn.Conv2d):
         """Convolve (B, C, Y, X)."""
         if image.device.type != "cpu":
             return super().forward(image)
-        rows = self.kernel_size[0]
+        rows, _ = self.kernel_size
         height = image.shape[2] - rows + 1
 
         if self.in_channels == 1:
-            # The image, moved up by each of the kernel's rows: (B, rows, Y', X).
+            # The image, moved up by each of the kernel's rows.
             moved = [image[:, :, row : row + height] for row in range(rows)]
-            shifted = torch.cat(moved, dim=1)
+            shifted = torch.cat(moved, dim=1)  # (B, rows, Y', X)
             kernel = self.weight.transpose(1, 2)  # (C, rows, 1, columns)
             return functional.conv2d(shifted, kernel, self.bias)
 
@@ -109,18 +109,26 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), RowConv2d(1, width, 7), *_norm_relu(width)]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3)]
+        layers.append(RowConv2d(1, width, 7))
+        layers.extend(_norm_relu(width))
+
+        # Down: (B, w, Y, X) -> (B, 4w, Y/4, X/4).
         for inputs in (width, 2 * width):
             outputs = 2 * inputs
             layers.append(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1))
             layers.extend(_norm_relu(outputs))
         for _ in range(blocks):
             layers.append(ResidualBlock(4 * width))
+
+        # And up again.
         for inputs in (4 * width, 2 * width):
             outputs = inputs // 2
             layers.append(nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1))
             layers.extend(_norm_relu(outputs))
-        layers += [nn.ReflectionPad2d(3), RowConv2d(width, 1, 7), nn.Tanh()]
+        layers.append(nn.ReflectionPad2d(3))
+        layers.append(RowConv2d(width, 1, 7))
+        layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -161,16 +169,19 @@ class ResUNetGenerator(nn.Module):
         inputs, stride = 1, 1
         for outputs in widths:
             convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
-            self.encoder.append(nn.Sequential(convolution, *_norm_relu(outputs)))
+            stage = nn.Sequential(convolution, *_norm_relu(outputs))
+            self.encoder.append(stage)
             inputs, stride = outputs, 2
 
-        self.blocks = nn.Sequential(*[ResidualBlock(inputs) for _ in range(blocks)])
+        residual_blocks = [ResidualBlock(inputs) for _ in range(blocks)]
+        self.blocks = nn.Sequential(*residual_blocks)
 
         self.decoder = nn.ModuleList()
         for outputs in reversed(widths[:-1]):
             # What comes from below, and the encoder's features of the same size.
             convolution = nn.Conv2d(inputs + outputs, outputs, 3, padding=1)
-            self.decoder.append(nn.Sequential(convolution, *_norm_relu(outputs)))
+            stage = nn.Sequential(convolution, *_norm_relu(outputs))
+            self.decoder.append(stage)
             inputs = outputs
         self.last = nn.Conv2d(width, 1, 3, padding=1)
 
@@ -184,7 +195,8 @@ class ResUNetGenerator(nn.Module):
         features = self.blocks(skips.pop())  # (B, 4w, Y/8, X/8)
         for stage in self.decoder:
             features = functional.interpolate(features, scale_factor=2)
-            features = stage(torch.cat([features, skips.pop()], dim=1))
+            joined = torch.cat([features, skips.pop()], dim=1)
+            features = stage(joined)
         return torch.tanh(self.last(features))
 
 
@@ -217,7 +229,9 @@ class UNetGenerator(nn.Module):
             # But for the innermost, each stage also gets the encoder's features of the same size.
             inputs = widths[stage] if stage == innermost else 2 * widths[stage]
             outputs = widths[stage - 1] if stage else 1
-            layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
+            layers = [nn.ReLU()]
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1))
+            # The last stage gives the image, which is not normalised.
             if stage:
                 layers.append(InstanceNorm(outputs))
                 if dropout and stage >= stages - 3:
@@ -231,9 +245,11 @@ class UNetGenerator(nn.Module):
         for stage in self.encoder:
             features = stage(features)
             skips.append(features)
+        # The innermost features have nothing to be joined with.
         features = self.decoder[0](skips.pop())
         for stage in self.decoder[1:]:
-            features = stage(torch.cat([features, skips.pop()], dim=1))
+            joined = torch.cat([features, skips.pop()], dim=1)
+            features = stage(joined)
         return torch.tanh(features)
 
 

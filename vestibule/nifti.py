@@ -24,6 +24,7 @@ MAX_AXIS_ERROR = 1e-3
 MAX_STORED_BYTES = 4 << 30
 """A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
 _COMPRESSION = 4
+_NIFTI_2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 _PLACING_FIELDS = (
     "qform_code",
     "sform_code",
@@ -60,10 +61,13 @@ def check_length(path: Path) -> None:
     with _unpacked(path) as stream:
         header = _raw_header(stream, path)
         stored_bytes = header.sizeof_hdr + _length(stream, path)
-    rank, *sizes = (int(number) for number in header["dim"])
+
+    # The first of the dimensions is how many there are.
+    rank, *sizes = header["dim"].tolist()
     count = math.prod(sizes[:rank])
     bytes_each = int(header["bitpix"]) // 8
-    if stored_bytes < int(header["vox_offset"]) + count * bytes_each:
+    offset = int(header["vox_offset"])
+    if stored_bytes < offset + count * bytes_each:
         raise InputError(f"{path}: truncated, it ends before the last of its {count} voxels")
 
 
@@ -81,7 +85,8 @@ def nifti_voxels(path: Path) -> np.ndarray:
             header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start))
             stream.read(header.get_data_offset() - len(start))
 
-            shape_xyz, dtype = header.get_data_shape(), header.get_data_dtype()
+            shape_xyz = header.get_data_shape()
+            dtype = header.get_data_dtype()
             size_bytes = math.prod(shape_xyz) * dtype.itemsize
             stored = _read_exactly(stream, size_bytes).view(dtype)
             # On to the end, where the gzip's checksum is.
@@ -89,9 +94,9 @@ def nifti_voxels(path: Path) -> np.ndarray:
 
             # A slope of 0 or NaN, as several writers store it, is none.
             slope, intercept = header.get_slope_inter()
-            slope = np.float64(1.0 if slope is None else slope)
-            intercept = np.float64(intercept or 0.0)
-            scaled = nibabel.volumeutils.apply_read_scaling(stored, slope, intercept)
+            if slope is None:
+                slope, intercept = 1.0, 0.0
+            scaled = nibabel.volumeutils.apply_read_scaling(stored, np.float64(slope), np.float64(intercept))
             voxels = scaled.astype(np.float32, copy=False)
     except InputError:
         raise
@@ -117,7 +122,9 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, like: Path |
     """
     import nibabel
 
-    stored = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
+    stored = voxels
+    if voxels.dtype == bool:
+        stored = voxels.astype(np.uint8)
     placement = _placement_of(like, stored.shape[::-1])
     voxels_xyz = stored.transpose(2, 1, 0)
     if placement is None:
@@ -186,13 +193,15 @@ def _raw_header(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Header:
     import nibabel
 
     start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
-    if start[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c"):
+    # A header begins with its own size, in either order of bytes; NIfTI-2's is 540.
+    if start[:4] in _NIFTI_2_SIZES:
         raise InputError(f"{path}: a NIfTI-2 file; expected NIfTI-1, convert it")
     try:
         header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start), check=False)
     except Exception as error:
         raise InputError(f"{path}: not a NIfTI image ({first_line(error)})") from error
-    if header["magic"] != b"n+1" or not 1 <= header["dim"][0] <= 7:
+    rank = header["dim"][0]
+    if header["magic"] != b"n+1" or not 1 <= rank <= 7:
         raise InputError(f"{path}: not a NIfTI image (its header is not one)")
     return header
 
@@ -223,12 +232,15 @@ def _length(stream: io.BufferedIOBase, path: Path) -> int:
 
 def _check_dimensions(path: Path, dimensions: np.ndarray, steps: np.ndarray) -> None:
     """Refuse what is not 3-D, and a spacing of zero or infinity. Both as the header has them, the rank first."""
-    rank, *sizes = (int(number) for number in dimensions)
+    rank, *sizes = dimensions.tolist()
     if rank < 3 or any(size > 1 for size in sizes[3:rank]):
         raise InputError(f"{path}: expected a 3-D image, got {rank}-D of size {tuple(sizes[:rank])}")
     spacing_xyz = steps[1:4]
-    if not np.all(np.abs(spacing_xyz) > 0) or not np.isfinite(spacing_xyz).all():
-        shown = tuple(spacing_xyz.astype(float).tolist())
+    # A negative one is common, and means its size.
+    is_set = np.abs(spacing_xyz) > 0
+    is_finite = np.isfinite(spacing_xyz)
+    if not (is_set & is_finite).all():
+        shown = tuple(spacing_xyz.tolist())
         raise InputError(f"{path}: spacing must be positive, got {shown} mm")
 
 

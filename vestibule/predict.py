@@ -69,7 +69,9 @@ def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) 
     except InputError as error:
         raise InputError(f"{case.image_path}: {error}") from error
     except Exception as error:  # One image that a library chokes on must not end the batch.
-        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        cause = type(error).__name__
+        if str(error):
+            cause += f": {error}"
         raise InputError(f"{case.image_path}: segmentation failed ({cause})") from error
     _check_mask(case, mask, volume, edition)
     write_volume(case.mask_path, mask, like=case.image_path)
@@ -90,26 +92,28 @@ def edition_for(bundle: Bundle, given: Edition | None) -> Edition:
     own = get_edition(bundle.manifest["edition"])
     edition = given or own
     if edition.structures != own.structures:
+        carried = f"edition {own.year} {own.structures}"
+        wanted = f"edition {edition.year} {edition.structures}"
         raise InputError(
-            f"{bundle.path}: its masks carry the labels of edition {own.year} {own.structures}, "
-            f"which mean something else in edition {edition.year} {edition.structures}"
+            f"{bundle.path}: its masks carry the labels of {carried}, which mean something else in {wanted}"
         )
     return edition
 
 
 def _keep_inputs(case: Case) -> None:
     """Refuse to write over a file that lay beside the image before: it may be an expert's label."""
-    if not case.mask_path.exists():
+    image_path, mask_path = case.image_path, case.mask_path
+    if not mask_path.exists():
         return
-    if case.mask_path.parent.samefile(case.image_path.parent):
-        raise InputError(
-            f"{case.image_path}: its mask would replace {case.mask_path.name} beside it; name another OUTPUT"
-        )
+    # Told by the folders themselves, to which several paths may lead.
+    if mask_path.parent.samefile(image_path.parent):
+        raise InputError(f"{image_path}: its mask would replace {mask_path.name} beside it; name another OUTPUT")
 
 
 def _check_mask(case: Case, mask: Volume, volume: Volume, edition: Edition) -> None:
     """Refuse a mask that is not on the image's grid, or whose labels the edition lacks."""
-    if mask.geometry != volume.geometry or mask.voxels.dtype != np.uint8:
+    same_grid = mask.geometry == volume.geometry
+    if not same_grid or mask.voxels.dtype != np.uint8:
         raise InputError(f"{case.image_path}: the model gave no uint8 mask on the image's grid; the weights do not fit")
     foreign = edition.foreign_labels(mask.voxels)
     if foreign:

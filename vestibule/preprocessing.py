@@ -56,10 +56,14 @@ class PreprocessingConfig:
     def __post_init__(self) -> None:
         if self.centre not in CENTRES:
             raise ValueError(f"centre must be one of {CENTRES}, got {self.centre!r}")
-        if any(n < 8 or n % 4 for n in self.size_yx):
-            raise ValueError(f"size_yx must be at least 8 and divisible by 4 (two stride-2 stages), got {self.size_yx}")
-        if any(step <= 0 for step in self.spacing_yx_mm):
-            raise ValueError(f"spacing_yx_mm must be positive, got {self.spacing_yx_mm}")
+        for size in self.size_yx:
+            if size < 8 or size % 4:
+                raise ValueError(
+                    f"size_yx must be at least 8 and divisible by 4 (two stride-2 stages), got {self.size_yx}"
+                )
+        for step in self.spacing_yx_mm:
+            if step <= 0:
+                raise ValueError(f"spacing_yx_mm must be positive, got {self.spacing_yx_mm}")
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
@@ -82,7 +86,8 @@ def to_working(volume: Volume, config: PreprocessingConfig, keep: Volume | None 
     oriented = reorient(volume)
     geometry = working_geometry(oriented, config, keep)
     cropped = resample(oriented, geometry)
-    return cropped.with_voxels(scale_to_unit(cropped.voxels, config.percentiles))
+    unit = scale_to_unit(cropped.voxels, config.percentiles)
+    return cropped.with_voxels(unit)
 
 
 def working_geometry(oriented: Volume, config: PreprocessingConfig, keep: Volume | None = None) -> Geometry:
@@ -104,9 +109,15 @@ def working_geometry(oriented: Volume, config: PreprocessingConfig, keep: Volume
         centre_yx = bright_centre(oriented.voxels, config.roi_percentile)
     else:
         centre_yx = find_ears(oriented)
+
     cause = "no outline of a head seen, or its back is cut off"
     if centre_yx is not None:
-        geometry = region_around(oriented.geometry, centre_yx, config.size_yx, config.spacing_yx_mm)
+        geometry = region_around(
+            oriented.geometry,
+            centre_yx,
+            config.size_yx,
+            config.spacing_yx_mm,
+        )
         if keep is None or _holds(geometry, keep):
             return geometry
         cause = "labels lie outside of the region around the ears"
@@ -114,7 +125,10 @@ def working_geometry(oriented: Volume, config: PreprocessingConfig, keep: Volume
     rows, columns = config.size_yx
     larger_yx = (LARGER * rows, LARGER * columns)
     logger.warning(
-        "%s: %s; a region of %d x %d voxels around the image's middle is taken", oriented.name, cause, *larger_yx
+        "%s: %s; a region of %d x %d voxels around the image's middle is taken",
+        oriented.name,
+        cause,
+        *larger_yx,
     )
     _, size_y, size_x = oriented.geometry.size_zyx
     middle_yx = ((size_y - 1) / 2, (size_x - 1) / 2)
@@ -135,10 +149,13 @@ def region_around(
     Returns:
         The grid of the region.
     """
-    slices, spacing_z = geometry.size_zyx[0], geometry.spacing_zyx[0]
+    slices = geometry.size_zyx[0]
+    spacing_z, *image_spacing_yx = geometry.spacing_zyx
+    # The region's first voxel in voxels of the image, half the region before its middle.
     first_yx = []
-    for centre, size, wanted, spacing in zip(centre_yx, size_yx, spacing_yx_mm, geometry.spacing_zyx[1:], strict=True):
-        first_yx.append(centre - (size - 1) / 2 * wanted / spacing)
+    for centre, size, wanted, spacing in zip(centre_yx, size_yx, spacing_yx_mm, image_spacing_yx, strict=True):
+        half = (size - 1) / 2 * wanted / spacing
+        first_yx.append(centre - half)
     first_y, first_x = first_yx
     origin_xyz = geometry.to_patient(np.array([first_x, first_y, 0.0]))
     return Geometry(
@@ -155,11 +172,14 @@ def _holds(geometry: Geometry, mask: Volume) -> bool:
     if box is None:
         return True
     part = mask.part(box)
-    index_xyz = np.argwhere(part.voxels)[:, ::-1]
-    patient_xyz = part.geometry.to_patient(index_xyz)
+    labelled_xyz = np.argwhere(part.voxels)[:, ::-1]  # (N, 3)
+    patient_xyz = part.geometry.to_patient(labelled_xyz)
     index_xy = geometry.to_index(patient_xyz)[:, :2]
-    size_xy = np.asarray(geometry.size_zyx[:0:-1])
-    within = (index_xy > -0.5) & (index_xy < size_xy - 0.5)
+
+    # Half a voxel beyond the middle of the outermost one.
+    _, size_y, size_x = geometry.size_zyx
+    last_xy = np.array([size_x, size_y]) - 0.5
+    within = (index_xy > -0.5) & (index_xy < last_xy)
     return bool(within.all())
 
 
@@ -174,10 +194,11 @@ def bright_centre(voxels: np.ndarray, percentile: float) -> tuple[float, float]:
     size_y, size_x = per_yx.shape
     if total == 0:
         return (size_y - 1) / 2, (size_x - 1) / 2
-    per_y, per_x = per_yx.sum(axis=1), per_yx.sum(axis=0)
-    y = float(per_y @ np.arange(size_y) / total)
-    x = float(per_x @ np.arange(size_x) / total)
-    return y, x
+    per_y = per_yx.sum(axis=1)
+    per_x = per_yx.sum(axis=0)
+    mean_y = per_y @ np.arange(size_y) / total
+    mean_x = per_x @ np.arange(size_x) / total
+    return float(mean_y), float(mean_x)
 
 
 def scale_to_unit(voxels: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
@@ -211,10 +232,10 @@ def labels_to_original(probabilities: np.ndarray, working: Geometry, original: V
     background = Volume(probabilities[0].astype(np.float32), working)
     best = resample(background, geometry, outside=1.0, smooth=False).voxels
     # One class after the other: all of them at the image's size would need memory for each.
-    for value in range(1, probabilities.shape[0]):
-        if not probabilities[value].any():
+    for value, voxels in enumerate(probabilities[1:], start=1):
+        if not voxels.any():
             continue
-        channel = Volume(probabilities[value].astype(np.float32), working)
+        channel = Volume(voxels.astype(np.float32), working)
         probability = resample(channel, geometry, outside=0.0, smooth=False).voxels
         # As on the way here, a label is kept where it fills half.
         wins = (probability >= best) & (probability > 0)
@@ -241,7 +262,10 @@ def mask_to_working(mask: Volume, working: Geometry) -> np.ndarray:
         if around is None:
             continue
         filled = resample(share, working.part(around), outside=0.0).voxels
-        wins = filled >= best[around]
-        result[around][wins] = value
-        best[around][wins] = filled[wins]
+
+        # Views: what is written to them is written to the whole.
+        result_there, best_there = result[around], best[around]
+        wins = filled >= best_there
+        result_there[wins] = value
+        best_there[wins] = filled[wins]
     return result

@@ -33,10 +33,15 @@ def find_ears(oriented: Volume) -> tuple[float, float] | None:
     None where no outline of a head is seen or too much of its back is cut off.
     """
     head, voxels_each = head_outline(oriented, "blocks")
-    _, step_y, step_x = np.asarray(oriented.geometry.spacing_zyx) * voxels_each  # mm
+    _, size_y, size_x = head.shape
+    _, spacing_y, spacing_x = oriented.geometry.spacing_zyx
+    step_y = spacing_y * voxels_each[1]  # mm
+    step_x = spacing_x * voxels_each[2]
+
     areas = head.sum(axis=(1, 2))
+    is_large = areas >= LARGE_SLICE * areas.max()
     slices = []
-    for outline in head[areas >= LARGE_SLICE * areas.max()]:
+    for outline in head[is_large]:
         rows = _Rows(outline)
         if rows.present.any():
             slices.append(rows)
@@ -51,16 +56,16 @@ def find_ears(oriented: Volume) -> tuple[float, float] | None:
         return None
     backs_mm = []
     for rows in slices:
-        back_mm = _back_mm(rows, head.shape[1], step_y, step_x)
+        back_mm = _back_mm(rows, size_y, step_y, step_x)
         if back_mm is not None:
             backs_mm.append(back_mm)
     if 2 * len(backs_mm) < len(slices):
         return None
 
     y_mm = float(np.percentile(backs_mm, 75)) - BACK_TO_EARS_MM
-    x_mm = _midline(slices, head.shape[2]) * step_x
-    spacing_y, spacing_x = oriented.geometry.spacing_zyx[1:]
-    if not 0 < y_mm < oriented.geometry.size_zyx[1] * spacing_y:
+    x_mm = _midline(slices, size_x) * step_x
+    length_mm = oriented.geometry.size_zyx[1] * spacing_y
+    if not 0 < y_mm < length_mm:
         return None
     # From millimetres behind the image's edge to indices, which count from the first voxel's middle.
     return y_mm / spacing_y - 0.5, x_mm / spacing_x - 0.5
@@ -70,10 +75,11 @@ class _Rows:
     """Extent of the head in each row of a slice (Y, X), in voxels from the image's edge; rows without head are 0."""
 
     def __init__(self, head: np.ndarray) -> None:
-        mirrored = head[:, ::-1]
+        _, size_x = head.shape
         self.present = head.any(axis=1)
         self.first = head.argmax(axis=1)
-        self.stop = np.where(self.present, head.shape[1] - mirrored.argmax(axis=1), 0)
+        from_far_side = head[:, ::-1].argmax(axis=1)
+        self.stop = np.where(self.present, size_x - from_far_side, 0)
         self.width = np.where(self.present, self.stop - self.first, 0)
 
 
@@ -82,7 +88,8 @@ def _back_mm(rows: _Rows, size_y: int, step_y: float, step_x: float) -> float | 
 
     None where it cuts off too much, or nothing is as wide as a head.
     """
-    wide = np.nonzero(rows.width * step_x >= CHORD_MM)[0]
+    width_mm = rows.width * step_x
+    wide = np.flatnonzero(width_mm >= CHORD_MM)
     if wide.size == 0:
         return None
     last = int(wide[-1])
@@ -91,19 +98,29 @@ def _back_mm(rows: _Rows, size_y: int, step_y: float, step_x: float) -> float | 
         return back_mm
 
     # The image ends within the head: the last row is a chord of an ellipse, whose rest is what is missing.
-    width_mm = float(rows.width.max()) * step_x
-    chord = float(rows.width[last]) * step_x / width_mm
+    widest_mm = float(width_mm.max())
+    chord = float(width_mm[last]) / widest_mm
     if chord > CUT_CHORD:
         return None
-    half_length_mm = LENGTH_TO_WIDTH * width_mm / 2
-    return back_mm + half_length_mm * (1 - float(np.sqrt(1 - chord**2)))
+    half_length_mm = LENGTH_TO_WIDTH * widest_mm / 2
+    seen = float(np.sqrt(1 - chord**2))
+    return back_mm + half_length_mm * (1 - seen)
 
 
 def _midline(slices: list[_Rows], size_x: int) -> float:
     """Median over rows of the middle between the head's two sides, in voxels from the image's edge."""
-    first = np.concatenate([rows.first[rows.present] for rows in slices])
-    stop = np.concatenate([rows.stop[rows.present] for rows in slices])
+    firsts, stops = [], []
+    for rows in slices:
+        firsts.append(rows.first[rows.present])
+        stops.append(rows.stop[rows.present])
+    first = np.concatenate(firsts)
+    stop = np.concatenate(stops)
+
     # A row that the image cuts off on one side alone has its middle elsewhere.
-    uneven = (first == 0) != (stop == size_x)
-    whole = np.ones_like(uneven) if uneven.all() else ~uneven
-    return float(np.median(first[whole] + stop[whole])) / 2
+    at_near_edge = first == 0
+    at_far_edge = stop == size_x
+    whole = at_near_edge == at_far_edge
+    if not whole.any():
+        whole = np.ones_like(whole)
+    twice_middle = first[whole] + stop[whole]
+    return float(np.median(twice_middle)) / 2

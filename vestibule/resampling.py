@@ -30,8 +30,14 @@ def resample(volume: Volume, geometry: Geometry, outside: float | None = None, s
     Returns:
         The image on the grid, under the same name.
     """
-    default = float(volume.voxels.min()) if outside is None else outside
-    sigmas_mm = _smoothing_mm(volume.geometry, geometry) if smooth else (0.0, 0.0, 0.0)
+    default = outside
+    if default is None:
+        default = float(volume.voxels.min())
+    sigmas_mm = (0.0, 0.0, 0.0)
+    if smooth:
+        sigmas_mm = _smoothing_mm(volume.geometry, geometry)
+
+    # Between parallel axes a voxel's neighbours differ from axis to axis only, which costs a fraction.
     aligned = _align(volume, geometry)
     if aligned is None:
         voxels = _resampled_freely(volume, geometry, sigmas_mm, default)
@@ -54,22 +60,27 @@ class _Aligned:
 
 def _align(volume: Volume, geometry: Geometry) -> _Aligned | None:
     """`volume` with its axes in the order of `geometry`'s; None where the axes are not parallel."""
-    size = np.asarray(geometry.size_zyx)
-    first_patient = geometry.to_patient(np.zeros(3))
-    next_patient = geometry.to_patient(np.eye(3)[::-1])  # one voxel on along z, y and x
-    first = volume.geometry.to_index(first_patient)[::-1]
-    steps = volume.geometry.to_index(next_patient)[:, ::-1] - first  # (the grid's axis, the volume's axis)
+    # The grid's first voxel, and the next ones along its z, y and x, in voxels of the volume.
+    first_mm = geometry.to_patient(np.zeros(3))
+    next_mm = geometry.to_patient(np.eye(3)[::-1])
+    first = volume.geometry.to_index(first_mm)[::-1]
+    following = volume.geometry.to_index(next_mm)[:, ::-1]
+    steps = following - first  # (the grid's axis, the volume's axis)
 
-    extent = np.abs(steps * size[:, None])
-    axes = [int(axis) for axis in extent.argmax(axis=1)]
+    # Each of the grid's axes runs along the volume's axis on which it gets farthest.
+    size = np.asarray(geometry.size_zyx)[:, None]
+    extent = np.abs(steps * size)
+    axes = extent.argmax(axis=1).tolist()
+    if sorted(axes) != [0, 1, 2]:
+        return None
     along = steps[range(3), axes]
     steps[range(3), axes] = 0
-    astray = np.abs(steps * size[:, None]).max()
-    if sorted(axes) != [0, 1, 2] or astray > PARALLEL_WITHIN:
+    astray = np.abs(steps * size)
+    if astray.max() > PARALLEL_WITHIN:
         return None
 
     positions = []
-    for axis, step, planes in zip(axes, along, size, strict=True):
+    for axis, step, planes in zip(axes, along, geometry.size_zyx, strict=True):
         positions.append(first[axis] + step * np.arange(planes))
     return _Aligned(volume.voxels.transpose(axes), axes, positions)
 
@@ -78,9 +89,11 @@ def _resampled_along_axes(
     volume: Volume, aligned: _Aligned, sigmas_mm: tuple[float, float, float], default: float
 ) -> np.ndarray:
     """Smoothing and interpolation as one matrix for each axis."""
+    spacing = volume.geometry.spacing_zyx
+    sizes = aligned.voxels.shape
     weights = []
-    for axis, positions, size in zip(aligned.axes, aligned.positions, aligned.voxels.shape, strict=True):
-        sigma = sigmas_mm[axis] / volume.geometry.spacing_zyx[axis]
+    for axis, positions, size in zip(aligned.axes, aligned.positions, sizes, strict=True):
+        sigma = sigmas_mm[axis] / spacing[axis]
         weights.append(axis_weights(positions, size, sigma))
     return along_axes(aligned.voxels, weights, default)
 
@@ -89,9 +102,13 @@ def _resampled_freely(
     volume: Volume, geometry: Geometry, sigmas_mm: tuple[float, float, float], default: float
 ) -> np.ndarray:
     """Smoothing along the volume's own axes, of the part that is seen, then ITK's interpolation."""
-    sigmas = [sigma / step for sigma, step in zip(sigmas_mm, volume.geometry.spacing_zyx, strict=True)]
-    # Beyond the smoothing's reach, interpolation looks at one more voxel, and the grid may end between two.
-    margins = [2 + int(np.ceil(REACH * sigma)) for sigma in sigmas]
+    sigmas = []
+    margins = []
+    for sigma_mm, step in zip(sigmas_mm, volume.geometry.spacing_zyx, strict=True):
+        sigma = sigma_mm / step
+        sigmas.append(sigma)
+        # Beyond the smoothing's reach, interpolation looks at one more voxel, and the grid may end between two.
+        margins.append(2 + int(np.ceil(REACH * sigma)))
     box = volume.geometry.box_around(geometry, margins)
     if box is None:
         return np.full(geometry.size_zyx, default, dtype=np.float32)
@@ -100,9 +117,9 @@ def _resampled_freely(
     weights = []
     for size, sigma in zip(seen.voxels.shape, sigmas, strict=True):
         weights.append(axis_weights(np.arange(size), size, sigma))
-    smoothed = along_axes(seen.voxels, weights, default)
+    smoothed = seen.with_voxels(along_axes(seen.voxels, weights, default))
     resampled = sitk.Resample(
-        to_image(seen.with_voxels(smoothed)),
+        to_image(smoothed),
         geometry.size_zyx[::-1],
         sitk.Transform(),
         sitk.sitkLinear,
@@ -119,14 +136,16 @@ def _smoothing_mm(old: Geometry, new: Geometry) -> tuple[float, float, float]:
 
     A Gaussian whose width at half height is the voxel's; what the old voxels have blurred already is taken off.
     """
-    new_axes_mm = new.matrix * np.asarray(new.spacing_zyx[::-1])
-    reach_mm = np.abs(old.matrix.T @ new_axes_mm).max(axis=1)[::-1]  # z, y, x of the old grid
-    sigmas_mm = []
-    for wanted, step in zip(reach_mm, old.spacing_zyx, strict=True):
+    # How far each of the new grid's voxels reaches along the old grid's axes.
+    voxels_mm = new.matrix * new.spacing_xyz
+    reach_mm = np.abs(old.matrix.T @ voxels_mm)  # (the old grid's x, y, z; the new one's)
+    wanted_mm = reach_mm.max(axis=1)[::-1]  # z, y, x of the old grid
+
+    half_width = float(np.sqrt(2 * np.log(2)))  # of a Gaussian at half its height, in standard deviations
+    sigmas_mm = [0.0, 0.0, 0.0]
+    for axis, (wanted, step) in enumerate(zip(wanted_mm, old.spacing_zyx, strict=True)):
         if wanted > COARSER_FROM * step:
             lost = float(np.sqrt(wanted**2 - step**2))
-            sigmas_mm.append(0.5 * lost / float(np.sqrt(2 * np.log(2))))
-        else:
-            sigmas_mm.append(0.0)
+            sigmas_mm[axis] = 0.5 * lost / half_width
     z, y, x = sigmas_mm
     return z, y, x

@@ -34,8 +34,9 @@ class Volume:
     """What messages call it: the file that it was read from."""
 
     def __post_init__(self) -> None:
-        if self.voxels.shape != self.geometry.size_zyx:
-            raise ValueError(f"voxels must have the geometry's size {self.geometry.size_zyx}, got {self.voxels.shape}")
+        size_zyx = self.geometry.size_zyx
+        if self.voxels.shape != size_zyx:
+            raise ValueError(f"voxels must have the geometry's size {size_zyx}, got {self.voxels.shape}")
 
     def with_voxels(self, voxels: np.ndarray) -> Volume:
         """Other voxels (Z, Y, X) of the same shape in the same place."""
@@ -43,7 +44,11 @@ class Volume:
 
     def part(self, box_zyx: Box) -> Volume:
         """The voxels in `box_zyx`, slices with a start and a stop within the grid, where they are."""
-        return replace(self, voxels=self.voxels[box_zyx], geometry=self.geometry.part(box_zyx))
+        return replace(
+            self,
+            voxels=self.voxels[box_zyx],
+            geometry=self.geometry.part(box_zyx),
+        )
 
 
 def read_volume(path: Path) -> Volume:
@@ -78,8 +83,9 @@ def read_header(path: Path) -> tuple[Geometry, str]:
 def read_scan(path: Path) -> Volume:
     """Read an image to segment: as `read_volume`, and it must not be constant. Raises InputError."""
     volume = read_volume(path)
-    if volume.voxels.min() == volume.voxels.max():
-        raise InputError(f"{path}: every voxel is {volume.voxels.flat[0]:g}; expected an image with contrast")
+    lowest, highest = volume.voxels.min(), volume.voxels.max()
+    if lowest == highest:
+        raise InputError(f"{path}: every voxel is {lowest:g}; expected an image with contrast")
     return volume
 
 
@@ -90,14 +96,17 @@ def read_labels(path: Path) -> Volume:
     """
     volume = read_volume(path)
     labels = np.zeros(volume.voxels.shape, dtype=np.uint8)
+    # Most of a mask is background, which is right as it is.
     box = bounding_box(volume.voxels)
-    if box is not None:
-        values = volume.voxels[box]
-        rounded = np.rint(values)
-        error = np.abs(values - rounded).max()
-        if error > MAX_LABEL_ERROR or rounded.min() < 0 or rounded.max() > 255:
-            raise InputError(f"{path}: label values must be integers from 0 to 255")
-        labels[box] = rounded
+    if box is None:
+        return volume.with_voxels(labels)
+
+    values = volume.voxels[box]
+    rounded = np.rint(values)
+    error = np.abs(values - rounded).max()
+    if error > MAX_LABEL_ERROR or rounded.min() < 0 or rounded.max() > 255:
+        raise InputError(f"{path}: label values must be integers from 0 to 255")
+    labels[box] = rounded
     return volume.with_voxels(labels)
 
 
@@ -115,15 +124,19 @@ def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
     """
     path = Path(path)
     if image_stem(path) is None:
-        raise InputError(f"{path}: an image's name ends in one of {', '.join(IMAGE_SUFFIXES)}")
+        endings = ", ".join(IMAGE_SUFFIXES)
+        raise InputError(f"{path}: an image's name ends in one of {endings}")
+
     with atomic(path) as partial:
         if _is_nifti(path):
-            write_nifti(partial, volume.voxels, _affine_of(volume.geometry), like)
-        else:
-            try:
-                sitk.WriteImage(to_image(volume), str(partial), useCompression=True)
-            except RuntimeError as error:
-                raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
+            affine = _affine_of(volume.geometry)
+            write_nifti(partial, volume.voxels, affine, like)
+            return
+        image = to_image(volume)
+        try:
+            sitk.WriteImage(image, str(partial), useCompression=True)
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
 
 
 def reorient(volume: Volume, axes: str = "LPS") -> Volume:
@@ -131,25 +144,28 @@ def reorient(volume: Volume, axes: str = "LPS") -> Volume:
 
     A volume that lies so already is returned itself.
     """
-    found = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(volume.geometry.direction)
-    if found == axes:
+    orientation_of = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines
+    if orientation_of(volume.geometry.direction) == axes:
         return volume
     turned = sitk.DICOMOrient(to_image(volume), axes)
+    # A SimpleITK image has no name.
     return replace(from_image(turned), name=volume.name)
 
 
 def to_image(volume: Volume) -> sitk.Image:
     """`volume` as a SimpleITK image, for libraries that want one."""
+    geometry = volume.geometry
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.voxels))
-    image.SetSpacing(volume.geometry.spacing_zyx[::-1])
-    image.SetOrigin(volume.geometry.origin_xyz)
-    image.SetDirection(volume.geometry.direction)
+    image.SetSpacing(geometry.spacing_zyx[::-1])
+    image.SetOrigin(geometry.origin_xyz)
+    image.SetDirection(geometry.direction)
     return image
 
 
 def from_image(image: sitk.Image) -> Volume:
     """A SimpleITK image as a volume. Raises ValueError where it is not 3-D and scalar."""
-    dimensions, components = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
+    dimensions = image.GetDimension()
+    components = image.GetNumberOfComponentsPerPixel()
     if dimensions != 3 or components != 1:
         raise ValueError(f"expected a scalar 3-D image, got {dimensions}-D with {components} components")
     return Volume(sitk.GetArrayFromImage(image), _geometry_of(image))
@@ -168,7 +184,7 @@ def _geometry_of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
 def _affine_of(geometry: Geometry) -> np.ndarray:
     """NIfTI's affine (4, 4) of xyz voxel indices: RAS where ITK has LPS."""
     affine = np.eye(4)
-    affine[:3, :3] = geometry.matrix * np.asarray(geometry.spacing_zyx[::-1])
+    affine[:3, :3] = geometry.matrix * geometry.spacing_xyz
     affine[:3, 3] = geometry.origin_xyz
     lps_to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
     return lps_to_ras @ affine
@@ -186,11 +202,14 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if image_stem(path) is None:
-        raise InputError(f"{path}: not an image; expected a name that ends in {', '.join(IMAGE_SUFFIXES)}")
+        endings = ", ".join(IMAGE_SUFFIXES)
+        raise InputError(f"{path}: not an image; expected a name that ends in {endings}")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read (permission denied)")
+    # Before ITK, which mends a header in silence.
     if _is_nifti(path):
         check_header(path)
+
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -216,13 +235,17 @@ def _itk_voxels(path: Path, reader: sitk.ImageFileReader) -> np.ndarray:
 def _check_shape(path: Path, reader: sitk.ImageFileReader) -> None:
     """Refuse what is not 3-D, not scalar, or absurdly large."""
     size_xyz = tuple(reader.GetSize())
-    if len(size_xyz) != 3:
-        raise InputError(f"{path}: expected a 3-D image, got {len(size_xyz)}-D of size {size_xyz} (x, y, z)")
-    if reader.GetNumberOfComponents() != 1:
-        raise InputError(f"{path}: expected one value a voxel, got {reader.GetNumberOfComponents()}")
+    rank = len(size_xyz)
+    components = reader.GetNumberOfComponents()
+    if rank != 3:
+        raise InputError(f"{path}: expected a 3-D image, got {rank}-D of size {size_xyz} (x, y, z)")
+    if components != 1:
+        raise InputError(f"{path}: expected one value a voxel, got {components}")
     if min(size_xyz) < 2:
         raise InputError(f"{path}: expected a 3-D image, got a single slice of size {size_xyz} (x, y, z)")
-    if np.prod(size_xyz, dtype=float) > MAX_VOXELS:
+    # As a real number, which no absurd size makes overflow.
+    voxels = np.prod(size_xyz, dtype=float)
+    if voxels > MAX_VOXELS:
         raise InputError(f"{path}: {size_xyz} voxels are more than the {MAX_VOXELS} that are read")
 
 
@@ -231,10 +254,13 @@ def _check_placement(path: Path, reader: sitk.ImageFileReader) -> None:
     spacing_xyz = tuple(reader.GetSpacing())
     if not all(0 < step < np.inf for step in spacing_xyz):
         raise InputError(f"{path}: spacing must be positive, got {spacing_xyz} mm")
-    extent_mm = [size * step for size, step in zip(reader.GetSize(), spacing_xyz, strict=True)]
-    if max(extent_mm) > MAX_EXTENT_MM:
-        rounded_mm = [round(side) for side in extent_mm]
+    sides_mm = []
+    for size, step in zip(reader.GetSize(), spacing_xyz, strict=True):
+        sides_mm.append(size * step)
+    if max(sides_mm) > MAX_EXTENT_MM:
+        rounded_mm = [round(side) for side in sides_mm]
         raise InputError(f"{path}: sides of {rounded_mm} mm; is the spacing {spacing_xyz} right?")
+
     axes = np.asarray(reader.GetDirection()).reshape(3, 3)
     deviation = np.abs(axes.T @ axes - np.eye(3)).max()
     # Asked so that NaN is refused too.
@@ -244,5 +270,8 @@ def _check_placement(path: Path, reader: sitk.ImageFileReader) -> None:
 
 def _cause(error: BaseException) -> str:
     """The last line of what ITK says, without the place in its own source that stands before it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].split("): ")[-1] if lines else type(error).__name__
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    last_line = lines[-1].strip()
+    return last_line.split("): ")[-1]

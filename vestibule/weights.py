@@ -71,20 +71,23 @@ class Bundle:
     def broken_rules(self) -> list[str]:
         """The challenge's rules that these weights break: it allows neither further data nor pre-trained models."""
         provenance = self.manifest["provenance"]
-        broken = {
-            "external_data": "trained on data from outside the challenge",
-            "extra_annotation": "used annotation that is not the challenge's",
-            "pretrained": "started pre-trained",
-        }
+        broken = []
+        if provenance["external_data"]:
+            broken.append("trained on data from outside the challenge")
         # Bundles that were made before annotation was recorded name no such key.
-        return [words for key, words in broken.items() if provenance.get(key)]
+        if provenance.get("extra_annotation"):
+            broken.append("used annotation that is not the challenge's")
+        if provenance["pretrained"]:
+            broken.append("started pre-trained")
+        return broken
 
     def arm(self, name: str | None = None) -> str:
         """`name`, or the default arm where it is None. Raises InputError for an arm that the bundle does not hold."""
         if name is None:
             return self.manifest["default_arm"]
-        if name not in self.manifest["arms"]:
-            raise InputError(f"{self.path}: holds no arm {name!r}, only {', '.join(self.manifest['arms'])}")
+        arms = self.manifest["arms"]
+        if name not in arms:
+            raise InputError(f"{self.path}: holds no arm {name!r}, only {', '.join(arms)}")
         return name
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
@@ -104,9 +107,11 @@ class Bundle:
 
     def _listed(self, name: str) -> Path:
         """Where a file of the bundle lies, which its manifest must list."""
-        if name not in self.manifest["files"]:
-            listed = ", ".join(sorted(self.manifest["files"])) or "nothing"
-            raise InputError(f"{self.path / MANIFEST_NAME}: lists no file {name}, only {listed}")
+        files = self.manifest["files"]
+        if name not in files:
+            listed = ", ".join(sorted(files)) or "nothing"
+            manifest_path = self.path / MANIFEST_NAME
+            raise InputError(f"{manifest_path}: lists no file {name}, only {listed}")
         return self.path / name
 
 
@@ -117,13 +122,16 @@ def open_bundle(path: Path) -> Bundle:
     or where a listed file is missing, outside the folder, a Git LFS pointer, or not of the recorded size and sha256.
     """
     path = Path(path)
+    manifest_path = path / MANIFEST_NAME
+    if not path.exists():
+        raise InputError(f"{path}: no such folder of weights; expected a folder with {MANIFEST_NAME}")
     if not path.is_dir():
-        cause = "a bundle is a folder, got a file" if path.exists() else "no such folder of weights"
-        raise InputError(f"{path}: {cause}; expected a folder with {MANIFEST_NAME}")
-    if not (path / MANIFEST_NAME).is_file():
+        raise InputError(f"{path}: a bundle is a folder, got a file; expected a folder with {MANIFEST_NAME}")
+    if not manifest_path.is_file():
         raise InputError(f"{path}: not a bundle of weights, {MANIFEST_NAME} is missing from it")
-    manifest = _read_json(path / MANIFEST_NAME)
-    _check_manifest(path / MANIFEST_NAME, manifest)
+    manifest = _read_json(manifest_path)
+    _check_manifest(manifest_path, manifest)
+    # All of them before the first is used: what is loaded later must be what was verified.
     for name, entry in manifest["files"].items():
         _verify_file(path, name, entry)
     return Bundle(path, manifest)
@@ -154,6 +162,7 @@ def write_bundle(
     """
     path = Path(path)
     _check_replaceable(path)
+    # Beside the place where it is to be, so that moving it there is one step.
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         partial.mkdir(parents=True)
@@ -163,6 +172,7 @@ def write_bundle(
         whole = dict(manifest)
         whole["schema_version"] = SCHEMA_VERSION
         whole["files"] = dict(sorted(files.items()))
+        # Under the name that it will have, which is what an error should tell.
         _check_manifest(path / MANIFEST_NAME, whole)
         # Plain writing will do: the folder as a whole takes its place, or none of it.
         (partial / MANIFEST_NAME).write_text(_to_json(whole, MANIFEST_NAME), encoding="utf-8")
@@ -183,14 +193,16 @@ def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
     """
     if explicit is not None:
         return Path(explicit)
-    if os.environ.get(WEIGHTS_VARIABLE):
-        named = Path(os.environ[WEIGHTS_VARIABLE])
+    variable = os.environ.get(WEIGHTS_VARIABLE)
+    if variable:
+        named = Path(variable)
         if not (named / MANIFEST_NAME).is_file():
             raise InputError(f"{named}: ${WEIGHTS_VARIABLE} names it, but it holds no {MANIFEST_NAME}")
         return named
 
-    mounted = (MODEL_MOUNT / MANIFEST_NAME).is_file()
-    if MODEL_MOUNT.is_dir() and any(MODEL_MOUNT.iterdir()) and not mounted:
+    # An empty mount is what the platform gives where no model was uploaded apart.
+    is_bundle = (MODEL_MOUNT / MANIFEST_NAME).is_file()
+    if not is_bundle and MODEL_MOUNT.is_dir() and any(MODEL_MOUNT.iterdir()):
         raise InputError(f"{MODEL_MOUNT}: holds files but no {MANIFEST_NAME}; pack the bundle's files at its top")
 
     places = [MODEL_MOUNT]
@@ -242,7 +254,10 @@ def _check_entry(path: Path, name: str, entry: object) -> None:
     """Refuse a file of the manifest that might lie outside the bundle, or whose content could not be verified."""
     if not _NAME.fullmatch(name) or name == MANIFEST_NAME:
         raise InputError(f"{path}: lists {name!r}, which is not a plain file name inside the bundle")
-    described = isinstance(entry, dict) and "bytes" in entry and _SHA256.fullmatch(str(entry.get("sha256")))
+    described = False
+    if isinstance(entry, dict) and "bytes" in entry:
+        sha256 = str(entry.get("sha256"))
+        described = _SHA256.fullmatch(sha256) is not None
     if not described:
         raise InputError(f"{path}: {name} must be listed with its sha256 and bytes, got {entry!r:.80}")
 
@@ -252,7 +267,8 @@ def _verify_file(folder: Path, name: str, entry: dict) -> None:
     path = folder / name
     if not path.is_file():
         raise InputError(f"{path}: listed in {MANIFEST_NAME} but missing; fetch the whole bundle again")
-    if not path.resolve().is_relative_to(folder.resolve()):
+    target = path.resolve()
+    if not target.is_relative_to(folder.resolve()):
         raise InputError(f"{path}: is a link out of the bundle; put the file itself there")
     _refuse_lfs_pointer(path)
     # The length first: a download that broke off is told as that, and without reading the file.
@@ -313,12 +329,13 @@ def _write_files(
         contents[f"{name}.safetensors"] = named_tensors
     for name, document in documents.items():
         contents[f"{name}.json"] = _to_json(document, f"{name}.json")
-    twice = contents.keys() & texts.keys()
-    reserved = {MANIFEST_NAME} & (contents.keys() | texts.keys())
-    if twice or reserved:
-        clashing = ", ".join(sorted(twice | reserved))
-        raise ValueError(f"a bundle holds each name once and writes {MANIFEST_NAME} itself, got {clashing}")
+    clashing = contents.keys() & texts.keys()
     contents.update(texts)
+    if MANIFEST_NAME in contents:
+        clashing.add(MANIFEST_NAME)
+    if clashing:
+        names = ", ".join(sorted(clashing))
+        raise ValueError(f"a bundle holds each name once and writes {MANIFEST_NAME} itself, got {names}")
 
     for name, content in contents.items():
         if not _NAME.fullmatch(name):
@@ -339,7 +356,8 @@ def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     # Copies, because safetensors refuses views and tensors that share their memory.
     copies = {}
     for name, tensor in tensors.items():
-        copies[name] = tensor.detach().cpu().clone().contiguous()
+        on_cpu = tensor.detach().cpu()
+        copies[name] = on_cpu.clone().contiguous()
     save_file(copies, path)
 
 
