@@ -28,9 +28,7 @@ ATLAS = Stage(
     sections=("pix2pix", "segmenter"),
     entry="atlas_stage:learn",
 )
-DIRECT = Arm(
-    "direct", "an atlas on T2", (ATLAS,), None, ATLAS, "an atlas of tumours, laid on T2 (Nobody et al., 2031)."
-)
+DIRECT = Arm("direct", "an atlas on T2", (ATLAS,), None, ATLAS, "an atlas, laid on T2 (Nobody et al., 2031).")
 TURNED = Arm(
     name="turned",
     title="an atlas on translated T2",
