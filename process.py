@@ -62,8 +62,12 @@ class Submission(SegmentationAlgorithm):
             output_dir: Folder of all that is written.
             results: Whether a results.json is asked for in `output_dir`.
         """
-        results_path = output_dir / PLATFORM_RESULTS if results else None
-        super().__init__(file_loaders={}, validators={}, output_path=output_dir, output_file=results_path)
+        super().__init__(
+            file_loaders={},
+            validators={},
+            output_path=output_dir,
+            output_file=output_dir / PLATFORM_RESULTS if results else None,
+        )
         self._model = model
         self._selected = cases
         self._edition = edition
@@ -135,33 +139,38 @@ def process(
     require_gpu: bool,
 ) -> None:
     """Segment what lies in /input and write the masks to /output, as the folder's contract has it."""
-    bundle = open_bundle(find_bundle(weights, root=Path(__file__).resolve().parent))
+    own_folder = Path(__file__).resolve().parent
+    bundle = open_bundle(find_bundle(weights, root=own_folder))
     chosen = edition_for(bundle, edition)
     device = "cuda" if require_gpu else "auto"
-    if api == "invoke":
+
+    if api == "exec":
+        # The cases first: where there are none, that is told without waiting for the weights.
+        selection = select_cases(input_dir, output_dir, chosen, output_slug)
         model = load_announced(bundle, arm, device)
-        written: list[Path] = []
-
-        def invoke() -> None:
-            # Exactly one mask may lie in the output's folder: the last job's goes.
-            while written:
-                written.pop().unlink(missing_ok=True)
-            selection = select_cases(input_dir, output_dir, chosen, output_slug)
-            written.extend(case.mask_path for case in selection.cases)
-            segment(model, selection, chosen, output_dir, results=is_platform_job(input_dir))
-
-        serve(invoke)
+        segment(model, selection, chosen, output_dir, is_platform_job(input_dir))
         return
-    selection = select_cases(input_dir, output_dir, chosen, output_slug)
+
     model = load_announced(bundle, arm, device)
-    # The organisers expect masks alone in a flat folder.
-    segment(model, selection, chosen, output_dir, results=is_platform_job(input_dir))
+    written: list[Path] = []
+
+    def invoke() -> None:
+        # Exactly one mask may lie in the output's folder: the last job's goes.
+        while written:
+            written.pop().unlink(missing_ok=True)
+        selection = select_cases(input_dir, output_dir, chosen, output_slug)
+        for case in selection.cases:
+            written.append(case.mask_path)
+        segment(model, selection, chosen, output_dir, is_platform_job(input_dir))
+
+    serve(invoke)
 
 
 def select_cases(input_dir: Path, output_dir: Path, edition: Edition, output_slug: str) -> Selection:
     """What there is to segment in either layout; the output's folder is made. Raises InputError where nothing is."""
     if is_platform_job(input_dir):
-        selection = Selection((find_platform_case(input_dir, output_dir, output_slug),))
+        case = find_platform_case(input_dir, output_dir, output_slug)
+        selection = Selection((case,))
     else:
         selection = find_cases(input_dir, output_dir, edition)
     prepare_output(output_dir)
@@ -169,13 +178,26 @@ def select_cases(input_dir: Path, output_dir: Path, edition: Edition, output_slu
 
 
 def segment(model: Model, selection: Selection, edition: Edition, output_dir: Path, results: bool) -> None:
-    """Write the masks of `selection`, and a results.json where asked for. Raises InputError where any case failed."""
-    submission = Submission(model, selection.cases, edition, output_dir, results=results)
+    """Write the masks of a selection.
+
+    Args:
+        model: Its `run` gives a volume's mask.
+        selection: What there is to segment.
+        edition: Whose labels the masks carry.
+        output_dir: Where everything goes.
+        results: Whether to write a results.json too: the organisers expect masks alone in a flat folder.
+
+    Raises:
+        InputError: A case failed; the others have their masks.
+    """
+    submission = Submission(model, selection.cases, edition, output_dir, results)
     submission.process()
+
     failures = [failure for _, failure in submission.outcome.failures]
     failures.extend(selection.refused)
+    total = len(selection.cases) + len(selection.refused)
     if failures:
-        raise InputError(failure_message(failures, len(selection.cases) + len(selection.refused)))
+        raise InputError(failure_message(failures, total))
 
 
 if __name__ == "__main__":

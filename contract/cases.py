@@ -58,7 +58,9 @@ def generate_cases(
     turned = np.diag([-1.0, -1.0, 1.0])
     upside_down = np.diag([1.0, -1.0, -1.0])
     # First 7 degrees in plane, then 12 nodding.
-    tilted = Rotation.from_euler("zx", [7.0, 12.0], degrees=True).as_matrix()
+    tilt = Rotation.from_euler("zx", [7.0, 12.0], degrees=True)
+    tilted = tilt.as_matrix()
+
     # What is awkward, slices, their thickness in mm, axes.
     grids = [
         ("straight", slices, 1.5, straight),
@@ -68,12 +70,17 @@ def generate_cases(
         ("few slices", 8, 1.0, straight),
     ]
     pixel_mm = FIELD_OF_VIEW_MM / size_yx
-    cases = []
-    for number, (awkward, count, thickness_mm, axes) in enumerate(grids, start=1):
+    cases: list[GeneratedCase] = []
+    for awkward, count, thickness_mm, axes in grids:
         size_zyx = (count, size_yx, size_yx)
-        geometry = _centred(size_zyx, (thickness_mm, pixel_mm, pixel_mm), axes)
-        name = _case_name(edition, number)
-        cases.append(GeneratedCase(name, awkward, render_head(geometry, rng)))
+        spacing_zyx = (thickness_mm, pixel_mm, pixel_mm)
+        geometry = _centred(size_zyx, spacing_zyx, axes)
+        case = GeneratedCase(
+            name=_case_name(edition, len(cases) + 1),
+            awkward=awkward,
+            volume=render_head(geometry, rng),
+        )
+        cases.append(case)
     return cases
 
 
@@ -85,24 +92,33 @@ def full_size_case(edition: Edition, rng: np.random.Generator) -> GeneratedCase:
 
 def render_head(geometry: Geometry, rng: np.random.Generator) -> Volume:
     """A head as coarse as can be, in scanner units: scalp, brain, bright fluid with a darker lump, noise."""
+    size_z, size_y, size_x = geometry.size_zyx
     # From -1 to 1 across the image.
-    z, y, x = (np.linspace(-1, 1, size) for size in geometry.size_zyx)
-    depth, row, column = z[:, None, None], y[:, None], x[None]
+    depth = np.linspace(-1, 1, size_z)[:, None, None]
+    row = np.linspace(-1, 1, size_y)[:, None]
+    column = np.linspace(-1, 1, size_x)[None]
 
+    # Layers within each other, the same in every slice.
     radius = np.hypot(row / 0.95, column / 0.8)  # (Y, X)
     layers = [radius < 0.8, radius < 0.86, radius < 0.95]
     plane = np.select(layers, [BRAIN, BONE, SCALP], AIR)
-    voxels = np.repeat(plane[None], len(z), axis=0).astype(np.float32)
+    voxels = np.repeat(plane[None], size_z, axis=0).astype(np.float32)
 
+    # An ear on each side, and the lump in one of them.
     for side in (-1.0, 1.0):
+        along_z = depth / 1.2
         along_y = (row - 0.1) / 0.18
         along_x = (column - side * 0.3) / 0.18
-        distance = np.sqrt((depth / 1.2) ** 2 + along_y**2 + along_x**2)  # (Z, Y, X)
+        distance = np.sqrt(along_z**2 + along_y**2 + along_x**2)  # (Z, Y, X)
         voxels[distance < 1] = FLUID
         if side > 0:
             voxels[distance < 0.5] = LUMP
-    voxels += rng.normal(0.0, NOISE, voxels.shape).astype(np.float32)
-    return Volume(np.clip(voxels, 0, None).round(), geometry)
+
+    noise = rng.normal(0.0, NOISE, voxels.shape)
+    voxels += noise.astype(np.float32)
+    # A scanner stores whole numbers, none below 0.
+    voxels = np.clip(voxels, 0, None).round()
+    return Volume(voxels, geometry)
 
 
 def write_flat(cases: list[GeneratedCase], edition: Edition, folder: Path) -> Path:

@@ -31,16 +31,23 @@ def differences(expected_dir: Path, actual_dir: Path, allow_voxels: int = 0) -> 
     expected, actual = _files(expected_dir), _files(actual_dir)
     if not expected:
         return [f"{expected_dir} holds no file to compare with"]
-    lines = [f"{name} is missing" for name in sorted(expected - actual)]
-    lines += [f"{name} was not expected" for name in sorted(actual - expected)]
-    for name in sorted(expected & actual):
+    missing = sorted(expected - actual)
+    extra = sorted(actual - expected)
+    common = sorted(expected & actual)
+    lines = [f"{name} is missing" for name in missing]
+    lines += [f"{name} was not expected" for name in extra]
+    for name in common:
         lines += _difference(name, expected_dir / name, actual_dir / name, allow_voxels)
     return lines
 
 
 def _files(folder: Path) -> set[str]:
     """Names of all files under `folder`, as paths from it."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    names = set()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            names.add(str(path.relative_to(folder)))
+    return names
 
 
 def _difference(name: str, expected: Path, actual: Path, allow_voxels: int) -> list[str]:
@@ -66,12 +73,14 @@ def _image_difference(name: str, expected: Path, actual: Path, allow_voxels: int
     if wanted_zyx != found_zyx:
         return [f"{name} has the size {found_zyx} (z, y, x), expected {wanted_zyx}"]
 
+    # Voxels can only be compared where there are as many.
     lines = []
     if not wanted.geometry.describes(found.geometry):
         lines.append(f"{name} lies elsewhere: {found.geometry}, expected {wanted.geometry}")
     differing = int(np.count_nonzero(wanted.voxels != found.voxels))
+    total = wanted.voxels.size
     if differing > allow_voxels:
-        lines.append(f"{name} differs in {differing} of {wanted.voxels.size} voxels (--allow-voxels {allow_voxels})")
+        lines.append(f"{name} differs in {differing} of {total} voxels (--allow-voxels {allow_voxels})")
     return lines
 
 

@@ -90,16 +90,23 @@ class Report:
 
     def as_text(self) -> str:
         """The report for people: a line a point, and what to do beneath each that did not pass."""
-        width = max((len(finding.point) for finding in self.findings), default=0)
+        width = 0
+        for finding in self.findings:
+            width = max(width, len(finding.point))
+        beneath_detail = " " * (8 + width)
+
         lines = [self.subject]
         for finding in self.findings:
             mark = _MARKS[finding.status]
-            lines.append(f"  {mark}  {finding.point:<{width}}  {finding.detail}")
+            point = finding.point.ljust(width)
+            lines.append(f"  {mark}  {point}  {finding.detail}")
             if finding.remedy:
-                # Beneath the detail, past the mark and the point.
-                lines.append(f"        {'':<{width}}  -> {finding.remedy}")
+                lines.append(f"{beneath_detail}  -> {finding.remedy}")
 
         counts = Counter(finding.status for finding in self.findings)
-        summary = [f"{counts[status]} {status}" for status in _MARKS if counts[status]]
+        summary = []
+        for status in _MARKS:
+            if counts[status]:
+                summary.append(f"{counts[status]} {status}")
         lines.append(", ".join(summary))
         return "\n".join(lines)

@@ -27,7 +27,10 @@ def unpack(path: Path, folder: Path) -> list[Path]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            members = []
+            for member in archive.infolist():
+                if not member.is_dir():
+                    members.append(member)
             # All entries are looked at before anything is written.
             _check_members(path, members)
             left = MAX_TOTAL_BYTES
@@ -68,7 +71,8 @@ def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 1:
         raise InputError(f"{path}: {name} is encrypted; pack the masks without a password")
     if member.file_size > MAX_FILE_BYTES:
-        raise InputError(f"{path}: {name} unpacks to {member.file_size / 1e9:.1f} GB; refused")
+        size_gb = member.file_size / 1e9
+        raise InputError(f"{path}: {name} unpacks to {size_gb:.1f} GB; refused")
 
 
 def _leads_out(name: str) -> bool:
@@ -76,8 +80,10 @@ def _leads_out(name: str) -> bool:
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts:
         return True
-    # Windows takes the first for a separator and what precedes a colon for a drive.
-    return "\\" in name or ":" in parts[0] or "\0" in name
+    # Windows takes a backslash for a separator, and what precedes a colon for a drive.
+    if "\\" in name or ":" in parts[0]:
+        return True
+    return "\0" in name
 
 
 def _write(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, budget: int) -> int:

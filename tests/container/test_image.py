@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from contract.cases import full_size_case, generate_cases, write_flat
-from contract.image import FULL_SIZE_SECONDS, check_image
+from contract.flat_folder import FULL_SIZE_SECONDS
+from contract.image import check_image
 from contract.report import Report
 from contract.sandbox import READ_ONLY, STRICT, Engine, Run
 from vestibule.editions import get_edition

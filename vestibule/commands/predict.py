@@ -53,8 +53,11 @@ def predict(
     for refusal in selection.refused:
         click.echo(f"no mask: {refusal}", err=True)
 
-    existing = [case for case in selection.cases if skip_existing and case.mask_path.exists()]
-    cases = [case for case in selection.cases if case not in existing]
+    existing: list[Case] = []
+    cases: list[Case] = []
+    for case in selection.cases:
+        is_done = skip_existing and case.mask_path.exists()
+        (existing if is_done else cases).append(case)
     outcome = Outcome()
     if cases:
         model = load_announced(bundle, arm, device)
@@ -63,8 +66,9 @@ def predict(
 
     failures = [failure for _, failure in outcome.failures]
     failures.extend(selection.refused)
+    total = len(selection.cases) + len(selection.refused)
     if failures:
-        raise InputError(failure_message(failures, len(selection.cases) + len(selection.refused)))
+        raise InputError(failure_message(failures, total))
 
 
 def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:
