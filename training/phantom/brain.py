@@ -1,27 +1,97 @@
-"""Brain, ventricles and vessels of a drawn head, and how they make way for a tumour. Frame and sizes: see `head`."""
+"""Brain, ventricles and vessels of a synthetic head, which make way for a tumour. Frame and sizes: see `head`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from training.phantom.canvas import Canvas
+from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
-from training.phantom.shapes import EVERYWHERE, both, capsule, ellipsoid, polyline, smooth_union
+from training.phantom.shapes import EVERYWHERE, Capsule, Ellipsoid, Point, Polyline, both, smooth_union
 from training.phantom.skull import INNER_VAULT, VAULT_CENTRE
 from training.phantom.tumour import Tumour
 
-FOURTH = (0, 22.0, -1)
+Place = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Coordinates u, y, z in mm (Z, Y, X), where a tumour has pushed points away: where they came from."""
+
+FOURTH_VENTRICLE = Ellipsoid((0, 22.0, -1), (7.5, 5.5, 14))
+NODULE = Ellipsoid((0, 26.5, -3), (3.4, 5.5, 9))
+"""Of the vermis, in the roof of the fourth ventricle."""
 VENTRICLES = (
-    (FOURTH, (7.5, 5.5, 14), 15),
-    ((0, 0, 33), (2.2, 12, 9), 13),
-    ((10, 0, 46), (7, 30, 9), 32),
-    ((31, -10, 9), (1.6, 9, 2.2), 33),
+    (FOURTH_VENTRICLE, 15),
+    (Ellipsoid((0, 0, 33), (2.2, 12, 9)), 13),
+    (Ellipsoid((10, 0, 46), (7, 30, 9)), 32),
+    (Ellipsoid((31, -10, 9), (1.6, 9, 2.2)), 33),
 )
-"""Fourth (with the nodule of the vermis in its roof), third, lateral ventricles and temporal horns: centre (u, y, z),
-radii, and the reach over both sides, mm."""
+"""Fourth, third, lateral ventricles and temporal horns in (u, y, z), and the reach in mm over both sides."""
+FARTHEST = np.float32(-1e3)
+"""Where there is no film of fluid, mm."""
+
+CEREBRUM_LOWEST_Z_MM = -10.0
+"""Where no slab shows anything of the cerebrum."""
+STEM_SPACE = Ellipsoid((0, 6, 0), (19, 26, 1e3))
+"""What brainstem and cisterns take of the cerebrum: an upright cylinder, up to `STEM_SPACE_TOP_Z_MM`."""
+SUPRASELLAR_CISTERN = Ellipsoid((0, -20, 16), (15, 12, 12))
+STEM_SPACE_TOP_Z_MM = 30.0
+CORTEX_MM = 3.0
+SULCUS_DEPTH_MM = 9.0
+SULCUS_WIDTH = 0.16
+"""Of the random field whose zeros are the sulci."""
+
+HEMISPHERE = Ellipsoid((28, 40.5, -6), (34, 32, 34))
+VERMIS = Ellipsoid((0, 43, -2), (13, 19, 27))
+FLOCCULUS = Ellipsoid((20.0, 11.0, -5), (3.6, 3.0, 3.0))
+FOLIUM_MM, LOBULE_MM = 2.7, 8.1
+"""Distance from one folium of the cerebellum to the next, and from one lobule to the next."""
+FISSURE_MM = 3.5
+"""Depth of a fissure between folia."""
+
+PONS = Ellipsoid((0, 4.5, 3), (16.5, 12.5, 14))
+MEDULLA = Capsule((0, 8, -12), (0, 14, -60), 8.5, 6.5)
+MIDBRAIN = Ellipsoid((0, 5, 24), (16, 12, 13))
+MIDDLE_PEDUNCLE = Capsule((9, 10, 1), (27, 26, -3), 8.5, 9.5)
+BRAINSTEM_CENTRE, BRAINSTEM_REACH_MM = (0, 12, 0), 52
+BRAINSTEM_LOWEST_Z_MM = -45.0
+"""Below it the medulla leaves the ball in which the brainstem is looked for."""
+
+TRIGEMINAL_NERVE = Capsule((12, -2, 6), (18, -15, 5), 1.7)
+TRIGEMINAL_CENTRE, TRIGEMINAL_REACH_MM = (0, -8, 6), 21
+
+VERTEBRAL = Part("blood", Capsule((11, 4, -55), (0.5, -3.5, -28), 1.5), reach_mm=16, around=(6, 0, -42))
+CAROTID = Part(
+    "blood",
+    Polyline(((33, -10, -60), (31, -10, -12), (27, -12, -7), (15, -19, -2), (11, -22, 6), (10, -32, 11)), 2.5),
+    reach_mm=48,
+    around=(22, -22, -22),
+)
+CAVERNOUS_SINUS = Part("blood", Ellipsoid((11, -24, 7), (4, 9, 6)), reach_mm=9)
+BASILAR_RADIUS_MM = 1.7
+SINUS_ON_TABLE = ((92, 8, 2.0), (70, 9, 2.0), (48, 9, 2.0), (30, 6, 2.0), (25, -4, 4.0), (20, -14, 8.0))
+"""Transverse and sigmoid sinus: angle from the left to the back in degrees, height in mm, and how far inward of the
+inner table in mm."""
+JUGULAR_BULB: tuple[Point, ...] = ((34.0, 8.0, -24.0), (30.0, 0.0, -30.0))
 
 
-def _make_way(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def paint_brain(canvas: Canvas, ears: tuple[Ear, Ear], cavity: np.ndarray, mass: tuple[Ear, Tumour] | None) -> None:
+    """Cerebrum, cerebellum, brainstem, ventricles and the trigeminal nerves, around a tumour where there is one.
+
+    Args:
+        canvas: What to paint on.
+        ears: Left and right: the cerebrum lies before their petrous bones, the cerebellum behind.
+        cavity: Distance to the inside of the skull (Z, Y, X), mm.
+        mass: The ear with a tumour, and the tumour.
+    """
+    x, y, z = _make_way(canvas, mass)
+    place = (np.abs(x), y, z)
+    cavity = np.maximum(cavity, _cleft(canvas, mass))
+    tentorium = _tentorium_height(place)
+    _paint_cerebrum(canvas, ears, cavity, place, tentorium)
+    _paint_cerebellum(canvas, cavity, place, tentorium)
+    _paint_brainstem(canvas, cavity, place)
+    _paint_ventricles(canvas, place)
+    _paint_trigeminal_nerves(canvas, cavity, place)
+
+
+def _make_way(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> Place:
     """Where each brain point came from before a tumour grew, as in an incompressible medium pushed from one point.
 
     Half of the tumour's volume is taken to have displaced fluid only; what is left acts in the half space that bone
@@ -30,140 +100,186 @@ def _make_way(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> tuple[np.ndarr
     if mass is None or mass[1].ball_radius == 0:
         return canvas.x, canvas.y, canvas.z
     ear, tumour = mass
-    centre = ear.frame().point(tumour.ball_centre) * (ear.sign, 1, 1)
-    pushed = np.float32(tumour.volume_mm3 * 3 / (4 * np.pi))
-    offset = [v - np.float32(c) for v, c in zip(canvas.real, centre, strict=True)]
-    cubed = np.maximum(sum(o * o for o in offset), 1.0) ** np.float32(1.5)
-    shrink = 1 - np.cbrt(np.maximum(1 - pushed / cubed, 0))
-    scale = canvas.head.scale_xyz.astype(np.float32)
-    scaled = zip((canvas.x, canvas.y, canvas.z), offset, scale, strict=True)
-    return tuple(v - shrink * o / s for v, o, s in scaled)
+    centre = ear.frame().point(tumour.ball_centre) * ear.mirror
+    offset = []
+    for values, middle in zip(canvas.real, centre, strict=True):
+        offset.append(values - np.float32(middle))
+
+    # A point at r came from r0 with r0^3 = r^3 - 3 V / (4 pi): the volume V that was pushed has moved through it.
+    pushed_mm3 = np.float32(tumour.volume_mm3 * 3 / (4 * np.pi))
+    squared = sum(part * part for part in offset)
+    cubed = np.maximum(squared, 1.0) ** 1.5
+    kept = np.maximum(1 - pushed_mm3 / cubed, 0)
+    shrink = 1 - np.cbrt(kept)
+
+    # Offsets are in real mm, the head's coordinates are scaled.
+    scale_x, scale_y, scale_z = canvas.head.scale_xyz.astype(np.float32)
+    offset_x, offset_y, offset_z = offset
+    x = canvas.x - shrink * offset_x / scale_x
+    y = canvas.y - shrink * offset_y / scale_y
+    z = canvas.z - shrink * offset_z / scale_z
+    return x, y, z
 
 
-def _cleft(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> np.ndarray | np.float32:
+def _cleft(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> np.ndarray:
     """Positive within the film of fluid between a tumour and the brain it indents, the sign of a tumour outside it.
 
     The film is 0.2 to 1.4 mm thick before the brain's own distance from every wall is added.
     """
-    far = np.float32(-1e3)
+    gap = np.full(canvas.u.shape, FARTHEST, dtype=np.float32)
     if mass is None:
-        return far
+        return gap
     ear, tumour = mass
-    gap = np.full(canvas.u.shape, far, dtype=np.float32)
-    window = canvas.lattice.near(ear.porus * (ear.sign, 1, 1), tumour.reach + 4.0)
-    if window is not None:
-        x, y, z = (v[window] for v in canvas.real)
-        frame = ear.frame()
-        distance = tumour.distance(*frame.local(ear.sign * x, y, z), frame.face_normal)
-        film = np.clip(0.1 + 0.5 * canvas.field("fold")[window], -0.3, 0.9)
-        gap[window] = film - distance
+    window = canvas.lattice.near(ear.porus * ear.mirror, tumour.reach + 4.0)
+    if window is None:
+        return gap
+    x, y, z = (values[window] for values in canvas.real)
+    frame = ear.frame()
+    a, b, c = frame.local(ear.sign * x, y, z)
+    distance = tumour.distance(a, b, c, frame.face_normal)
+    film = np.clip(0.1 + 0.5 * canvas.field("fold")[window], -0.3, 0.9)
+    gap[window] = film - distance
     return gap
 
 
-def paint_brain(canvas: Canvas, ears: tuple[Ear, Ear], cavity: np.ndarray, mass: tuple[Ear, Tumour] | None) -> None:
-    x, y, z = _make_way(canvas, mass)
-    u = np.abs(x)
-    cavity = np.maximum(cavity, _cleft(canvas, mass))
+def _tentorium_height(place: Place) -> np.ndarray:
+    """Height in mm of the tentorium over each point: a tent that rises from its rim to the middle and to the front."""
+    u, y, _ = place
     lift = np.clip((66.0 - y) / 48.0, 0, 1)
-    tentorium = 10.0 + 25.0 * lift * np.exp(-((u / 26.0) ** 2))
-    _paint_cerebrum(canvas, ears, cavity, (u, y, z), tentorium)
-    _paint_cerebellum(canvas, cavity, (u, y, z), tentorium)
-    _paint_brainstem(canvas, cavity, (u, y, z))
-    for centre, radii, reach in VENTRICLES:
-        window = canvas.near((0, centre[1], centre[2]), reach)
-        if window is not None:
-            place = tuple(v[window] for v in (u, y, z))
-            distance = ellipsoid(*place, centre, radii)
-            if centre is FOURTH:
-                distance = both(distance, -ellipsoid(*place, (0, 26.5, -3), (3.4, 5.5, 9)))
-            canvas.paint(canvas.cover(distance), "csf", window)
-    window = canvas.near((0, -8, 6), 21)
-    if window is not None:
-        nerve = capsule(u[window], y[window], z[window], (12, -2, 6), (18, -15, 5), 1.7)
-        canvas.paint(canvas.cover(np.maximum(nerve, cavity[window])), "nerve", window)
+    ridge = np.exp(-((u / 26.0) ** 2))
+    return 10.0 + 25.0 * lift * ridge
 
 
-def _paint_cerebrum(canvas: Canvas, ears, cavity, place, tentorium) -> None:
+def _paint_cerebrum(
+    canvas: Canvas, ears: tuple[Ear, Ear], cavity: np.ndarray, place: Place, tentorium: np.ndarray
+) -> None:
     u, y, z = place
-    if z.max() < -10:
+    if z.max() < CEREBRUM_LOWEST_Z_MM:
         return
+
+    # The temporal lobe lies before the petrous bones, of which the mean of both sides stands for either.
     angle = np.deg2rad(np.mean([ear.petrous_angle_deg for ear in ears]))
-    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    porus = np.mean([ear.porus for ear in ears], axis=0, dtype=np.float32)
-    before_petrous = (y - porus[1]) * cosine - (u - porus[0]) * sine + 14.0
-    above = np.minimum(tentorium + 1.5 - z, np.maximum(before_petrous, 19.0 - u))
-    stem_space = np.maximum(ellipsoid(u, y, np.zeros_like(z), (0, 6, 0), (19, 26, 1e3)), z - 30.0)
-    suprasellar = np.maximum(ellipsoid(u, y, z, (0, -20, 16), (15, 12, 12)), z - 30.0)
-    distance = both(cavity + canvas.head.cistern_mm, above, 1.2 - u, -stem_space, -suprasellar)
+    cosine = np.float32(np.cos(angle))
+    sine = np.float32(np.sin(angle))
+    porus_u, porus_y, _ = np.mean([ear.porus for ear in ears], axis=0, dtype=np.float32)
+    before_petrous = (y - porus_y) * cosine - (u - porus_u) * sine + 14.0
+    over_tentorium = tentorium + 1.5 - z
+    above = np.minimum(over_tentorium, np.maximum(before_petrous, 19.0 - u))
+
+    # Room for the brainstem and its cisterns.
+    below_top = z - STEM_SPACE_TOP_Z_MM
+    stem_space = np.maximum(STEM_SPACE.distance(u, y, np.zeros_like(z)), below_top)
+    suprasellar = np.maximum(SUPRASELLAR_CISTERN.distance(u, y, z), below_top)
+    beside_falx = 1.2 - u
+    under_cistern = cavity + canvas.head.cistern_mm
+    distance = both(under_cistern, above, beside_falx, -stem_space, -suprasellar)
+
+    # Sulci are where a random field is zero, deepest at the surface.
     fold = canvas.field("fold")
-    sulcus = np.exp(-((fold / np.float32(0.16)) ** 2))
-    distance = distance + np.float32(9.0) * sulcus * np.clip(1 + distance / 16.0, 0, 1)
+    sulcus = np.exp(-((fold / SULCUS_WIDTH) ** 2))
+    near_surface = np.clip(1 + distance / 16.0, 0, 1)
+    distance = distance + SULCUS_DEPTH_MM * sulcus * near_surface
     canvas.paint(canvas.cover(distance), "grey")
-    canvas.paint(canvas.cover(distance + 3.0) * np.clip(0.93 + 0.05 * canvas.field("mottle"), 0, 1), "white")
+    white_share = np.clip(0.93 + 0.05 * canvas.field("mottle"), 0, 1)
+    canvas.paint(canvas.cover(distance + CORTEX_MM) * white_share, "white")
 
 
-def _paint_cerebellum(canvas: Canvas, cavity, place, tentorium) -> None:
+def _paint_cerebellum(canvas: Canvas, cavity: np.ndarray, place: Place, tentorium: np.ndarray) -> None:
     u, y, z = place
-    hemisphere = ellipsoid(u, y, z, (28, 40.5, -6), (34, 32, 34))
-    vermis = ellipsoid(u, y, z, (0, 43, -2), (13, 19, 27))
-    distance = smooth_union(hemisphere, vermis, 5.0)
-    distance = np.minimum(distance, ellipsoid(u, y, z, (20.0, 11.0, -5), (3.6, 3.0, 3.0)))
-    distance = both(distance, cavity + 0.6 * canvas.head.cistern_mm, z - tentorium + 1.5)
+    lobes = smooth_union(HEMISPHERE.distance(u, y, z), VERMIS.distance(u, y, z), 5.0)
+    outline = np.minimum(lobes, FLOCCULUS.distance(u, y, z))
+    under_cistern = cavity + 0.6 * canvas.head.cistern_mm
+    under_tentorium = z - tentorium + 1.5
+    distance = both(outline, under_cistern, under_tentorium)
+
     # Folia are thin sheets around the front of the cerebellum: shells of that distance, bent at random. Deeper fissures
     # part the lobules; the white matter's branches follow these.
     shells = np.sqrt((0.8 * u) ** 2 + (y - 13) ** 2 + (1.1 * (z - 2)) ** 2)
-    bent = shells + np.float32(1.1) * canvas.field("folia")
-    folia = np.cos(np.float32(2 * np.pi / 2.7) * bent)
-    lobules = np.cos(np.float32(2 * np.pi / 8.1) * bent + canvas.field("fold"))
-    near_surface = np.clip(1 + distance / 12.0, 0, 1)
+    bent = shells + 1.1 * canvas.field("folia")
+    folia = np.cos(2 * np.pi / FOLIUM_MM * bent)
+    lobules = np.cos(2 * np.pi / LOBULE_MM * bent + canvas.field("fold"))
     fissure = np.clip(folia - 0.5, 0, 1) + 3.0 * np.clip(lobules - 0.8, 0, 1)
-    body = canvas.cover(distance + 3.5 * fissure * near_surface)
+
+    near_surface = np.clip(1 + distance / 12.0, 0, 1)
+    body = canvas.cover(distance + FISSURE_MM * fissure * near_surface)
     canvas.paint(body, "grey")
-    canvas.paint(body * near_surface * (0.14 * np.clip(folia, 0, 1) + 0.5 * np.clip(lobules - 0.85, 0, 1)), "csf")
-    canvas.paint(canvas.cover(distance + 9.0 + 3.5 * lobules) * np.clip(0.85 - 0.15 * folia, 0, 1), "white")
+    # Fluid in the fissures that are too narrow for the voxels.
+    fluid_share = 0.14 * np.clip(folia, 0, 1) + 0.5 * np.clip(lobules - 0.85, 0, 1)
+    canvas.paint(body * near_surface * fluid_share, "csf")
+    white = canvas.cover(distance + 9.0 + 3.5 * lobules)
+    white_share = np.clip(0.85 - 0.15 * folia, 0, 1)
+    canvas.paint(white * white_share, "white")
 
 
-def _paint_brainstem(canvas: Canvas, cavity, place) -> None:
-    window = canvas.near((0, 12, 0), 52) if place[2].min() > -45 else EVERYWHERE
+def _paint_brainstem(canvas: Canvas, cavity: np.ndarray, place: Place) -> None:
+    is_high = place[2].min() > BRAINSTEM_LOWEST_Z_MM
+    window = canvas.near(BRAINSTEM_CENTRE, BRAINSTEM_REACH_MM) if is_high else EVERYWHERE
     if window is None:
         return
-    u, y, z = (v[window] for v in place)
-    cavity = cavity[window]
-    pons = ellipsoid(u, y, z, (0, 4.5, 3), (16.5, 12.5, 14))
-    medulla = capsule(u, y, z, (0, 8, -12), (0, 14, -60), 8.5, 6.5)
-    midbrain = ellipsoid(u, y, z, (0, 5, 24), (16, 12, 13))
-    stem = smooth_union(smooth_union(pons, medulla, 4.0), midbrain, 4.0)
-    peduncle = capsule(u, y, z, (9, 10, 1), (27, 26, -3), 8.5, 9.5)
-    stem = np.maximum(smooth_union(stem, peduncle, 3.0), cavity + 0.5)
+    u, y, z = (values[window] for values in place)
+    lower = smooth_union(PONS.distance(u, y, z), MEDULLA.distance(u, y, z), 4.0)
+    upper = smooth_union(lower, MIDBRAIN.distance(u, y, z), 4.0)
+    whole = smooth_union(upper, MIDDLE_PEDUNCLE.distance(u, y, z), 3.0)
+    stem = np.maximum(whole, cavity[window] + 0.5)
+
+    # White matter with grey nuclei all through it, under a rim of white.
     canvas.paint(canvas.cover(stem), "white", window)
-    mixed = np.clip(0.45 + 0.15 * canvas.field("mottle")[window], 0, 1)
-    canvas.paint(canvas.cover(stem + 1.0) * mixed, "grey", window)
+    grey_share = np.clip(0.45 + 0.15 * canvas.field("mottle")[window], 0, 1)
+    canvas.paint(canvas.cover(stem + 1.0) * grey_share, "grey", window)
+
+
+def _paint_ventricles(canvas: Canvas, place: Place) -> None:
+    for ventricle, reach_mm in VENTRICLES:
+        _, middle_y, middle_z = ventricle.centre
+        window = canvas.near((0, middle_y, middle_z), reach_mm)
+        if window is None:
+            continue
+        u, y, z = (values[window] for values in place)
+        distance = ventricle.distance(u, y, z)
+        if ventricle is FOURTH_VENTRICLE:
+            distance = both(distance, -NODULE.distance(u, y, z))
+        canvas.paint(canvas.cover(distance), "csf", window)
+
+
+def _paint_trigeminal_nerves(canvas: Canvas, cavity: np.ndarray, place: Place) -> None:
+    window = canvas.near(TRIGEMINAL_CENTRE, TRIGEMINAL_REACH_MM)
+    if window is None:
+        return
+    u, y, z = (values[window] for values in place)
+    nerve = TRIGEMINAL_NERVE.distance(u, y, z)
+    canvas.paint(canvas.cover(np.maximum(nerve, cavity[window])), "nerve", window)
 
 
 def paint_vessels(canvas: Canvas, inside: np.ndarray) -> None:
-    bend = canvas.head.basilar_bend_mm
-    basilar = [(0, -3.5, -28), (bend, -6.5, -14), (-0.6 * bend, -10.0, 2), (0, -12.5, 16)]
-    canvas.fill("blood", lambda x, y, z: polyline(x, y, z, basilar, 1.7), (0, -8, -6), 27, inside)
-    canvas.fill_both("blood", lambda x, y, z: capsule(x, y, z, (11, 4, -55), (0.5, -3.5, -28), 1.5), (6, 0, -42), 16)
-    carotid = [(33, -10, -60), (31, -10, -12), (27, -12, -7), (15, -19, -2), (11, -22, 6), (10, -32, 11)]
-    canvas.fill_both("blood", lambda x, y, z: polyline(x, y, z, carotid, 2.5), (22, -22, -22), 48)
-    canvas.fill_both("blood", lambda x, y, z: ellipsoid(x, y, z, (11, -24, 7), (4, 9, 6)), (11, -24, 7), 9)
-    for sign, radius in zip((1, -1), canvas.head.sinus_mm, strict=True):
-        points = [(sign * px, py, pz) for px, py, pz in _sinus_points()]
-        canvas.fill("blood", lambda x, y, z, p=points, r=radius: polyline(x, y, z, p, r), (sign * 35, 32, -6), 62)
+    """Basilar, vertebral and carotid arteries, cavernous, transverse and sigmoid sinuses.
+
+    Args:
+        canvas: What to paint on.
+        inside: Share of each voxel (Z, Y, X) inside the skull, which the basilar artery does not leave.
+    """
+    bend_mm = canvas.head.basilar_bend_mm
+    basilar = Polyline(
+        ((0, -3.5, -28), (bend_mm, -6.5, -14), (-0.6 * bend_mm, -10.0, 2), (0, -12.5, 16)), BASILAR_RADIUS_MM
+    )
+    canvas.fill(Part("blood", basilar, reach_mm=27, around=(0, -8, -6)), within=inside)
+    canvas.fill_both(VERTEBRAL)
+    canvas.fill_both(CAROTID)
+    canvas.fill_both(CAVERNOUS_SINUS)
+    for side, radius_mm in zip((1, -1), canvas.head.sinus_mm, strict=True):
+        sinus = Polyline(_sinus_points(), radius_mm)
+        canvas.fill(Part("blood", sinus, reach_mm=62, around=(35, 32, -6)), side=side)
 
 
-def _sinus_points() -> list[tuple[float, float, float]]:
+def _sinus_points() -> tuple[Point, ...]:
     """Transverse and sigmoid sinus on the inner table, then in to the jugular bulb."""
-    points = []
-    for angle_deg, z, inward in ((92, 8, 2.0), (70, 9, 2.0), (48, 9, 2.0), (30, 6, 2.0), (25, -4, 4.0), (20, -14, 8.0)):
-        ring = np.sqrt(1 - ((z - VAULT_CENTRE[2]) / INNER_VAULT[3]) ** 2)
+    centre_x, centre_y, centre_z = VAULT_CENTRE
+    sideways, front_to_back, _, down = INNER_VAULT
+    points: list[Point] = []
+    for angle_deg, z, inward_mm in SINUS_ON_TABLE:
+        # The inner table's outline shrinks with the distance from the middle of the vault.
+        ring = np.sqrt(1 - ((z - centre_z) / down) ** 2)
         angle = np.deg2rad(angle_deg)
-        points.append(
-            (
-                float((INNER_VAULT[0] * ring - inward) * np.cos(angle)),
-                float(VAULT_CENTRE[1] + (INNER_VAULT[1] * ring - inward) * np.sin(angle)),
-                float(z),
-            )
-        )
-    return [*points, (34.0, 8.0, -24.0), (30.0, 0.0, -30.0)]
+        x = centre_x + (sideways * ring - inward_mm) * np.cos(angle)
+        y = centre_y + (front_to_back * ring - inward_mm) * np.sin(angle)
+        points.append((float(x), float(y), float(z)))
+    return (*points, *JUGULAR_BULB)

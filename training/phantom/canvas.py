@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from training.phantom.head_model import Head
-from training.phantom.shapes import EVERYWHERE, Lattice, Window, coverage
+from training.phantom.shapes import EVERYWHERE, Ellipsoid, Lattice, Point, PointLike, Shape, Window, coverage
+
+WARP_MM = 0.9
+"""How far the head's random fields bend its coordinates, one standard deviation."""
+REACH_FACTOR, REACH_MARGIN_MM = 1.05, 6.0
+"""How much further than a shape's own ball it is looked for: scale, warps and a tumour's push may carry it there."""
+
+Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Signed distance in mm at points x, y, z."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the head: a shape of one tissue, in scaled coordinates."""
+
+    tissue: str
+    shape: Shape
+    reach_mm: float
+    """Radius of a ball that holds the shape."""
+    around: Point | None = None
+    """Middle of that ball; an ellipsoid's own centre where it is not given."""
+
+    @property
+    def middle(self) -> Point:
+        """Middle of the ball that holds the shape."""
+        if self.around is not None:
+            return self.around
+        if isinstance(self.shape, Ellipsoid):
+            return self.shape.centre
+        raise ValueError(f"a part of {self.tissue} that is no ellipsoid needs the middle of its ball")
 
 
 class Canvas:
-    """An image on a lattice, painted one tissue over the other."""
+    """An image on a lattice, painted one tissue over the other.
+
+    Args:
+        lattice: Its points, in the head's frame.
+        head: What the anatomy is scaled and warped by.
+        signals: Signal of each tissue by its name.
+    """
 
     def __init__(self, lattice: Lattice, head: Head, signals: dict[str, float]) -> None:
-        self.lattice, self.head, self.signals = lattice, head, signals
+        self.lattice = lattice
+        self.head = head
+        self.signals = signals
         self.width = float(np.mean(lattice.spacing_zyx))
+        """Mean spacing in mm, over which edges are soft."""
         self.real = lattice.points()
-        scale = head.scale_xyz.astype(np.float32)
-        warps = (head.fields[f"warp_{axis}"].on(lattice) for axis in "xyz")
-        self.x, self.y, self.z = (v / s + np.float32(0.9) * w for v, s, w in zip(self.real, scale, warps, strict=True))
-        self.u = np.abs(self.x)
-        self.image = np.zeros(lattice.size_zyx, dtype=np.float32)
+        """Coordinates x, y, z in mm, each (Z, Y, X)."""
         self._fields: dict[str, np.ndarray] = {}
 
+        # Scaled coordinates: where each point lies in the mean head, in which anatomy is given.
+        scaled = []
+        for axis, values, scale in zip("xyz", self.real, head.scale_xyz.astype(np.float32), strict=True):
+            warp = self.field(f"warp_{axis}")
+            scaled.append(values / scale + WARP_MM * warp)
+        self.x, self.y, self.z = scaled
+        self.u = np.abs(self.x)
+        """Distance from the midline."""
+        self.image = np.zeros(lattice.size_zyx, dtype=np.float32)
+
     def field(self, name: str) -> np.ndarray:
-        """One of the head's random fields here, made once."""
+        """One of the head's random fields here (Z, Y, X), made once."""
         if name not in self._fields:
             self._fields[name] = self.head.fields[name].on(self.lattice)
         return self._fields[name]
 
-    def near(self, centre, radius_mm: float) -> Window | None:
+    def near(self, centre: PointLike, radius_mm: float) -> Window | None:
         """Window of what a ball in scaled coordinates may touch, warps and a tumour's push included."""
-        return self.lattice.near(np.asarray(centre) * self.head.scale_xyz, 1.05 * radius_mm + 6.0)
+        real_centre = np.asarray(centre) * self.head.scale_xyz
+        return self.lattice.near(real_centre, REACH_FACTOR * radius_mm + REACH_MARGIN_MM)
 
     def cover(self, distance: np.ndarray) -> np.ndarray:
         """Share of each voxel inside a surface."""
@@ -41,16 +89,25 @@ class Canvas:
         view = self.image[window]
         view += share * (np.float32(self.signals[tissue]) - view)
 
-    def fill(self, tissue: str, shape, centre, radius_mm: float, within: np.ndarray | None = None) -> None:
-        """Lay `tissue` over `shape(x, y, z)`, which lies in the ball around `centre` (scaled coordinates)."""
-        window = self.near(centre, radius_mm)
+    def fill(self, part: Part, within: np.ndarray | None = None, side: int = 1) -> None:
+        """Lay a part of the head over what is there.
+
+        Args:
+            part: What to lay.
+            within: Share of each voxel (Z, Y, X) to lay it over; by default all.
+            side: -1 for its mirror image on the other side of the head.
+        """
+        middle_x, middle_y, middle_z = part.middle
+        window = self.near((side * middle_x, middle_y, middle_z), part.reach_mm)
         if window is None:
             return
-        share = self.cover(shape(self.x[window], self.y[window], self.z[window]))
-        self.paint(share if within is None else share * within[window], tissue, window)
+        distance = part.shape.distance(side * self.x[window], self.y[window], self.z[window])
+        share = self.cover(distance)
+        if within is not None:
+            share = share * within[window]
+        self.paint(share, part.tissue, window)
 
-    def fill_both(self, tissue: str, shape, centre, radius_mm: float, within: np.ndarray | None = None) -> None:
-        """`fill` on both sides: `shape` and `centre` are given for the left one (x > 0)."""
-        for sign in (1, -1):
-            mirrored = (sign * centre[0], *centre[1:])
-            self.fill(tissue, lambda x, y, z, s=sign: shape(s * x, y, z), mirrored, radius_mm, within)
+    def fill_both(self, part: Part, within: np.ndarray | None = None) -> None:
+        """Lay a part, given for the left (x > 0), over both sides of the head."""
+        self.fill(part, within, side=1)
+        self.fill(part, within, side=-1)

@@ -1,4 +1,4 @@
-"""The inner ear and the canal: drawn in a frame of one side (u lateral, y posterior, z up), mirrored for the other.
+"""The inner ear and the canal, in a frame of one side (u lateral, y posterior, z up), mirrored for the other.
 
 Sizes, with their spread in `sample_ear`: canal 10 to 12 mm long and 4 to 5 mm wide; cochlea of 2 1/2 turns (Gray's
 Anatomy gives 2 3/4), 5 mm high and 9 mm across the base at the bone, less for its fluid; vestibule 5 x 5 x 3 mm;
@@ -11,10 +11,53 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.phantom.shapes import capsule, ellipsoid, smooth_union
+from training.phantom.shapes import Capsule, PointLike, capsule, ellipsoid, smooth_union, unit
 from training.phantom.tumour import CanalFrame
 
+CANAL_LENGTH_MM = (10.0, 12.0)
+CANAL_RADIUS_MM = (2.0, 2.5)
+CANAL_SLOPE = (-0.22, -0.02)
+"""How far a canal runs forward and up for each mm outward."""
+CANAL_TILT = (-0.08, 0.08)
+PETROUS_ANGLE_DEG = (30.0, 40.0)
+NERVE_OFFSETS = np.array([[-0.9, 0.9], [-0.9, -0.9], [0.9, 0.8], [0.9, -0.8]])
+"""Positions (posterior, up) in mm across the canal of the facial, cochlear, upper and lower vestibular nerves."""
+
 TURNS = 2.5
+"""Of the cochlea."""
+LAST_ANGLE = np.float32(2 * np.pi * TURNS)
+"""Angle at the apex, from the start of the basal turn."""
+COCHLEA_AXIS = np.array([0.62, -0.72, -0.30])
+"""Mean direction of its axis from base to apex: outward, forward and down."""
+COCHLEA_START = np.array([0.55, 0.75, -0.1])
+"""Where its basal turn begins, seen from its axis."""
+COCHLEA_FROM_FUNDUS = np.array([1.3, -5.6, -0.9])
+MODIOLUS = Capsule((0, 0, -0.6), (0, 0, 1.9), 2.4, 0.9)
+"""The cone of bone in its middle, in the cochlea's own frame, of one with size 1."""
+
+VESTIBULE_FROM_FUNDUS = np.array([4.6, 1.6, 0.4])
+VESTIBULE_RADII_MM = (1.6, 2.6, 2.4)
+CANAL_RINGS = (
+    ((2.6, 2.2, 0.3), (0.15, -0.35, 1.0), 2.7),
+    ((0.3, -0.3, 3.4), (0.72, 0.70, 0.0), 3.2),
+    ((1.7, 3.4, -0.4), (-0.55, 0.83, 0.1), 3.1),
+)
+"""Lateral, superior and posterior semicircular canal: centre from the vestibule in mm, normal, radius in mm."""
+RING_LUMEN_MM = (0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A semicircular canal, taken as a whole ring."""
+
+    centre: np.ndarray
+    """(3,) in mm."""
+    normal: np.ndarray
+    """Unit vector (3,)."""
+    radius_mm: float
+    """From the centre to the middle of the lumen."""
+    lumen_mm: float
+    """Radius of the lumen."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +67,9 @@ class Ear:
     sign: int
     """+1 left (patient x grows to the left), -1 right."""
     porus: np.ndarray
+    """Middle (3,) of the canal's opening."""
     fundus: np.ndarray
+    """Middle (3,) of its blind end."""
     canal_radius: float
     cochlea_centre: np.ndarray
     cochlea_axes: np.ndarray
@@ -32,8 +77,9 @@ class Ear:
     cochlea_size: float
     """Scale of the cochlea; 1 has a basal radius of 2.75 mm to the middle of its lumen."""
     vestibule: np.ndarray
-    canal_rings: tuple[tuple[np.ndarray, np.ndarray, float, float], ...]
-    """Semicircular canals: centre, unit normal, radius of the ring, radius of the lumen."""
+    """Its centre (3,)."""
+    canal_rings: tuple[Ring, ...]
+    """Semicircular canals."""
     nerve_offsets: np.ndarray
     """Positions (4, 2) of the nerves across the canal (posterior, up)."""
     petrous_angle_deg: float
@@ -58,115 +104,193 @@ class Ear:
     def frame(self) -> CanalFrame:
         """The canal as a frame for a tumour, in the side's coordinates."""
         along = (self.fundus - self.porus) / self.canal_length
-        back = np.array([0.0, 1.0, 0.0]) - along[1] * along
-        back /= np.linalg.norm(back)
-        axes = np.stack([along, back, np.cross(along, back)])
+        # The patient's back, less what of it runs along the canal.
+        back = unit(np.array([0.0, 1.0, 0.0]) - along[1] * along)
+        up = np.cross(along, back)
+        axes = np.stack([along, back, up])
         return CanalFrame(self.porus, axes, axes @ self.face_normal)
 
 
 def sample_ear(rng: np.random.Generator, sign: int, canal_half_mm: float) -> Ear:
-    """An ear whose canal has its middle `canal_half_mm` from the midline."""
-    length = rng.uniform(10.0, 12.0)
-    slope = rng.uniform(-0.22, -0.02)
-    tilt = rng.uniform(-0.08, 0.08)
+    """Sample one side's ear.
+
+    Args:
+        rng: Random numbers.
+        sign: 1 for the left, -1 for the right.
+        canal_half_mm: Distance of the canal's middle from the midline.
+
+    Returns:
+        The ear.
+    """
+    # The canal: outward, a little forward, about level.
+    length_mm = rng.uniform(*CANAL_LENGTH_MM)
+    slope = rng.uniform(*CANAL_SLOPE)
+    tilt = rng.uniform(*CANAL_TILT)
     along = np.array([1.0, slope, tilt]) / np.sqrt(1 + slope**2 + tilt**2)
     middle = np.array([canal_half_mm, rng.uniform(1.0, 3.0), rng.normal(0, 0.5)])
-    fundus = middle + 0.5 * length * along
-    axis = np.array([0.62, -0.72, -0.30]) + rng.normal(0, 0.06, 3)
-    axis /= np.linalg.norm(axis)
-    to_start = np.array([0.55, 0.75, -0.1])
-    first = to_start - (to_start @ axis) * axis
-    first /= np.linalg.norm(first)
-    vestibule = fundus + np.array([4.6, 1.6, 0.4]) + rng.normal(0, 0.3, 3)
+    porus = middle - 0.5 * length_mm * along
+    fundus = middle + 0.5 * length_mm * along
+
+    # The cochlea's axes: the start of the basal turn is made orthogonal to the axis to the apex.
+    to_apex = unit(COCHLEA_AXIS + rng.normal(0, 0.06, 3))
+    to_start = unit(COCHLEA_START - (COCHLEA_START @ to_apex) * to_apex)
+    across = np.cross(to_apex, to_start)
+
+    vestibule = fundus + VESTIBULE_FROM_FUNDUS + rng.normal(0, 0.3, 3)
+    canal_radius = float(rng.uniform(*CANAL_RADIUS_MM))
+    cochlea_centre = fundus + COCHLEA_FROM_FUNDUS + rng.normal(0, 0.3, 3)
+    cochlea_size = float(rng.uniform(0.92, 1.08))
+    canal_rings = _sample_rings(rng, vestibule)
+    nerve_offsets = NERVE_OFFSETS + rng.normal(0, 0.12, NERVE_OFFSETS.shape)
+    petrous_angle_deg = float(rng.uniform(*PETROUS_ANGLE_DEG))
+
     return Ear(
         sign=sign,
-        porus=middle - 0.5 * length * along,
+        porus=porus,
         fundus=fundus,
-        canal_radius=float(rng.uniform(2.0, 2.5)),
-        cochlea_centre=fundus + np.array([1.3, -5.6, -0.9]) + rng.normal(0, 0.3, 3),
-        cochlea_axes=np.stack([first, np.cross(axis, first), axis]),
-        cochlea_size=float(rng.uniform(0.92, 1.08)),
+        canal_radius=canal_radius,
+        cochlea_centre=cochlea_centre,
+        cochlea_axes=np.stack([to_start, across, to_apex]),
+        cochlea_size=cochlea_size,
         vestibule=vestibule,
-        canal_rings=_sample_rings(rng, vestibule),
-        nerve_offsets=np.array([[-0.9, 0.9], [-0.9, -0.9], [0.9, 0.8], [0.9, -0.8]]) + rng.normal(0, 0.12, (4, 2)),
-        petrous_angle_deg=float(rng.uniform(30.0, 40.0)),
+        canal_rings=canal_rings,
+        nerve_offsets=nerve_offsets,
+        petrous_angle_deg=petrous_angle_deg,
     )
 
 
 def cochlea_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Signed distances in mm to the lumen of the spiral, and to the whole cochlea as it is labelled.
+    """Signed distances to the lumen of the spiral, and to the whole cochlea as it is labelled.
 
     The lumen's middle runs on a cone; at every point the nearest of its passes in the point's half-plane through the
     axis is taken. The label also holds the thin walls between the turns and the modiolus, as a rater paints it.
+
+    Args:
+        ear: The ear.
+        u: Coordinates of the points to the side, mm.
+        y: To the back, mm.
+        z: Up, mm.
+
+    Returns:
+        Distances to the lumen and to the whole in mm, in the points' shape.
     """
-    offset = np.stack([u, y, z], axis=-1) - ear.cochlea_centre.astype(np.float32)
-    p, q, h = np.moveaxis(offset @ ear.cochlea_axes.T.astype(np.float32) / np.float32(ear.cochlea_size), -1, 0)
-    radial, angle = np.hypot(p, q), np.mod(np.arctan2(q, p), np.float32(2 * np.pi))
+    size = np.float32(ear.cochlea_size)
+    axes = ear.cochlea_axes.T.astype(np.float32)
+    offset = np.stack([u, y, z], axis=-1) - ear.cochlea_centre.astype(np.float32)  # (..., 3)
+    # In the cochlea's own frame, of size 1: p and q in the plane of the base, h along the axis.
+    p, q, h = np.moveaxis(offset @ axes / size, -1, 0)
+    radial = np.hypot(p, q)
+    angle = np.mod(np.arctan2(q, p), np.float32(2 * np.pi))
+
     lumen = np.full(radial.shape, 1e3, dtype=np.float32)
     for turn in range(int(np.ceil(TURNS))):
-        theta = np.minimum(angle + np.float32(2 * np.pi * turn), np.float32(2 * np.pi * TURNS))
-        past_end = angle + 2 * np.pi * turn - theta
-        share = theta / np.float32(2 * np.pi * TURNS)
-        middle, height, tube = _spiral(share)
-        distance = np.sqrt((radial - middle) ** 2 + (h - height) ** 2 + (past_end * middle) ** 2) - tube
-        lumen = np.minimum(lumen, distance)
-    cone = capsule(p, q, h, (0, 0, -0.6), (0, 0, 1.9), 2.4, 0.9)
-    whole = np.minimum(lumen, smooth_union(lumen, cone, 0.8))
-    return lumen * np.float32(ear.cochlea_size), whole * np.float32(ear.cochlea_size)
+        angle_here = angle + 2 * np.pi * turn
+        # Beyond the apex the end of the spiral is nearest, at a distance along the arc.
+        theta = np.minimum(angle + np.float32(2 * np.pi * turn), LAST_ANGLE)
+        past_end = angle_here - theta
+        middle, height, tube = _spiral(theta / LAST_ANGLE)
+
+        squared = (radial - middle) ** 2 + (h - height) ** 2 + (past_end * middle) ** 2
+        lumen = np.minimum(lumen, np.sqrt(squared) - tube)
+
+    modiolus = MODIOLUS.distance(p, q, h)
+    whole = np.minimum(lumen, smooth_union(lumen, modiolus, 0.8))
+    return lumen * size, whole * size
 
 
 def labyrinth_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Signed distance in mm to the fluid of the vestibule and the three semicircular canals."""
-    distance = ellipsoid(u, y, z, ear.vestibule, (1.6, 2.6, 2.4))
-    for centre, normal, ring, lumen in ear.canal_rings:
-        distance = np.minimum(distance, _torus(u, y, z, centre, normal, ring) - np.float32(lumen))
+    """Signed distance to the fluid of the vestibule and the three semicircular canals.
+
+    Args:
+        ear: The ear.
+        u: Coordinates of the points to the side, mm.
+        y: To the back, mm.
+        z: Up, mm.
+
+    Returns:
+        Distances in mm, in the points' shape.
+    """
+    distance = ellipsoid(u, y, z, ear.vestibule, VESTIBULE_RADII_MM)
+    for ring in ear.canal_rings:
+        distance = np.minimum(distance, _ring_distance(ring, u, y, z))
     return distance
 
 
 def canal_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray, radius_mm: float) -> np.ndarray:
-    """Signed distance in mm to the fluid of the internal auditory canal, flared where it opens into the cistern."""
+    """Signed distance to the fluid of the internal auditory canal, flared where it opens into the cistern.
+
+    Args:
+        ear: The ear.
+        u: Coordinates of the points to the side, mm.
+        y: To the back, mm.
+        z: Up, mm.
+        radius_mm: Radius of the canal at the porus.
+
+    Returns:
+        Distances in mm, in the points' shape.
+    """
     along = (ear.fundus - ear.porus) / ear.canal_length
+    # The rounded end of the rod lies at the fundus.
     end = ear.fundus - along * ear.canal_radius * 0.7
     tube = capsule(u, y, z, ear.porus - 2.0 * along, end, radius_mm, 0.8 * ear.canal_radius)
     flare = capsule(u, y, z, ear.porus - 4.0 * along, ear.porus + along, 1.5 * radius_mm, radius_mm)
     return np.minimum(tube, flare)
 
 
-def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
-    """Rods (start, end, radius in mm) of the facial, cochlear and two vestibular nerves, brainstem to fundus."""
-    frame, segments = ear.frame(), []
+def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[PointLike, PointLike, float]]:
+    """Rods of the facial, cochlear and two vestibular nerves, from the brainstem to the fundus.
+
+    Args:
+        ear: The ear.
+        root: Where the nerves leave the brainstem (3,), mm in the side's frame.
+
+    Returns:
+        Start, end and radius in mm of each rod.
+    """
+    frame = ear.frame()
+    segments: list[tuple[PointLike, PointLike, float]] = []
     for index, (back, up) in enumerate(ear.nerve_offsets):
-        start = root + np.array([0.0, -1.2 if index == 0 else 1.0, 0.4 * np.sign(up)])
+        # The facial nerve leaves the brainstem before the others.
+        root_back = -1.2 if index == 0 else 1.0
+        root_up = 0.4 * np.sign(up)
+        start = root + np.array([0.0, root_back, root_up])
+        # At the porus the nerves lie closer together than in the canal.
         door = frame.point(np.array([0.0, 0.55 * back, 0.55 * up]))
         end = frame.point(np.array([ear.canal_length - 1.0, back, up]))
-        radius = 0.55 if index == 1 else 0.5
-        segments += [(start, door, radius), (door, end, radius)]
+        # The cochlear nerve is the thickest.
+        radius_mm = 0.55 if index == 1 else 0.5
+        segments.append((start, door, radius_mm))
+        segments.append((door, end, radius_mm))
     return segments
 
 
 def _spiral(share: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radius and height of the lumen's middle and the lumen's own radius in mm, from base (0) to apex (1)."""
-    middle = np.float32(2.75) * np.exp(np.float32(-1.35) * share)
-    height = np.float32(-1.0) + np.float32(3.2) * share
-    return middle, height, np.float32(0.95) - np.float32(0.35) * share
+    middle = 2.75 * np.exp(-1.35 * share)
+    height = -1.0 + 3.2 * share
+    tube = 0.95 - 0.35 * share
+    return middle, height, tube
 
 
-def _sample_rings(rng: np.random.Generator, vestibule: np.ndarray):
+def _sample_rings(rng: np.random.Generator, vestibule: np.ndarray) -> tuple[Ring, ...]:
     rings = []
-    for offset, normal, radius in (
-        ((2.6, 2.2, 0.3), (0.15, -0.35, 1.0), 2.7),
-        ((0.3, -0.3, 3.4), (0.72, 0.70, 0.0), 3.2),
-        ((1.7, 3.4, -0.4), (-0.55, 0.83, 0.1), 3.1),
-    ):
-        unit = np.asarray(normal) + rng.normal(0, 0.06, 3)
-        centre = vestibule + np.asarray(offset) + rng.normal(0, 0.15, 3)
-        ring = radius * rng.uniform(0.92, 1.08)
-        rings.append((centre, unit / np.linalg.norm(unit), float(ring), float(rng.uniform(0.5, 0.7))))
+    for from_vestibule, normal, mean_radius_mm in CANAL_RINGS:
+        direction = np.asarray(normal) + rng.normal(0, 0.06, 3)
+        centre = vestibule + np.asarray(from_vestibule) + rng.normal(0, 0.15, 3)
+        radius_mm = mean_radius_mm * rng.uniform(0.92, 1.08)
+        lumen_mm = rng.uniform(*RING_LUMEN_MM)
+        rings.append(Ring(centre, unit(direction), float(radius_mm), float(lumen_mm)))
     return tuple(rings)
 
 
-def _torus(u, y, z, centre, normal, ring) -> np.ndarray:
-    offset = [v - np.float32(c) for v, c in zip((u, y, z), centre, strict=True)]
-    height = sum(o * np.float32(n) for o, n in zip(offset, normal, strict=True))
-    radial = np.sqrt(np.maximum(sum(o * o for o in offset) - height * height, 0))
-    return np.hypot(radial - np.float32(ring), height)
+def _ring_distance(ring: Ring, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Signed distance in mm to the lumen of a semicircular canal: a torus."""
+    offset = []
+    for values, middle in zip((u, y, z), ring.centre, strict=True):
+        offset.append(values - np.float32(middle))
+    # Height over the ring's plane, and distance from its axis.
+    height = sum(part * np.float32(step) for part, step in zip(offset, ring.normal, strict=True))
+    squared = sum(part * part for part in offset)
+    radial = np.sqrt(np.maximum(squared - height * height, 0))
+    from_middle = np.hypot(radial - np.float32(ring.radius_mm), height)
+    return from_middle - np.float32(ring.lumen_mm)

@@ -1,4 +1,4 @@
-"""The head around the ears: scalp, skull, face, brain, cisterns, petrous bones and vessels, drawn with soft edges.
+"""The head around the ears: scalp, skull, face, brain, cisterns, petrous bones and vessels, painted with soft edges.
 
 Coordinates are millimetres in the head's frame: origin midway between the internal auditory canals, x to the left,
 y to the back, z up; u = |x|. Dimensions are those of an adult head of 152 x 194 mm with an inner vault of 132 x 168 mm,
@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantom.brain import paint_brain, paint_vessels
-from training.phantom.canvas import Canvas
+from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
 from training.phantom.head_model import Head
-from training.phantom.shapes import Lattice, both, ellipsoid, smooth_intersection, smooth_union
+from training.phantom.shapes import Ellipsoid, Lattice, both, smooth_intersection, smooth_union
 from training.phantom.skull import (
     INNER_VAULT,
     both_petrous,
@@ -26,30 +26,49 @@ from training.phantom.skull import (
 )
 from training.phantom.tumour import Tumour
 
+DURA_MM = 0.5
+BASE_BONE_MM = 2.5
+"""Thickness of the bone around the cavity."""
+OCCIPITAL_CREST = Part("bone", Ellipsoid((0, 67, -8), (2.5, 8, 22)), reach_mm=24)
+
 
 def paint_head(
     lattice: Lattice, head: Head, ears: tuple[Ear, Ear], signals: dict[str, float], mass: tuple[Ear, Tumour] | None
 ) -> np.ndarray:
-    """Signal (Z, Y, X) of everything but the canals, inner ears and tumour.
+    """Signal of everything but the canals, inner ears and tumour.
 
-    `mass` is the ear with a tumour, and the tumour: brain and cerebrospinal fluid make way for it.
+    Args:
+        lattice: Points to paint at, in the head's frame.
+        head: What makes this head differ from the mean one.
+        ears: Left and right.
+        signals: Signal of each tissue by its name.
+        mass: The ear with a tumour, and the tumour: brain and cerebrospinal fluid make way for it.
+
+    Returns:
+        Signal (Z, Y, X), float32.
     """
     canvas = Canvas(lattice, head, signals)
     face = face_distance(canvas)
     petrous = both_petrous(canvas, ears)
     vault = vault_distance(canvas, INNER_VAULT)
+    # What is left of the vault between face and petrous bones holds the brain; its walls are a little uneven.
     walls = smooth_union(face, petrous, 5.0)
-    cavity = smooth_intersection(vault, -walls, 4.0) + np.float32(0.4) * canvas.field("rough")
+    smooth_cavity = smooth_intersection(vault, -walls, 4.0)
+    cavity = smooth_cavity + 0.4 * canvas.field("rough")
+
+    # From the outside in: each tissue covers what was painted before it.
     paint_scalp_and_skull(canvas, vault, face)
     paint_face(canvas, face)
-    canvas.paint(canvas.cover(np.maximum(vault - head.skull_mm, petrous)), "bone")
-    base = both(vault, face, -12.0 - canvas.z, -32.0 - canvas.y)
-    canvas.paint(canvas.cover(np.minimum(cavity - 2.5, base)), "bone")
-    paint_temporal_bones(canvas, petrous, cavity)
-    canvas.paint(canvas.cover(cavity - 0.5), "dura")
+    petrous_in_skull = np.maximum(vault - head.skull_mm, petrous)
+    canvas.paint(canvas.cover(petrous_in_skull), "bone")
+    skull_base = both(vault, face, -12.0 - canvas.z, -32.0 - canvas.y)
+    canvas.paint(canvas.cover(np.minimum(cavity - BASE_BONE_MM, skull_base)), "bone")
+    paint_temporal_bones(canvas, cavity)
+
+    canvas.paint(canvas.cover(cavity - DURA_MM), "dura")
     inside = canvas.cover(cavity)
     canvas.paint(inside, "csf")
-    canvas.fill("bone", lambda x, y, z: ellipsoid(x, y, z, (0, 67, -8), (2.5, 8, 22)), (0, 67, -8), 24)
+    canvas.fill(OCCIPITAL_CREST)
     paint_brain(canvas, ears, cavity, mass)
     paint_vessels(canvas, inside)
     return canvas.image

@@ -117,7 +117,6 @@ def label_voxels(fractions: dict[str, np.ndarray], edition: int) -> np.ndarray:
 
 def _render_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) -> np.ndarray:
     """Signal (Z, Y, X) of the head without ears, slab by slab."""
-    mass = (patient.tumour_ear, patient.tumour) if patient.tumour else None
     factors = lattice.factors(COARSE_MM)
     nz, ny, nx = lattice.size_zyx
     points_per_slice = ny * nx * int(np.prod(factors))
@@ -127,7 +126,7 @@ def _render_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) 
     for start in range(0, nz, step):
         window = (slice(start, min(start + step, nz)), slice(0, ny), slice(0, nx))
         fine = lattice.window(window).refined(factors)
-        painted = paint_head(fine, patient.head, patient.ears, signals, mass)
+        painted = paint_head(fine, patient.head, patient.ears, signals, patient.mass)
         signal[window] = mean_of_parts(painted, factors)
     return signal
 

@@ -9,8 +9,14 @@ from scipy.ndimage import gaussian_filter1d
 
 from training.phantom.config import PhantomConfig
 from training.phantom.shapes import Lattice, rotation
-from training.phantom.signals import BalancedSteadyState, Mprage, Sequence, SpoiledGradientEcho, TurboSpinEcho
-from training.phantom.tissues import TISSUES
+from training.phantom.signals import (
+    BalancedSteadyState,
+    Mprage,
+    Sequence,
+    SpoiledGradientEcho,
+    TurboSpinEcho,
+    brain_signal,
+)
 from vestibule.volume import Geometry
 
 
@@ -141,7 +147,7 @@ def acquire(signal: np.ndarray, geometry: Geometry, sequence: Sequence, rng: np.
     signal *= bias_field(signal.shape, geometry, rng)
     blur(signal, rng.uniform(*POINT_SPREAD_VOX))
 
-    brain = abs(_brain_signal(sequence))
+    brain = abs(brain_signal(sequence))
     noise_sd = brain / rng.uniform(*SIGNAL_TO_NOISE)
     units_per_signal = rng.uniform(*BRAIN_UNITS) / brain
     image = add_rician_noise(signal, noise_sd, rng)
@@ -195,10 +201,3 @@ def describe(sequence: Sequence) -> str:
     """A sequence in words, for a table."""
     kind = KINDS[type(sequence)]
     return f"{kind} TR {sequence.tr_ms:g} TE {sequence.te_ms:g} ms"
-
-
-def _brain_signal(sequence: Sequence) -> float:
-    """Mean signal of white and grey matter."""
-    white = sequence.signal(TISSUES["white"])
-    grey = sequence.signal(TISSUES["grey"])
-    return 0.5 * (white + grey)

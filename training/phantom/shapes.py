@@ -6,7 +6,6 @@ voxels, their sub-voxels and any window of them are the same thing. Coordinates 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -152,12 +151,26 @@ class Ellipsoid:
 
     centre: Point
     radii: Point
-    reach_mm: float
-    """Radius of the ball around `centre` in which the shape is looked for."""
+    """Along x, y, z in mm."""
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Signed distance in mm, see `ellipsoid`."""
         return ellipsoid(x, y, z, self.centre, self.radii)
+
+
+@dataclass(frozen=True)
+class Capsule:
+    """A rounded rod."""
+
+    start: Point
+    end: Point
+    radius_mm: float
+    end_radius_mm: float | None = None
+    """Radius at the end where the rod tapers."""
+
+    def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Signed distance in mm, see `capsule`."""
+        return capsule(x, y, z, self.start, self.end, self.radius_mm, self.end_radius_mm)
 
 
 @dataclass(frozen=True)
@@ -166,17 +179,14 @@ class Polyline:
 
     points: tuple[Point, ...]
     radius_mm: float
-    centre: Point
-    """Middle of a ball that holds the shape."""
-    reach_mm: float
-    """Radius of that ball."""
 
     def distance(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Signed distance in mm, see `polyline`."""
-        return polyline(x, y, z, self.points, self.radius_mm)
+        """Signed distance in mm to the nearest of the tube's rods."""
+        rods = [capsule(x, y, z, start, end, self.radius_mm) for start, end in pairwise(self.points)]
+        return either(*rods)
 
 
-Shape = Ellipsoid | Polyline
+Shape = Ellipsoid | Capsule | Polyline
 
 
 def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, radii: PointLike) -> np.ndarray:
@@ -194,19 +204,28 @@ def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, ra
     Returns:
         Distances in mm, in the points' shape.
     """
-    scaled = slope = None
     # In place: this is called for every part of the head, and a temporary of a slab costs as much as the arithmetic.
-    for values, middle, radius in zip((x, y, z), centre, radii, strict=True):
+    scaled = np.zeros(0)
+    slope = np.zeros(0)
+    for axis, (values, middle, radius) in enumerate(zip((x, y, z), centre, radii, strict=True)):
         part = values - np.float32(middle)
         part *= np.float32(1 / radius)
         part *= part
-        scaled = part.copy() if scaled is None else np.add(scaled, part, out=scaled)
+        if axis == 0:
+            scaled = part.copy()
+        else:
+            scaled += part
+
         part *= np.float32(1 / radius**2)
-        slope = part if slope is None else np.add(slope, part, out=slope)
+        if axis == 0:
+            slope = part
+        else:
+            slope += part
     np.sqrt(scaled, out=scaled)
     np.sqrt(slope, out=slope)
 
-    slope += np.float32(1e-6)  # the centre has no slope
+    # The centre has no slope.
+    slope += np.float32(1e-6)
     distance = np.divide(scaled, slope, out=slope)
     scaled -= 1
     distance *= scaled
@@ -269,23 +288,6 @@ def both(*distances: np.ndarray) -> np.ndarray:
 def either(*distances: np.ndarray) -> np.ndarray:
     """Union of shapes: the smallest distance."""
     return reduce(np.minimum, distances)
-
-
-def polyline(x: np.ndarray, y: np.ndarray, z: np.ndarray, points: Sequence[PointLike], radius: float) -> np.ndarray:
-    """Signed distance to a tube through points.
-
-    Args:
-        x: First coordinates of the points that are asked for, mm.
-        y: Second coordinates, mm.
-        z: Third coordinates, mm.
-        points: Corners of the tube's axis, mm.
-        radius: Radius of the tube, mm.
-
-    Returns:
-        Distances in mm, in the shape of `x`.
-    """
-    rods = [capsule(x, y, z, start, end, radius) for start, end in pairwise(points)]
-    return either(*rods)
 
 
 def smooth_union(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:

@@ -38,16 +38,24 @@ class Mprage:
         """
         flip = np.deg2rad(self.flip_deg)
         half = self.echoes // 2
-        before_train = self.ti_ms - half * self.echo_spacing_ms
-        after_train = self.tr_ms - before_train - self.echoes * self.echo_spacing_ms
-        echo_step = _relaxation(self.echo_spacing_ms, tissue.t1_ms) @ np.diag([np.cos(flip), 1.0])
-        to_centre = np.linalg.matrix_power(echo_step, half) @ _relaxation(before_train, tissue.t1_ms)
-        to_centre = to_centre @ np.diag([-1.0, 1.0])
-        to_end = _relaxation(after_train, tissue.t1_ms) @ np.linalg.matrix_power(echo_step, self.echoes - half)
+        before_train_ms = self.ti_ms - half * self.echo_spacing_ms
+        after_train_ms = self.tr_ms - before_train_ms - self.echoes * self.echo_spacing_ms
+
+        # Each step is a matrix (2, 2) that takes (m, 1) to (m', 1).
+        invert = np.diag([-1.0, 1.0])
+        excite = np.diag([np.cos(flip), 1.0])
+        recover_before = _relaxation(before_train_ms, tissue.t1_ms)
+        recover_after = _relaxation(after_train_ms, tissue.t1_ms)
+        echo = _relaxation(self.echo_spacing_ms, tissue.t1_ms) @ excite
+        to_centre = np.linalg.matrix_power(echo, half) @ recover_before @ invert
+        to_end = recover_after @ np.linalg.matrix_power(echo, self.echoes - half)
+
+        # m = slope m + offset over one period, so m = offset / (1 - slope).
         slope, offset = (to_end @ to_centre)[0]
         steady = offset / (1 - slope)
-        centre = to_centre[0] @ (steady, 1.0)
-        return float(tissue.proton_density * centre * np.sin(flip) * np.exp(-self.te_ms / tissue.t2_ms))
+        at_centre = to_centre[0] @ (steady, 1.0)
+        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        return float(tissue.proton_density * at_centre * np.sin(flip) * decay)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,8 @@ class SpoiledGradientEcho:
         flip = np.deg2rad(self.flip_deg)
         e1 = np.exp(-self.tr_ms / tissue.t1_ms)
         steady = np.sin(flip) * (1 - e1) / (1 - np.cos(flip) * e1)
-        return float(tissue.proton_density * steady * np.exp(-self.te_ms / tissue.t2_ms))
+        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        return float(tissue.proton_density * steady * decay)
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,11 @@ class BalancedSteadyState:
     def signal(self, tissue: Tissue) -> float:
         """PD sin(a) (1 - E1) / (1 - (E1 - E2) cos(a) - E1 E2) exp(-TE / T2)."""
         flip = np.deg2rad(self.flip_deg)
-        e1, e2 = np.exp(-self.tr_ms / tissue.t1_ms), np.exp(-self.tr_ms / tissue.t2_ms)
+        e1 = np.exp(-self.tr_ms / tissue.t1_ms)
+        e2 = np.exp(-self.tr_ms / tissue.t2_ms)
         steady = np.sin(flip) * (1 - e1) / (1 - (e1 - e2) * np.cos(flip) - e1 * e2)
-        return float(tissue.proton_density * steady * np.exp(-self.te_ms / tissue.t2_ms))
+        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        return float(tissue.proton_density * steady * decay)
 
 
 @dataclass(frozen=True)
@@ -106,12 +117,14 @@ class TurboSpinEcho:
 
     def signal(self, tissue: Tissue) -> float:
         """PD (1 - exp(-(TR - train) / T1)) exp(-TE / T2), where T2 has two components their sum."""
-        recovery = self.tr_ms - self.echo_train * self.echo_spacing_ms
-        steady = 1 - np.exp(-recovery / tissue.t1_ms)
+        recovery_ms = self.tr_ms - self.echo_train * self.echo_spacing_ms
+        steady = 1 - np.exp(-recovery_ms / tissue.t1_ms)
         decay = np.exp(-self.te_ms / tissue.t2_ms)
-        if tissue.slow_t2 is not None:
-            share, slow_ms = tissue.slow_t2
-            decay = share * np.exp(-self.te_ms / slow_ms) + (1 - share) * np.exp(-self.te_ms / tissue.t2_fast_ms)
+        if tissue.slow_t2 is not None and tissue.t2_fast_ms is not None:
+            slow_share, slow_ms = tissue.slow_t2
+            slow = np.exp(-self.te_ms / slow_ms)
+            fast = np.exp(-self.te_ms / tissue.t2_fast_ms)
+            decay = slow_share * slow + (1 - slow_share) * fast
         return float(tissue.proton_density * steady * decay)
 
 
@@ -130,14 +143,26 @@ def tissue_signal(sequence: Sequence, tissue: Tissue) -> float:
     """Signal of `tissue` in `sequence`: with its gadolinium on ceT1, without on T2 (acquired before)."""
     if sequence.contrast == "ceT1":
         return sequence.signal(tissue.enhanced())
-    return sequence.signal(tissue) * (sequence.flow_residue if tissue.flowing else 1.0)
+    flow = sequence.flow_residue if tissue.flowing else 1.0
+    return sequence.signal(tissue) * flow
 
 
 def tissue_signals(sequence: Sequence, tissues: dict[str, Tissue] | None = None) -> dict[str, float]:
     """Signal of every tissue by name, `TISSUES` unless others are given."""
-    return {name: tissue_signal(sequence, tissue) for name, tissue in (tissues or TISSUES).items()}
+    signals = {}
+    for name, tissue in (tissues or TISSUES).items():
+        signals[name] = tissue_signal(sequence, tissue)
+    return signals
+
+
+def brain_signal(sequence: Sequence) -> float:
+    """Mean signal of white and grey matter, without contrast agent."""
+    white = sequence.signal(TISSUES["white"])
+    grey = sequence.signal(TISSUES["grey"])
+    return 0.5 * (white + grey)
 
 
 def _relaxation(time_ms: float, t1_ms: float) -> np.ndarray:
+    """Matrix (2, 2) of longitudinal relaxation towards 1: m' = E1 m + (1 - E1)."""
     e1 = np.exp(-time_ms / t1_ms)
     return np.array([[e1, 1 - e1], [0.0, 1.0]])

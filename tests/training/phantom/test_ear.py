@@ -62,10 +62,10 @@ def test_canal_is_ten_to_twelve_mm_long_and_four_to_five_wide(ears):
 
 def test_semicircular_canals_have_a_lumen_of_a_mm_or_a_little_more(ears):
     for ear in ears:
-        for _, normal, ring, lumen in ear.canal_rings:
-            assert 1.0 <= 2 * lumen <= 1.5
-            assert 2.0 < ring < 4.0
-            assert np.linalg.norm(normal) == pytest.approx(1.0)
+        for ring in ear.canal_rings:
+            assert 1.0 <= 2 * ring.lumen_mm <= 1.5
+            assert 2.0 < ring.radius_mm < 4.0
+            assert np.linalg.norm(ring.normal) == pytest.approx(1.0)
 
 
 def test_cochlea_vestibule_and_canal_lie_in_bone_and_apart(ears):
