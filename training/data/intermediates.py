@@ -56,11 +56,16 @@ class Translators:
         return translate(self._loaded[key], volume)
 
     def _load(self, stage: Stage, name: str) -> nn.Module:
-        values = recorded_config(self._run_dir, stage)[stage.name]["generator"]
-        generator = build_generator(build(GeneratorConfig, values, f"{stage.name}.generator"))
-        weights = load_file(stage.folder(self._run_dir) / f"{name}.safetensors")
+        """The generator as its stage left it, on the device that there is."""
+        section = recorded_config(self._run_dir, stage)[stage.name]
+        settings = build(GeneratorConfig, section["generator"], f"{stage.name}.generator")
+        generator = build_generator(settings)
+
+        folder = stage.folder(self._run_dir)
+        weights = load_file(folder / f"{name}.safetensors")
         generator.load_state_dict(weights)
-        return generator.to(pick_device()).eval()
+        generator.to(pick_device())
+        return generator.eval()
 
 
 def copied_structures(labels: np.ndarray, structures: Iterable[str], edition: Edition) -> np.ndarray:
@@ -72,9 +77,16 @@ def copied_structures(labels: np.ndarray, structures: Iterable[str], edition: Ed
 
 
 def prepared_entries(run_dir: Path, domain: str) -> dict[str, dict]:
-    """What the index of the prepared cases of `domain` says of each, by case."""
-    index = read_json(PREPARE.folder(run_dir) / "index.json")
-    return {entry["case"]: entry for entry in index["cases"] if entry["domain"] == domain}
+    """What the index of the prepared cases of `domain` says of each, by case. Raises InputError where there is none."""
+    path = PREPARE.folder(run_dir) / "index.json"
+    index = read_json(path)
+    if index is None:
+        raise InputError(f"{path.parent}: stage {PREPARE.name!r} is not done; run it first")
+    entries = {}
+    for entry in index["cases"]:
+        if entry["domain"] == domain:
+            entries[entry["case"]] = entry
+    return entries
 
 
 def derived_entry(entry: dict, name: str, image: Path) -> dict:
@@ -88,8 +100,13 @@ def derived_entry(entry: dict, name: str, image: Path) -> dict:
     Returns:
         An entry of that stage's `index.json`.
     """
+    derived = dict(entry)
+    derived["case"] = name
+    derived["image"] = str(image)
+    # Seen from the other stage's folder.
     label = Path("..") / PREPARE.name / entry["label"]
-    return {**entry, "case": name, "image": str(image), "label": str(label)}
+    derived["label"] = str(label)
+    return derived
 
 
 def source_intermediates(case: PreparedCase, run_dir: Path, translators: Translators) -> dict[str, np.ndarray]:
@@ -111,14 +128,19 @@ def source_intermediates(case: PreparedCase, run_dir: Path, translators: Transla
     """
     source = np.asarray(case.image, dtype=np.float32)
     erased = translators(CYCLEGAN, "source_to_target", source)
-    images = {T1: source, SYNTHETIC_T2: erased}
+    images = {
+        T1: source,
+        SYNTHETIC_T2: erased,
+    }
     if is_done(run_dir, TRANSFER):
         recorded = recorded_config(run_dir, TRANSFER)
         edition = get_edition(recorded["edition"])
-        mask = copied_structures(case.labels, recorded[TRANSFER.name]["structures"], edition)
+        structures = recorded[TRANSFER.name]["structures"]
+        mask = copied_structures(case.labels, structures, edition)
         images[NAIVE_COPY] = np.where(mask, source, erased)
-        (transferred,) = (other for other in read_cases(run_dir, "source", TRANSFER) if other.name == case.name)
-        images[HARMONISED] = np.asarray(transferred.image, dtype=np.float32)
+        transferred = {other.name: other for other in read_cases(run_dir, "source", TRANSFER)}
+        harmonised = transferred[case.name].image
+        images[HARMONISED] = np.asarray(harmonised, dtype=np.float32)
 
     images[T1_BY_CYCLEGAN] = translators(CYCLEGAN, "target_to_source", erased)
     if HARMONISED in images and is_done(run_dir, PIX2PIX):
@@ -129,12 +151,14 @@ def source_intermediates(case: PreparedCase, run_dir: Path, translators: Transla
 def target_images(data: Path, edition: Edition, folder: str) -> dict[str, tuple[Path, Path | None]]:
     """T2 images in `folder` of the data, by case, each with its reference where there is one (phantoms have them)."""
     references = edition.references_of(data, folder)
-    found = {}
-    for image in sorted((data / folder).glob("*.nii*")):
+    images = sorted((data / folder).glob("*.nii*"))
+    found: dict[str, tuple[Path, Path | None]] = {}
+    for image in images:
         case = target_case(image)
-        if case:
-            label = references / edition.label_name(case)
-            found[case] = image, label if label.is_file() else None
+        if case is None:
+            continue
+        label = references / edition.label_name(case)
+        found[case] = image, label if label.is_file() else None
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from training.config import RunConfig
 from training.data.slices import PreparedCase, read_cases
+from training.stage_table import HARMONISER
 from vestibule.editions import TUMOUR, get_edition
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
@@ -34,20 +35,27 @@ class Reference:
 
     def save(self, folder: Path) -> list[Path]:
         """Write the slice to `folder`; returns the files' paths."""
-        np.savez(folder / IMAGES, image=self.image, tumour=self.tumour)
-        write_json(folder / RECORD, {"case": self.case, "slice": self.slice, "chosen": self.chosen})
-        return [folder / IMAGES, folder / RECORD]
+        images = folder / IMAGES
+        np.savez(images, image=self.image, tumour=self.tumour)
+        record = folder / RECORD
+        content = {
+            "case": self.case,
+            "slice": self.slice,
+            "chosen": self.chosen,
+        }
+        write_json(record, content)
+        return [images, record]
 
     @classmethod
     def load(cls, folder: Path) -> Reference:
         """The slice that `save` wrote to `folder`. Raises InputError where there is none."""
         record = read_json(folder / RECORD)
         if not record:
-            raise InputError(f"{folder}: holds no reference slice; run the stage 'harmoniser' first")
+            raise InputError(f"{folder}: holds no reference slice; run the stage {HARMONISER.name!r} first")
         with np.load(folder / IMAGES) as images:
             image = images["image"]
             tumour = images["tumour"]
-        return cls(record["case"], record["slice"], record["chosen"], image, tumour)
+        return cls(image=image, tumour=tumour, **record)
 
 
 def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
@@ -72,8 +80,8 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
 
     candidates = []
     for case in cases:
-        for index, voxels in enumerate(case.tumour_voxels):
-            if voxels >= settings.min_tumour_px:
+        for index, tumour_px in enumerate(case.tumour_voxels):
+            if tumour_px >= settings.min_tumour_px:
                 candidates.append((case, index))
     if not candidates:
         raise InputError(
@@ -84,8 +92,10 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
     generator = np.random.default_rng([config.seed, 2])
     references: list[Reference] = []
     while candidates and len(references) < settings.count:
-        case, index = candidates[generator.integers(len(candidates))]
-        references.append(_reference(case, index, SAMPLED, config))
+        place = generator.integers(len(candidates))
+        case, index = candidates[place]
+        reference = _reference(case, index, SAMPLED, config)
+        references.append(reference)
         candidates = [other for other in candidates if other[0].name != case.name]
     if len(references) < settings.count:
         raise InputError(
@@ -96,10 +106,13 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
 
 def _given(cases: list[PreparedCase], config: RunConfig) -> Reference:
     """The configured slice. Raises InputError where there is none such."""
-    wanted, index = config.reference.case, config.reference.slice
+    wanted = config.reference.case
+    index = config.reference.slice
     by_name = {case.name: case for case in cases}
     if wanted not in by_name:
-        raise InputError(f"reference.case {wanted!r} is no target case; the first ones are {list(by_name)[:3]}")
+        first_ones = list(by_name)[:3]
+        raise InputError(f"reference.case {wanted!r} is no target case; the first ones are {first_ones}")
+
     case = by_name[wanted]
     last = len(case.image) - 1
     if index is None or not 0 <= index <= last:
@@ -119,18 +132,21 @@ def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -
 
     width = config.reference.crop_px
     if width and tumour.any():
-        rows = np.flatnonzero(tumour.any(axis=1))
-        columns = np.flatnonzero(tumour.any(axis=0))
-        box = crop_range(rows, image.shape[0], width), crop_range(columns, image.shape[1], width)
-        image = image[box]
-        tumour = tumour[box]
+        size_y, size_x = image.shape
+        occupied_y = np.flatnonzero(tumour.any(axis=1))
+        occupied_x = np.flatnonzero(tumour.any(axis=0))
+        rows = crop_range(occupied_y, size_y, width)
+        columns = crop_range(occupied_x, size_x, width)
+        image = image[rows, columns]
+        tumour = tumour[rows, columns]
     return Reference(case.name, index, chosen, image, tumour)
 
 
 def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:
     """`width` indices around the middle of the `occupied` ones, moved inside 0 to `size`, as a slice."""
     width = min(width, size)
-    first, last = int(occupied[0]), int(occupied[-1])
+    first = int(occupied[0])
+    last = int(occupied[-1])
     middle = (first + last + 1) // 2
     start = max(0, middle - width // 2)
     start = min(start, size - width)

@@ -81,12 +81,12 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
     harmoniser, reference = load_harmonisers(run_dir)[0]
     levels = [None, *harmoniser.levels]
     look = look_of(reference)
+    # `none` would put nothing in, and `poisson` would hide what a level makes of the intensities.
     settings = replace(config.transfer, blending="soft")
     target = target_intensity(settings, reference)
     edition = get_edition(config.edition)
     translators = Translators(run_dir)
-    with_tumour = [case for case in read_cases(run_dir, "source") if any(case.tumour_voxels)]
-    cases = largest_first(with_tumour)[:CASES]
+    cases = largest_first(read_cases(run_dir, "source"))[:CASES]
 
     trials = []
     images: dict[int | None, list[np.ndarray]] = {level: [] for level in levels}
@@ -95,30 +95,35 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
         mask = copied_structures(case.labels, settings.structures, edition)
         erased = translators(CYCLEGAN, "source_to_target", source)
-        index = int(mask.sum(axis=(1, 2)).argmax())
+        sections = mask.sum(axis=(1, 2))
+        index = int(sections.argmax())
         outlines.append(mask[index])
+
         for level in levels:
             # Without noise, so that levels differ by nothing else.
             harmonise = harmoniser.at_level(level, None)
-            result = composite(source, mask, erased, settings, target, harmonise).harmonised
-            images[level].append(result[index])
-            patches, shape = measure(result, mask, look)
-            trials.append(Trial(level, patches, shape))
+            result = composite(source, mask, erased, settings, target, harmonise)
+            images[level].append(result.harmonised[index])
+            patches, shape = measure(result.harmonised, mask, look)
+            trial = Trial(level, patches, shape)
+            trials.append(trial)
 
     rows = [summary_of(level, trials) for level in levels]
     chosen = choose(rows)
-    record = run_dir / FOLDER / "sweep.json"
-    write_json(record, {"chosen": chosen, "shape_kept": SHAPE_KEPT, "levels": rows})
+    folder = run_dir / FOLDER
+    record = folder / "sweep.json"
+    content = {
+        "chosen": chosen,
+        "shape_kept": SHAPE_KEPT,
+        "levels": rows,
+    }
+    write_json(record, content)
 
     columns = {}
     for row in rows:
-        level = row["level"]
-        distance = math.nan if row["patches"] is None else row["patches"]
-        title = f"{_title(level)}\n{distance:.3f}, {row['shape']:.2f}"
-        if level == chosen:
-            title += " *"
-        columns[title] = images[level]
-    sheet = run_dir / FOLDER / "sweep.png"
+        title = _title(row, chosen)
+        columns[title] = images[row["level"]]
+    sheet = folder / "sweep.png"
     names = [case.name for case in cases]
     save_sheet(sheet, columns, dict.fromkeys(columns, outlines), rows=names)
     return [record, sheet]
@@ -133,9 +138,11 @@ def look_of(reference: Reference) -> TumourLook:
             "the level by eye from transfer/figures"
         )
     inside = reference.image[reference.tumour]
-    low, high = np.percentile(inside, [1, 99])
+    darkest, brightest = np.percentile(inside, [1, 99])
     sd = float(inside.std())
-    return TumourLook(patches, float(low) - sd, float(high) + sd)
+    low = float(darkest) - sd
+    high = float(brightest) + sd
+    return TumourLook(patches, low, high)
 
 
 def measure(result: np.ndarray, mask: np.ndarray, look: TumourLook) -> tuple[float, float]:
@@ -150,13 +157,15 @@ def measure(result: np.ndarray, mask: np.ndarray, look: TumourLook) -> tuple[flo
         The distance of patches, NaN where there is no whole one, and the share of the shape.
     """
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
-    patches = np.concatenate([patches_of(result[index], mask[index]) for index in slices])
+    by_slice = [patches_of(result[index], mask[index]) for index in slices]
+    patches = np.concatenate(by_slice)
     distance = math.nan
     if len(patches):
         # The same directions for every level and case.
         generator = np.random.default_rng(0)
         distance = sliced_wasserstein(patches, look.patches, generator)
-    return distance, shape_kept(result, mask, look.low, look.high)
+    shape = shape_kept(result, mask, look.low, look.high)
+    return distance, shape
 
 
 def shape_kept(result: np.ndarray, mask: np.ndarray, low: float, high: float) -> float:
@@ -175,7 +184,8 @@ def shape_kept(result: np.ndarray, mask: np.ndarray, low: float, high: float) ->
     in_plane[1] = True
     core = binary_erosion(mask, in_plane, iterations=BORDER_PX)
     border = result[mask & ~core]
-    return float(((border >= low) & (border <= high)).mean())
+    alike = (border >= low) & (border <= high)
+    return float(alike.mean())
 
 
 def summary_of(level: int | None, trials: list[Trial]) -> dict:
@@ -183,10 +193,12 @@ def summary_of(level: int | None, trials: list[Trial]) -> dict:
     own = [trial for trial in trials if trial.level == level]
     patches = np.array([trial.patches for trial in own])
     shape = np.array([trial.shape for trial in own])
-    known = not np.isnan(patches).all()
+    distance = None
+    if not np.isnan(patches).all():
+        distance = float(np.nanmean(patches))
     return {
         "level": level,
-        "patches": float(np.nanmean(patches)) if known else None,
+        "patches": distance,
         "shape": float(shape.mean()),
     }
 
@@ -197,15 +209,30 @@ def choose(rows: list[dict]) -> int | None:
     able = [row for row in rows if row["shape"] >= SHAPE_KEPT * best]
 
     def distance(row: dict) -> float:
+        # Where no tumour has a whole patch, nothing speaks for the level.
         return math.inf if row["patches"] is None else row["patches"]
 
-    return min(able, key=distance)["level"]
+    closest = min(able, key=distance)
+    return closest["level"]
 
 
 def largest_first(cases: list[PreparedCase]) -> list[PreparedCase]:
-    """Cases by the size of their tumour."""
-    return sorted(cases, key=lambda case: -sum(case.tumour_voxels))
+    """Cases with a tumour, by its size."""
+
+    def tumour_voxels(case: PreparedCase) -> int:
+        return sum(case.tumour_voxels)
+
+    with_tumour = [case for case in cases if any(case.tumour_voxels)]
+    return sorted(with_tumour, key=tumour_voxels, reverse=True)
 
 
-def _title(level: int | None) -> str:
-    return "not harmonised" if level is None else f"level {level}"
+def _title(row: dict, chosen: int | None) -> str:
+    """What stands above a level's column: the level, its two numbers, and a star at the chosen one."""
+    level, patches, shape = row["level"], row["patches"], row["shape"]
+    title = "not harmonised" if level is None else f"level {level}"
+    if patches is None:
+        patches = math.nan
+    title += f"\n{patches:.3f}, {shape:.2f}"
+    if level == chosen:
+        title += " *"
+    return title

@@ -103,7 +103,8 @@ def contrast(image: np.ndarray, mask: np.ndarray, others: np.ndarray) -> Contras
         ValueError: The shapes differ.
     """
     if not image.shape == mask.shape == others.shape:
-        raise ValueError(f"image, mask and others must have one shape, got {image.shape, mask.shape, others.shape}")
+        shapes = image.shape, mask.shape, others.shape
+        raise ValueError(f"image, mask and others must have one shape, got {shapes}")
     around = ring(mask) & ~others
     if around.sum() < MIN_RING_VOXELS:
         return None
@@ -112,14 +113,17 @@ def contrast(image: np.ndarray, mask: np.ndarray, others: np.ndarray) -> Contras
     if ring_sd == 0:
         return None
     ring_mean = float(outside.mean())
-    inside_mean = float(image[mask].astype(np.float64).mean())
+    inside = image[mask].astype(np.float64)
+    inside_mean = float(inside.mean())
     cnr = (inside_mean - ring_mean) / ring_sd
 
     core = core_of(mask)
     outermost = mask & ~core
     rim = None
     if outermost.any():
-        rim = float(image[outermost].mean() - image[core].mean())
+        rim_mean = image[outermost].mean()
+        core_mean = image[core].mean()
+        rim = float(rim_mean - core_mean)
     return Contrast(inside_mean, ring_mean, ring_sd, cnr, rim)
 
 
@@ -127,7 +131,8 @@ def ring(mask: np.ndarray) -> np.ndarray:
     """Surroundings of `mask`, bool (Z, Y, X): its own slices alone, between the two distances of `RING_PX`."""
     nearest, farthest = RING_PX
     result = np.zeros_like(mask, dtype=bool)
-    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+    slices = np.flatnonzero(mask.any(axis=(1, 2)))
+    for index in slices:
         distance = distance_transform_edt(~mask[index])
         result[index] = (distance > nearest) & (distance <= farthest)
     return result
@@ -150,7 +155,8 @@ def contrast_rows(
     """
     masks = {structure: edition.mask_of(labels, structure) for structure in edition.structures}
     labelled = labels > 0
-    size = edition.size_class(masks[TUMOUR].sum() * voxel_mm3)
+    tumour_mm3 = masks[TUMOUR].sum() * voxel_mm3
+    size = edition.size_class(tumour_mm3)
     rows = []
     for name, image in images.items():
         for structure, mask in masks.items():
@@ -165,13 +171,16 @@ def contrast_rows(
 
 def shift_rows(case: str, images: dict[str, np.ndarray]) -> list[ShiftRow]:
     """Shift of every image of `images` (name -> (Z, Y, X)) against the first, which is the scan."""
-    names = list(images)
-    scan = torch.from_numpy(images[names[0]])[:, None]  # (Z, 1, Y, X)
+    scan: torch.Tensor | None = None
     shifts = []
-    for name in names[1:]:
-        image = torch.from_numpy(images[name])[:, None]
+    for name, volume in images.items():
+        image = torch.from_numpy(volume)[:, None]  # (Z, 1, Y, X)
+        if scan is None:
+            scan = image
+            continue
         rows, columns = shift_between(scan, image)
-        shifts.append(ShiftRow(case, name, rows, columns))
+        shift = ShiftRow(case, name, rows, columns)
+        shifts.append(shift)
     return shifts
 
 
@@ -190,11 +199,12 @@ def measure_unseen(image: Path, label: Path, models: dict[str, Model], edition: 
     case = target_case(image) or image.name
     any_model = next(iter(models.values()))
     working = to_working(read_scan(image), any_model.preprocessing)
-    labels = mask_to_working(read_labels(label), working.geometry)
+    labels = mask_to_working(read_labels(label), working.geometry)  # (Z, Y, X)
     spacing = working.geometry.spacing_zyx
     voxel_mm3 = float(np.prod(spacing))
     true = edition.mask_of(labels, TUMOUR)
-    size = edition.size_class(true.sum() * voxel_mm3)
+    true_mm3 = float(voxel_mm3 * true.sum())
+    size = edition.size_class(true_mm3)
 
     images = {"T2": working.voxels}
     volumes = []
@@ -203,9 +213,19 @@ def measure_unseen(image: Path, label: Path, models: dict[str, Model], edition: 
         if model.translator is not None:
             images[f"synthetic T1, {arm}"] = synthetic
         probabilities = model.segmenter.probabilities(synthetic, spacing)  # (C, Z, Y, X)
-        predicted = edition.mask_of(probabilities.argmax(axis=0), TUMOUR)
+        predicted_labels = probabilities.argmax(axis=0)
+        predicted = edition.mask_of(predicted_labels, TUMOUR)
         found = true & predicted
-        volumes_mm3 = [float(voxel_mm3 * mask.sum()) for mask in (true, found, predicted)]
-        volumes.append(VolumeRow(case, arm, size, *volumes_mm3))
+        row = VolumeRow(
+            case=case,
+            arm=arm,
+            size=size,
+            true_mm3=true_mm3,
+            found_mm3=float(voxel_mm3 * found.sum()),
+            predicted_mm3=float(voxel_mm3 * predicted.sum()),
+        )
+        volumes.append(row)
+
     contrasts = contrast_rows(case, images, labels, voxel_mm3, edition)
-    return UnseenCase(contrasts, volumes, shift_rows(case, images))
+    shifts = shift_rows(case, images)
+    return UnseenCase(contrasts, volumes, shifts)

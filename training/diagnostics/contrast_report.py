@@ -7,7 +7,7 @@ there. And whether anatomy stays where it is: the shift of every intermediate ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -220,11 +220,12 @@ def _volume_table(summary: list[dict]) -> str:
     return _table(header, rows)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     rule = ("---",) * len(header)
     lines = []
     for cells in [header, rule, *rows]:
-        lines.append(f"| {' | '.join(cells)} |\n")
+        joined = " | ".join(cells)
+        lines.append(f"| {joined} |\n")
     return "".join(lines)
 
 

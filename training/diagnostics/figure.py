@@ -47,7 +47,8 @@ def plot_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
     Raises:
         InputError: The run has no such case, or lacks a stage.
     """
-    edition = get_edition(recorded_config(run_dir, PREPARE)["edition"])
+    recorded = recorded_config(run_dir, PREPARE)
+    edition = get_edition(recorded["edition"])
     sources = {case.name: case for case in read_cases(run_dir, "source")}
     if name in sources:
         panel = _source_panel(run_dir, sources[name], edition)
@@ -57,10 +58,10 @@ def plot_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
     rows = choose_rows(panel.tumour, slices)
     columns = {}
     for title, image in panel.images.items():
-        columns[title] = [image[index] for index in rows]
+        columns[title] = [image[row] for row in rows]
     outlines = {}
     for title, mask in panel.outlines.items():
-        outlines[title] = [mask[index] for index in rows]
+        outlines[title] = [mask[row] for row in rows]
     names = [f"{name}\nslice {index}" for index in rows]
     save_sheet(out, columns, outlines, rows=names, inches=3.0)
 
@@ -70,16 +71,20 @@ def choose_rows(tumour: np.ndarray, count: int) -> list[int]:
     sections = tumour.sum(axis=(1, 2))
     if not sections.any():
         return [len(tumour) // 2]
-    occupied = np.flatnonzero(sections).tolist()
-    occupied.sort(key=lambda index: (-sections[index], index))
-    return occupied[:count]
+    occupied = np.flatnonzero(sections)
+    # Stable, so that of slices alike the first comes first.
+    by_size = np.argsort(-sections[occupied], kind="stable")
+    return occupied[by_size][:count].tolist()
 
 
 def _source_panel(run_dir: Path, case: PreparedCase, edition: Edition) -> Panel:
     """A labelled T1 case and its intermediates."""
-    images = source_intermediates(case, run_dir, Translators(run_dir))
-    tumour = edition.mask_of(np.asarray(case.labels), TUMOUR)
-    return Panel(images, dict.fromkeys(images, tumour), tumour)
+    translators = Translators(run_dir)
+    images = source_intermediates(case, run_dir, translators)
+    labels = np.asarray(case.labels)
+    tumour = edition.mask_of(labels, TUMOUR)
+    outlines = dict.fromkeys(images, tumour)
+    return Panel(images, outlines, tumour)
 
 
 def _target_panel(run_dir: Path, name: str, edition: Edition, sources: list[str]) -> Panel:
@@ -89,21 +94,26 @@ def _target_panel(run_dir: Path, name: str, edition: Edition, sources: list[str]
     for folder in (edition.target_folder, edition.validation_folder):
         targets.update(target_images(data, edition, folder))
     if name not in targets:
+        some_sources = ", ".join(sources[:2])
+        some_targets = ", ".join(list(targets)[:2])
         raise InputError(
-            f"{run_dir}: has no case {name!r}; T1 cases are {', '.join(sources[:2])} ..., T2 cases "
-            f"{', '.join(list(targets)[:2])} ..."
+            f"{run_dir}: has no case {name!r}; T1 cases are {some_sources} ..., T2 cases {some_targets} ..."
         )
 
     image, label = targets[name]
     scan = read_scan(image)
+    bundle = EXPORT.folder(run_dir) / "bundle"
+    recorded = recorded_config(run_dir, EXPORT)
     images = {}
     outlines = {}
-    for arm in recorded_config(run_dir, EXPORT)["arms"]:
-        model = load_model(EXPORT.folder(run_dir) / "bundle", arm)
+    for arm in recorded["arms"]:
+        model = load_model(bundle, arm)
         working = to_working(scan, model.preprocessing)
         synthetic = model.synthetic_t1(working)
         probabilities = model.segmenter.probabilities(synthetic, working.geometry.spacing_zyx)  # (C, Z, Y, X)
-        predicted = edition.mask_of(probabilities.argmax(axis=0), TUMOUR)
+        labels = probabilities.argmax(axis=0)
+        predicted = edition.mask_of(labels, TUMOUR)
+        # Some arms segment T2 itself.
         title = f"synthetic T1, {arm}" if model.translator is not None else f"T2, {arm}"
         images["T2"] = working.voxels
         images[title] = synthetic
@@ -111,6 +121,7 @@ def _target_panel(run_dir: Path, name: str, edition: Edition, sources: list[str]
 
     tumour = predicted
     if label:
-        tumour = edition.mask_of(mask_to_working(read_labels(label), working.geometry), TUMOUR)
+        true_labels = mask_to_working(read_labels(label), working.geometry)
+        tumour = edition.mask_of(true_labels, TUMOUR)
         outlines["T2"] = tumour
     return Panel(images, outlines, tumour)

@@ -7,6 +7,7 @@ bringing the patches to one mean and spread: in a medical image intensity has a 
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter, zoom
 
 PATCH_PX = 7
@@ -23,14 +24,17 @@ def laplacian_pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
     needed = PATCH_PX * 2 ** (max(levels, 1) - 1)
     if levels < 1 or min(image.shape) < needed:
         raise ValueError(f"{levels} levels need a side of {needed} px, got {image.shape}")
+
     bands = []
     current = image.astype(np.float64)
     for _ in range(levels - 1):
         blurred = gaussian_filter(current, 1.0, mode="nearest")
         coarse = blurred[::2, ::2]
-        bands.append(current - upsample(coarse, current.shape))
+        stretched = upsample(coarse, current.shape)
+        bands.append(current - stretched)
         current = coarse
-    return [*bands, current]
+    bands.append(current)
+    return bands
 
 
 def upsample(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -41,10 +45,12 @@ def upsample(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def patches_of(image: np.ndarray, centres: np.ndarray | None = None) -> np.ndarray:
     """All whole patches of `image` (Y, X), or those whose centre is set in `centres` (Y, X): (N, PATCH_PX²)."""
-    windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH_PX, PATCH_PX))  # (Y - 6, X - 6, 7, 7)
+    windows = sliding_window_view(image, (PATCH_PX, PATCH_PX))  # (Y - 6, X - 6, 7, 7)
     if centres is not None:
+        # A patch at the image's edge is not whole: its centre lies half a patch further in at least.
         half = PATCH_PX // 2
-        windows = windows[centres[half:-half, half:-half]]  # (N, 7, 7)
+        whole = centres[half:-half, half:-half]
+        windows = windows[whole]  # (N, 7, 7)
     return windows.reshape(-1, PATCH_PX**2)
 
 
@@ -66,13 +72,17 @@ def sliced_wasserstein(one: np.ndarray, other: np.ndarray, generator: np.random.
     """
     if not len(one) or not len(other):
         raise ValueError(f"both sets must hold a patch, got {len(one)} and {len(other)}")
-    directions = generator.normal(size=(one.shape[1], DIRECTIONS))
+    size = one.shape[1]
+    directions = generator.normal(size=(size, DIRECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
-    # Midpoints of equal shares, so that neither extreme stands for more than its share.
+
+    # Along one direction the distance is that of sorted values; midpoints of equal shares, so that neither extreme
+    # stands for more than its share.
     shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
     first = np.quantile(one @ directions, shares, axis=0)  # (QUANTILES, DIRECTIONS)
     second = np.quantile(other @ directions, shares, axis=0)
-    return float(np.abs(first - second).mean())
+    distances = np.abs(first - second)
+    return float(distances.mean())
 
 
 def pyramid_distance(one: np.ndarray, other: np.ndarray, levels: int, generator: np.random.Generator) -> list[float]:
@@ -91,6 +101,8 @@ def pyramid_distance(one: np.ndarray, other: np.ndarray, levels: int, generator:
     bands = laplacian_pyramid(one, levels)
     other_bands = laplacian_pyramid(other, levels)
     for band, other_band in zip(bands, other_bands, strict=True):
-        distance = sliced_wasserstein(patches_of(band), patches_of(other_band), generator)
+        patches = patches_of(band)
+        other_patches = patches_of(other_band)
+        distance = sliced_wasserstein(patches, other_patches, generator)
         distances.append(distance)
     return distances

@@ -100,7 +100,8 @@ class Harmoniser(ABC):
     def require_level(self, level: int) -> None:
         """Raise ValueError for a level that the harmoniser does not have."""
         if level not in self.levels:
-            raise ValueError(f"level must be {range_in_words(self.levels)}, got {level}")
+            allowed = range_in_words(self.levels)
+            raise ValueError(f"level must be {allowed}, got {level}")
 
     def at_level(
         self, level: int | None, generator: torch.Generator | None = None
@@ -108,7 +109,11 @@ class Harmoniser(ABC):
         """`apply` at one level, as a function of slices (B, Y, X); None where the level is None."""
         if level is None:
             return None
-        return lambda slices: self.apply(slices, level, generator)
+
+        def harmonise(slices: np.ndarray) -> np.ndarray:
+            return self.apply(slices, level, generator)
+
+        return harmonise
 
 
 def common_levels(harmonisers: Sequence[Harmoniser]) -> range:

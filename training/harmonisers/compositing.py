@@ -26,6 +26,10 @@ REACH = 3
 """Standard deviations at which a soft edge and a rim end."""
 
 
+IN_PLANE_CROSS = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], dtype=bool)
+"""A voxel and its four neighbours in the slice, (1, 3, 3)."""
+
+
 @dataclass(frozen=True)
 class Intensity:
     """Mean and standard deviation of a structure's intensities in [-1, 1]."""
@@ -90,9 +94,14 @@ def composite(
         patch = copy
     else:
         filled = extend_core(copy, core[box])
-        patch = mix(around, filled, partial_volume(inside, settings.rim_px))
+        share = partial_volume(inside, settings.rim_px)
+        patch = mix(around, filled, share)
+
     if harmonise is not None:
-        patch = mix(around, harmonise(patch), soft_edge(inside, settings.edge_px))
+        replaced = harmonise(patch)
+        share = soft_edge(inside, settings.edge_px)
+        patch = mix(around, replaced, share)
+
     if settings.blending == "poisson":
         blended = poisson_blend(patch, inside, around)
         patch = np.where(inside, blended.clip(-1, 1), around)
@@ -104,9 +113,8 @@ def composite(
 
 def core_of(mask: np.ndarray) -> np.ndarray:
     """Voxels of `mask` (Z, Y, X) whose four neighbours in the slice belong to it too; `mask` where there are none."""
-    cross = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], dtype=bool)
     # What the field of view cuts has no border there.
-    core = binary_erosion(mask, cross, border_value=1)
+    core = binary_erosion(mask, IN_PLANE_CROSS, border_value=1)
     return core if core.any() else mask
 
 
@@ -118,7 +126,8 @@ def extend_core(values: np.ndarray, core: np.ndarray) -> np.ndarray:
 
 def partial_volume(mask: np.ndarray, rim_px: float) -> np.ndarray:
     """Share of the structure in each voxel (Z, Y, X): `mask`, blurred within its slices by `rim_px` voxels."""
-    return gaussian_filter(mask.astype(np.float32), (0, rim_px, rim_px), mode="nearest", truncate=REACH)
+    sigma = (0, rim_px, rim_px)
+    return gaussian_filter(mask.astype(np.float32), sigma, mode="nearest", truncate=REACH)
 
 
 def mix(around: np.ndarray, inside: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -135,7 +144,8 @@ def match_intensity(source: np.ndarray, mask: np.ndarray, target: Intensity) -> 
     # A structure of one intensity has no spread to be scaled.
     gain = target.sd / sd if sd > 1e-6 else 0.0
     scaled = (source - mean) * gain + target.mean
-    return np.clip(scaled, -1, 1).astype(np.float32)
+    clipped = np.clip(scaled, -1, 1)
+    return clipped.astype(np.float32)
 
 
 def soft_edge(mask: np.ndarray, edge_px: float) -> np.ndarray:
@@ -144,9 +154,11 @@ def soft_edge(mask: np.ndarray, edge_px: float) -> np.ndarray:
         return mask.astype(np.float32)
     # Slices lie so far apart that the nearest voxel of the mask is one of the same slice.
     distance = distance_transform_edt(~mask, sampling=(1e6, 1.0, 1.0))
-    weight = np.exp(-0.5 * (distance / edge_px) ** 2)
+    in_sd = distance / edge_px
+    weight = np.exp(-0.5 * in_sd**2)
     within_reach = distance <= REACH * edge_px
-    return np.where(within_reach, weight, 0.0).astype(np.float32)
+    weight = np.where(within_reach, weight, 0.0)
+    return weight.astype(np.float32)
 
 
 def target_intensity(settings: TransferConfig, reference: Reference) -> Intensity | None:
@@ -165,14 +177,19 @@ def target_intensity(settings: TransferConfig, reference: Reference) -> Intensit
     if settings.rim_px:
         (measured,) = core_of(reference.tumour[None])
     inside = reference.image[measured]
-    return Intensity(float(inside.mean()), float(inside.std()))
+    mean = float(inside.mean())
+    sd = float(inside.std())
+    return Intensity(mean, sd)
 
 
 def _box_around(mask: np.ndarray) -> tuple[slice, ...]:
     """The box of `mask` (Z, Y, X) with a margin within its slices."""
-    box = []
+    occupied = bounding_box(mask)
+    if occupied is None:
+        raise ValueError("the mask is empty, and has no box")
     margins = (0, MARGIN_PX, MARGIN_PX)
-    for axis, size, margin in zip(bounding_box(mask), mask.shape, margins, strict=True):
+    box = []
+    for axis, size, margin in zip(occupied, mask.shape, margins, strict=True):
         start = max(0, axis.start - margin)
         stop = min(size, axis.stop + margin)
         box.append(slice(start, stop))

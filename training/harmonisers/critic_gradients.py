@@ -19,144 +19,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, leaky_relu
+from torch.nn.functional import conv2d
 
-aten = torch.ops.aten
+from training.harmonisers.critic_layers import Critic, Layer, Trace, layers_of
+
 MIXED, FAKE, REAL = range(3)
 """Places of the three images in a batch."""
 ONLY_MIXED = slice(MIXED, MIXED + 1)
 AFTER_MIXED = slice(FAKE, None)
-
-
-@dataclass
-class Trace:
-    """What a layer computed on its way forwards, all (B, C, Y, X)."""
-
-    inputs: torch.Tensor
-    convolved: torch.Tensor
-    normalised: torch.Tensor
-    activated: torch.Tensor
-    moments: list[tuple[torch.Tensor, torch.Tensor]]
-    """Mean and reciprocal standard deviation of the channels of each image."""
-
-
-@dataclass
-class Layer:
-    """A convolution without padding: the last layer of a critic, which has nothing behind it."""
-
-    convolution: nn.Conv2d
-    weight: torch.Tensor
-    """In the type in which all is computed; that of the parameters stays."""
-
-    def forward(self, inputs: torch.Tensor) -> Trace:
-        """What becomes of `inputs` (B, C, Y, X)."""
-        convolved = self._convolve(inputs)
-        return Trace(inputs, convolved, convolved, convolved, [])
-
-    def _convolve(self, inputs: torch.Tensor) -> torch.Tensor:
-        bias = self.convolution.bias
-        return conv2d(inputs, self.weight, None if bias is None else bias.to(inputs.dtype))
-
-    def convolution_backward(
-        self, gradient: torch.Tensor, inputs: torch.Tensor, by_input: bool, by_parameters: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Gradients of the convolution by its input, its weight and its bias.
-
-        Args:
-            gradient: By the convolution's output, (B, C, Y, X).
-            inputs: What was convolved, (B, C', Y + 2, X + 2).
-            by_input: Whether the first is needed; it is None otherwise.
-            by_parameters: Whether the other two are needed; they are None otherwise.
-
-        Returns:
-            The three gradients, each of the shape of what it is by.
-        """
-        wanted = [by_input, by_parameters, by_parameters]
-        bias_sizes = [len(self.weight)]
-        stride, padding, dilation, output_padding = [1, 1], [0, 0], [1, 1], [0, 0]
-        return aten.convolution_backward(
-            gradient,
-            inputs,
-            self.weight,
-            bias_sizes,
-            stride,
-            padding,
-            dilation,
-            False,  # not transposed
-            output_padding,
-            1,  # one group
-            wanted,
-        )
-
-
-@dataclass
-class HiddenLayer(Layer):
-    """A convolution with the batch normalisation and the LeakyReLU behind it."""
-
-    norm: nn.BatchNorm2d
-    slope: float
-
-    def forward(self, inputs: torch.Tensor) -> Trace:
-        """What becomes of `inputs` (B, C, Y, X), each image normalised by itself."""
-        convolved = self._convolve(inputs)  # (B, C, Y - 2, X - 2)
-        normalised = torch.empty_like(convolved)
-        moments = []
-        for image in range(len(convolved)):
-            alone = slice(image, image + 1)
-            normalised[alone], mean, inverse_sd = aten.native_batch_norm(
-                convolved[alone],
-                self.norm.weight,
-                self.norm.bias,
-                None,
-                None,
-                True,  # by the image's own moments, with no running ones kept
-                0.0,
-                self.norm.eps,
-            )
-            moments.append((mean, inverse_sd))
-        activated = leaky_relu(normalised, self.slope)
-        return Trace(inputs, convolved, normalised, activated, moments)
-
-    def activation_backward(self, gradient: torch.Tensor, trace: Trace, images: slice) -> torch.Tensor:
-        """LeakyReLU's derivative at `images` of the trace, applied to `gradient`; it is its own transpose."""
-        return aten.leaky_relu_backward(gradient, trace.normalised[images], self.slope, False)
-
-    def norm_backward(
-        self, gradient: torch.Tensor, trace: Trace, image: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Batch normalisation's derivative at one image of the trace, applied to `gradient`; symmetric as well.
-
-        Args:
-            gradient: By the normalisation's output, (1, C, Y, X).
-            trace: Of the way forwards.
-            image: Its place in the batch.
-
-        Returns:
-            The gradients by what was normalised (1, C, Y, X), by the norm's weight (C,) and by its bias (C,).
-        """
-        convolved = trace.convolved[image : image + 1]
-        mean, inverse_sd = trace.moments[image]
-        wanted = [True, True, True]
-        return aten.native_batch_norm_backward(
-            gradient, convolved, self.norm.weight, None, None, mean, inverse_sd, True, self.norm.eps, wanted
-        )
-
-
-@dataclass
-class Critic:
-    """A critic, layer by layer."""
-
-    hidden: list[HiddenLayer]
-    last: Layer
-
-    def forward(self, images: torch.Tensor) -> list[Trace]:
-        """The traces of `images` (B, 1, Y, X) through all layers; the scores are what the last of them ends with."""
-        traces = []
-        for layer in (*self.hidden, self.last):
-            trace = layer.forward(images)
-            traces.append(trace)
-            images = trace.activated
-        return traces
 
 
 @dataclass
@@ -203,7 +73,9 @@ def set_gradients(
     layers = layers_of(critic, dtype)
     share = torch.rand((), device=real.device)
     mixed = share * real + (1 - share) * fake
-    images = torch.cat([mixed, fake, real]).to(dtype)  # (3, 1, Y, X)
+    # In the order of MIXED, FAKE and REAL.
+    images = torch.cat([mixed, fake, real])  # (3, 1, Y, X)
+    images = images.to(dtype)
 
     traces = layers.forward(images)
     scores = traces[-1].activated  # (3, 1, Y', X')
@@ -217,46 +89,47 @@ def set_gradients(
     excess = norm - 1
     penalty = weight * excess.square().mean()
 
+    # The derivative of the penalty by the norm of each pixel's slope, and by the slope itself.
     by_norm = (2 * weight / norm.numel()) * excess
     by_slope = by_norm * slopes.image.sign()
-    curvature = _forward_again(layers, traces, slopes, by_slope.to(dtype))
+    by_slope = by_slope.to(dtype)
+    curvature = _forward_again(layers, traces, slopes, by_slope)
     _back_once_more(layers, traces, curvature)
     return wasserstein, penalty
 
 
-def layers_of(critic: nn.Sequential, dtype: torch.dtype) -> Critic:
-    """The layers of `critic`, with weights in `dtype` that lie in memory as the critic's do."""
-    modules = list(critic)
-    hidden = []
-    for place in range(0, len(modules) - 1, 3):
-        convolution, norm, activation = modules[place : place + 3]
-        weight = convolution.weight.to(dtype)
-        hidden.append(HiddenLayer(convolution, weight, norm, activation.negative_slope))
-    last = modules[-1]
-    return Critic(hidden, Layer(last, last.weight.to(dtype)))
-
-
 def _back_to_image(critic: Critic, traces: list[Trace]) -> Slopes:
     """Step 2: the gradient of the sum of the mixed image's scores, and all that step 3 will need of the way."""
-    gradient = torch.ones_like(traces[-1].activated[ONLY_MIXED])
+    scores = traces[-1].activated[ONLY_MIXED]
+    gradient = torch.ones_like(scores)
     convolved = [gradient]
     normalised = []
     means = []
 
     after = critic.last
-    for layer, trace in zip(reversed(critic.hidden), reversed(traces[:-1]), strict=True):
-        gradient, _, _ = after.convolution_backward(gradient, trace.activated[ONLY_MIXED], True, False)
+    hidden_traces = traces[:-1]
+    for layer, trace in zip(reversed(critic.hidden), reversed(hidden_traces), strict=True):
+        activated = trace.activated[ONLY_MIXED]
+        gradient, _, _ = after.convolution_backward(gradient, activated, True, False)
         gradient = layer.activation_backward(gradient, trace, ONLY_MIXED)
         normalised.append(gradient)
+
         gradient, by_weight, by_bias = layer.norm_backward(gradient, trace, MIXED)
         convolved.append(gradient)
         # The gradients by weight and bias are the two sums over pixels that the projection in step 3 needs as means.
         pixels = gradient[0, 0].numel()
-        means.append((by_bias / pixels, by_weight / pixels))
+        mean = by_bias / pixels
+        along = by_weight / pixels
+        means.append((mean, along))
         after = layer
 
-    image, _, _ = after.convolution_backward(gradient, traces[0].inputs[ONLY_MIXED], True, False)
-    return Slopes(image, convolved[::-1], normalised[::-1], means[::-1])
+    mixed = traces[0].inputs[ONLY_MIXED]
+    image, _, _ = after.convolution_backward(gradient, mixed, True, False)
+    # They were found from the last layer to the first.
+    convolved.reverse()
+    normalised.reverse()
+    means.reverse()
+    return Slopes(image, convolved, normalised, means)
 
 
 def _forward_again(critic: Critic, traces: list[Trace], slopes: Slopes, asked: torch.Tensor) -> Curvature:
@@ -283,7 +156,8 @@ def _forward_again(critic: Critic, traces: list[Trace], slopes: Slopes, asked: t
         centre, scale = trace.moments[MIXED]  # (C,)
         asked_mean = by_norm_bias / pixels
         asked_along = by_norm_weight / pixels
-        overlap = (asked_at_norm * slope_at_norm).sum((0, 2, 3)).to(scale.dtype) / pixels
+        product = asked_at_norm * slope_at_norm
+        overlap = product.sum((0, 2, 3)).to(scale.dtype) / pixels
         excess = overlap - asked_mean * mean - asked_along * along
         result.norm_weight.append(pixels * scale * excess)
 
@@ -292,56 +166,67 @@ def _forward_again(critic: Critic, traces: list[Trace], slopes: Slopes, asked: t
         at_mixed = trace.convolved[ONLY_MIXED]
         offset = _by_channel(-spread * centre, asked)
         by_mixed = torch.addcmul(offset, at_mixed, _by_channel(spread, asked))
-        by_mixed.addcmul_(asked, _by_channel(-scale * along, asked))
-        by_mixed.addcmul_(slope, _by_channel(-scale * asked_along, asked))
+        along_asked = _by_channel(-scale * along, asked)
+        by_mixed.addcmul_(asked, along_asked)
+        along_slope = _by_channel(-scale * asked_along, asked)
+        by_mixed.addcmul_(slope, along_slope)
         result.convolved.append(by_mixed)
+
         asked = layer.activation_backward(asked, trace, ONLY_MIXED)
 
-    _, by_weight, _ = critic.last.convolution_backward(slopes.convolved[-1], asked, False, True)
+    last_slope = slopes.convolved[-1]
+    _, by_weight, _ = critic.last.convolution_backward(last_slope, asked, False, True)
     result.weight.append(by_weight)
     return result
 
 
 def _by_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """`values` (C,) as (1, C, 1, 1), of the type of `like`."""
-    return values.to(like.dtype).view(1, -1, 1, 1)
+    in_type = values.to(like.dtype)
+    return in_type.view(1, -1, 1, 1)
 
 
 def _back_once_more(critic: Critic, traces: list[Trace], curvature: Curvature) -> None:
     """Step 4: the ordinary gradients into the parameters, those of the penalty joining the mixed image's on the way."""
     # The last layer leaves the mixed image out: of its scores the penalty takes a slope that is 1 everywhere.
     trace = traces[-1]
-    share = 1 / trace.activated[0].numel()
-    gradient = torch.empty_like(trace.activated[AFTER_MIXED])  # (2, 1, Y', X')
+    scores = trace.activated[AFTER_MIXED]  # (2, 1, Y', X')
+    share = 1 / scores[0].numel()
+    gradient = torch.empty_like(scores)
     gradient[FAKE - 1] = share
     gradient[REAL - 1] = -share
-    gradient, by_weight, by_bias = critic.last.convolution_backward(gradient, trace.inputs[AFTER_MIXED], True, True)
+    inputs = trace.inputs[AFTER_MIXED]
+    gradient, by_weight, by_bias = critic.last.convolution_backward(gradient, inputs, True, True)
     _set_convolution(critic.last, by_weight, by_bias, curvature.weight[-1])
 
     # The layer before it gets a gradient of two images and hands on one of three; all others get and give three.
     first = FAKE
     for place in reversed(range(len(critic.hidden))):
-        layer, trace = critic.hidden[place], traces[place]
-        gradient = layer.activation_backward(gradient, trace, slice(first, None))
-        at_convolved = torch.empty_like(trace.convolved)  # (3, C, Y, X)
-        at_convolved[MIXED] = curvature.convolved[place][0]
+        layer = critic.hidden[place]
+        trace = traces[place]
+        images = len(trace.convolved)
+        gradient = layer.activation_backward(gradient, trace, slice(first, images))
 
+        by_convolved = torch.empty_like(trace.convolved)  # (3, C, Y, X)
+        by_convolved[MIXED] = curvature.convolved[place][0]
         norm_weight = curvature.norm_weight[place]
         norm_bias = torch.zeros_like(norm_weight)
-        for image in range(first, len(trace.convolved)):
-            own = gradient[image - first : image - first + 1]
+        for image in range(first, images):
+            # Cut out by a slice: an axis that is put back has lost the memory layout, and the sums their order.
+            place_in_gradient = image - first
+            own = gradient[place_in_gradient : place_in_gradient + 1]
             through, by_norm_weight, by_norm_bias = layer.norm_backward(own, trace, image)
             norm_weight = norm_weight + by_norm_weight
             norm_bias = norm_bias + by_norm_bias
             if image == MIXED:
-                at_convolved[MIXED] = at_convolved[MIXED] + through[0]
-            else:
-                at_convolved[image] = through[0]
+                through = by_convolved[MIXED] + through
+            by_convolved[image] = through[0]
         _set(layer.norm.weight, norm_weight)
         _set(layer.norm.bias, norm_bias)
 
-        is_first_layer = place == 0
-        gradient, by_weight, by_bias = layer.convolution_backward(at_convolved, trace.inputs, not is_first_layer, True)
+        # Nothing asks for the gradient by the images themselves.
+        by_input = place > 0
+        gradient, by_weight, by_bias = layer.convolution_backward(by_convolved, trace.inputs, by_input, True)
         _set_convolution(layer, by_weight, by_bias, curvature.weight[place])
         first = MIXED
 
@@ -349,12 +234,14 @@ def _back_once_more(critic: Critic, traces: list[Trace], curvature: Curvature) -
 def _set_convolution(
     layer: Layer, by_weight: torch.Tensor, by_bias: torch.Tensor, penalty_by_weight: torch.Tensor
 ) -> None:
-    _set(layer.convolution.weight, by_weight, penalty_by_weight)
-    if layer.convolution.bias is not None:
-        _set(layer.convolution.bias, by_bias)
+    """Set the gradients of a layer's convolution; the penalty has none by the bias."""
+    convolution = layer.convolution
+    _set(convolution.weight, by_weight, penalty_by_weight)
+    if convolution.bias is not None:
+        _set(convolution.bias, by_bias)
 
 
-def _set(parameter: nn.Parameter, *terms: torch.Tensor) -> None:
+def _set(parameter: torch.Tensor, *terms: torch.Tensor) -> None:
     """Make the sum of `terms` the gradient, with the parameter's type and, as Adam wants it, its layout."""
     total = torch.zeros_like(parameter)
     for term in terms:

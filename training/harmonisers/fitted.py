@@ -20,7 +20,9 @@ KIND = "harmoniser.json"
 def folder_of(run_dir: Path, number: int) -> Path:
     """Folder of the harmoniser of the reference slice `number`: the stage's own for the first, others in it."""
     folder = HARMONISER.folder(run_dir)
-    return folder / f"reference_{number}" if number else folder
+    if number == 0:
+        return folder
+    return folder / f"reference_{number}"
 
 
 def save_harmoniser(folder: Path, kind: str, harmoniser: Harmoniser, reference: Reference) -> list[Path]:
@@ -28,19 +30,23 @@ def save_harmoniser(folder: Path, kind: str, harmoniser: Harmoniser, reference: 
     paths = harmoniser.save(folder)
     paths += reference.save(folder)
     # Last, so that a folder that has it is whole.
-    write_json(folder / KIND, {"kind": kind})
-    return [*paths, folder / KIND]
+    kind_path = folder / KIND
+    write_json(kind_path, {"kind": kind})
+    return [*paths, kind_path]
 
 
 def load_harmonisers(run_dir: Path) -> list[tuple[Harmoniser, Reference]]:
     """The harmoniser of each reference slice of the run, with that slice. Raises InputError where there is none."""
-    found = []
-    folder = folder_of(run_dir, 0)
-    while (folder / KIND).is_file():
-        record = read_json(folder / KIND)
-        kind = harmoniser_class(record["kind"])
-        found.append((kind.load(folder), Reference.load(folder)))
+    found: list[tuple[Harmoniser, Reference]] = []
+    while True:
         folder = folder_of(run_dir, len(found))
+        record = read_json(folder / KIND)
+        if record is None:
+            break
+        kind = harmoniser_class(record["kind"])
+        harmoniser = kind.load(folder)
+        reference = Reference.load(folder)
+        found.append((harmoniser, reference))
     if not found:
         raise InputError(f"{folder}: stage {HARMONISER.name!r} is not done; run it first")
     return found
@@ -59,6 +65,8 @@ def check_planned_level(key: str, level: int | None, config: RunConfig, referenc
 
 def check_level(key: str, level: int | None, fitted: list[tuple[Harmoniser, Reference]]) -> None:
     """Raise InputError where one of the fitted harmonisers lacks the level that the configuration's `key` names."""
-    levels = common_levels([harmoniser for harmoniser, _ in fitted])
+    harmonisers = [harmoniser for harmoniser, _ in fitted]
+    levels = common_levels(harmonisers)
     if level is not None and level not in levels:
-        raise InputError(f"{key} must be {range_in_words(levels)}, got {level}")
+        allowed = range_in_words(levels)
+        raise InputError(f"{key} must be {allowed}, got {level}")

@@ -48,6 +48,7 @@ def harmonic_fill(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """
     if inside.all():
         return np.zeros(inside.sum())
+    size_y, size_x = inside.shape
     count = int(inside.sum())
     number_of = np.full(inside.shape, -1)
     number_of[inside] = np.arange(count)
@@ -62,22 +63,26 @@ def harmonic_fill(values: np.ndarray, inside: np.ndarray) -> np.ndarray:
     for step_y, step_x in NEIGHBOURS:
         neighbour_y = y + step_y
         neighbour_x = x + step_x
-        exists_y = (neighbour_y >= 0) & (neighbour_y < inside.shape[0])
-        exists_x = (neighbour_x >= 0) & (neighbour_x < inside.shape[1])
+        exists_y = (neighbour_y >= 0) & (neighbour_y < size_y)
+        exists_x = (neighbour_x >= 0) & (neighbour_x < size_x)
         here = np.flatnonzero(exists_y & exists_x)
+        there = neighbour_y[here], neighbour_x[here]
         neighbours[here] += 1
 
-        number = number_of[neighbour_y[here], neighbour_x[here]]
+        # A neighbour inside is another unknown, one outside a number that goes to the right-hand side.
+        number = number_of[there]
         unknown = number >= 0
         rows.append(here[unknown])
         columns.append(number[unknown])
         border = here[~unknown]
-        known[border] += values[neighbour_y[border], neighbour_x[border]]
+        value = values[there][~unknown]
+        known[border] += value
 
     row = np.concatenate(rows)
     column = np.concatenate(columns)
     off_diagonal = -np.ones(len(row) - count)
     entries = np.concatenate([neighbours, off_diagonal])
-    matrix = coo_matrix((entries, (row, column))).tocsr()
+    matrix = coo_matrix((entries, (row, column)))
+    solution = spsolve(matrix.tocsr(), known)
     # SciPy gives a number in the place of a vector of one.
-    return np.atleast_1d(spsolve(matrix, known))
+    return np.atleast_1d(solution)

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 from training.config import HarmoniserSettings, SinGANConfig
 from training.data.reference_slice import Reference
 from training.gan.checkpoint import save_weights
-from training.gan.devices import convolution_type, layout_for, subnormals_as_zero
+from training.gan.devices import convolution_type, subnormals_as_zero
 from training.harmonisers.base import Harmoniser
 from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes
-from training.harmonisers.singan_training import train_scales
+from training.harmonisers.singan_training import place, train_scales
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
@@ -79,34 +79,41 @@ class SinGANHarmoniser(Harmoniser):
         sizes = pyramid_sizes(reference.image.shape, settings)
         widths = channels(len(sizes), settings)
         model = SinGAN(sizes, widths, settings.layers)
-        model = model.to(device, memory_format=layout_for(dtype))
+        place(model, device, dtype)
 
-        image = torch.from_numpy(reference.image)[None, None].to(device)  # (1, 1, Y, X)
+        image = torch.from_numpy(reference.image)
+        image = image[None, None].to(device)  # (1, 1, Y, X)
         train_scales(model, image, settings, folder, dtype)
+
         with torch.no_grad():
-            difference = model.reconstruct(model.scales - 1) - image
+            reconstructed = model.reconstruct(model.scales - 1)
+        difference = reconstructed - image
+        rmse = float(difference.square().mean().sqrt())
         # Intensities are in [-1, 1]; on [0, 1] an error is half as large.
-        error = float(difference.square().mean().sqrt()) / 2
-        return cls(model, error)
+        return cls(model, rmse / 2)
 
     def apply(self, slices: np.ndarray, level: int, generator: torch.Generator | None = None) -> np.ndarray:
         """`slices` (B, Y, X) injected at the scale `level`; with noise of the trained amplitudes by `generator`."""
         self.require_level(level)
-        batch = torch.from_numpy(np.ascontiguousarray(slices))[:, None]  # (B, 1, Y, X)
-        injected = self.model.inject(batch.to(self.device), level, generator)
+        contiguous = np.ascontiguousarray(slices)
+        batch = torch.from_numpy(contiguous)[:, None]  # (B, 1, Y, X)
+        batch = batch.to(self.device)
+        injected = self.model.inject(batch, level, generator)
         return injected[:, 0].cpu().numpy()
 
     def save(self, folder: Path) -> list[Path]:
         """Write weights and architecture to `folder`; returns the files' paths."""
-        save_weights(self.model, folder / WEIGHTS)
+        weights = folder / WEIGHTS
+        save_weights(self.model, weights)
         record = {
             "sizes": self.model.sizes,
             "widths": self.model.widths,
             "layers": self.model.layers,
             "reconstruction_rmse": self.reconstruction_rmse,
         }
-        write_json(folder / RECORD, record)
-        return [folder / WEIGHTS, folder / RECORD]
+        record_path = folder / RECORD
+        write_json(record_path, record)
+        return [weights, record_path]
 
     @classmethod
     def load(cls, folder: Path) -> SinGANHarmoniser:
@@ -116,17 +123,26 @@ class SinGANHarmoniser(Harmoniser):
             raise InputError(f"{folder}: holds no SinGAN; run the stage 'harmoniser' first")
         sizes = [(rows, columns) for rows, columns in record["sizes"]]
         model = SinGAN(sizes, record["widths"], record["layers"])
-        model.load_state_dict(load_file(folder / WEIGHTS))
-        model = model.to(pick_device()).eval()
+        weights = load_file(folder / WEIGHTS)
+        model.load_state_dict(weights)
+        model.to(pick_device())
+        model.eval()
         return cls(model, record["reconstruction_rmse"])
 
     @torch.no_grad()
     def previews(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """The slice reconstructed from the fixed noise, injected at each scale, and a random sample."""
         finest = self.model.scales - 1
-        shown = {"reconstructed": self.model.reconstruct(finest)[0, 0].cpu().numpy()}
+        reconstructed = self.model.reconstruct(finest)
+        shown = {"reconstructed": _as_slice(reconstructed)}
         for scale in self.levels:
             (injected,) = self.apply(image[None], scale)
             shown[f"injected at {scale}"] = injected
-        shown["random sample"] = self.model.sample(1, finest)[0, 0].cpu().numpy()
+        sample = self.model.sample(1, finest)
+        shown["random sample"] = _as_slice(sample)
         return shown
+
+
+def _as_slice(image: torch.Tensor) -> np.ndarray:
+    """The slice (Y, X) in `image` (1, 1, Y, X)."""
+    return image[0, 0].cpu().numpy()

@@ -11,42 +11,61 @@ from torch.nn.functional import interpolate, pad
 from training.config import SinGANConfig
 from vestibule.errors import InputError
 
+KERNEL_PX = 3
+"""Side of all convolutions; they have no padding, so that each takes off one pixel at every edge."""
 
-class PatchStack(nn.Module):
-    """`layers` 3 x 3 convolutions without padding, with batch-normalised LeakyReLU between them.
 
-    By itself it is a scale's critic; a pixel of its output sees `2 * layers + 1` pixels a side.
+def patch_convolutions(width: int, layers: int) -> nn.Sequential:
+    """`layers` convolutions with batch-normalised LeakyReLU between them, weights as published.
+
+    (B, 1, Y, X) -> (B, 1, Y - 2 * layers, X - 2 * layers); a pixel of the output sees `2 * layers + 1` pixels a side.
     """
+    body: list[nn.Module] = []
+    channels = 1
+    for _ in range(layers - 1):
+        body.append(nn.Conv2d(channels, width, KERNEL_PX))
+        body.append(nn.BatchNorm2d(width))
+        body.append(nn.LeakyReLU(0.2))
+        channels = width
+    body.append(nn.Conv2d(channels, 1, KERNEL_PX))
+
+    for module in body:
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+    return nn.Sequential(*body)
+
+
+class ScaleCritic(nn.Module):
+    """D_n: scores every patch of an image, higher where it is more like those of the training slice."""
 
     def __init__(self, width: int, layers: int) -> None:
-        """A stack of `layers` convolutions with `width` channels between them, weights as published."""
+        """A critic of `layers` convolutions with `width` channels."""
         super().__init__()
-        body: list[nn.Module] = []
-        channels = 1
-        for _ in range(layers - 1):
-            body += [nn.Conv2d(channels, width, 3), nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
-            channels = width
-        self.layers = nn.Sequential(*body, nn.Conv2d(channels, 1, 3))
-        for module in self.layers:
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, 0.0, 0.02)
-            elif isinstance(module, nn.BatchNorm2d):
-                nn.init.normal_(module.weight, 1.0, 0.02)
+        self.layers = patch_convolutions(width, layers)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """`image` (B, 1, Y, X) -> scores (B, 1, Y - 2 * layers, X - 2 * layers)."""
         return self.layers(image)
 
 
-class ScaleGenerator(PatchStack):
+class ScaleGenerator(nn.Module):
     """G_n: adds to the image of the coarser scale what is missing from it. Shaham et al. 2019, eq. 2."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        """A generator of `layers` convolutions with `width` channels."""
+        super().__init__()
+        self.layers = patch_convolutions(width, layers)
+        # Padded once in front, by as much as all convolutions take off.
+        self.margin_px = layers
 
     def forward(self, noise: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         """`noise` and the image `previous` of the coarser scale, both (B, 1, Y, X) -> image (B, 1, Y, X)."""
-        # Padded once in front, by as much as all convolutions take off; a layer has three modules, the last one.
-        margin = (len(self.layers) + 2) // 3
-        padded = pad(noise + previous, [margin] * 4)
-        return previous + torch.tanh(self.layers(padded))
+        margins = [self.margin_px] * 4
+        padded = pad(noise + previous, margins)
+        missing = torch.tanh(self.layers(padded))
+        return previous + missing
 
 
 class SinGAN(nn.Module):
@@ -67,9 +86,13 @@ class SinGAN(nn.Module):
         self.sizes = sizes
         self.widths = widths
         self.layers = layers
-        self.generators = nn.ModuleList(ScaleGenerator(width, layers) for width in widths)
-        self.register_buffer("amplitudes", torch.zeros(len(sizes)))
-        self.register_buffer("fixed_noise", torch.zeros(1, 1, *sizes[0]))
+        self.generators = nn.ModuleList()
+        for width in widths:
+            self.generators.append(ScaleGenerator(width, layers))
+        no_amplitudes = torch.zeros(len(sizes))
+        self.register_buffer("amplitudes", no_amplitudes)
+        no_noise = torch.zeros(1, 1, *sizes[0])
+        self.register_buffer("fixed_noise", no_noise)
 
     @property
     def scales(self) -> int:
@@ -78,10 +101,11 @@ class SinGAN(nn.Module):
 
     def size_at(self, scale: int, full_yx: tuple[int, ...]) -> tuple[int, int]:
         """Size at `scale` of an image that has `full_yx` pixels at the finest."""
+        full_y, full_x = full_yx
         size_y, size_x = self.sizes[scale]
         finest_y, finest_x = self.sizes[-1]
-        rows = round(full_yx[0] * size_y / finest_y)
-        columns = round(full_yx[1] * size_x / finest_x)
+        rows = round(full_y * size_y / finest_y)
+        columns = round(full_x * size_x / finest_x)
         return max(1, rows), max(1, columns)
 
     def sample(self, count: int, upto: int, generator: torch.Generator | None = None, start: int = 0) -> torch.Tensor:
@@ -97,7 +121,9 @@ class SinGAN(nn.Module):
         Returns:
             Images (`count`, 1, Y, X) of the size of the scale `upto`.
         """
-        known = self.reconstruct(start - 1) if start else torch.zeros_like(self.fixed_noise)
+        known = torch.zeros_like(self.fixed_noise)
+        if start > 0:
+            known = self.reconstruct(start - 1)
         image = known.expand(count, -1, -1, -1)
         for scale in range(start, upto + 1):
             image = resize(image, self.sizes[scale])
@@ -136,10 +162,15 @@ class SinGAN(nn.Module):
         if not 1 <= scale < self.scales:
             raise ValueError(f"injection scale must be from 1 to {self.scales - 1}, got {scale}")
         full_yx = tuple(images.shape[-2:])
-        image = resize(images, self.size_at(scale - 1, full_yx))
+        coarser_yx = self.size_at(scale - 1, full_yx)
+        image = resize(images, coarser_yx)
+
         for finer in range(scale, self.scales):
-            image = resize(image, self.size_at(finer, full_yx))
-            noise = self.noise_at(finer, image, generator) if generator else torch.zeros_like(image)
+            size_yx = self.size_at(finer, full_yx)
+            image = resize(image, size_yx)
+            noise = torch.zeros_like(image)
+            if generator is not None:
+                noise = self.noise_at(finer, image, generator)
             image = self.generators[finer](noise, image)
         return image.clamp(-1, 1)
 
@@ -149,7 +180,8 @@ class SinGAN(nn.Module):
             noise = torch.randn_like(like)
         else:
             # On the CPU, where a generator gives the same numbers whatever the device of the networks.
-            noise = torch.randn(like.shape, generator=generator).to(like.device)
+            noise = torch.randn(like.shape, generator=generator)
+            noise = noise.to(like.device)
         return self.amplitudes[scale] * noise
 
 
@@ -157,7 +189,13 @@ def resize(image: torch.Tensor, size_yx: tuple[int, int]) -> torch.Tensor:
     """Bicubic with an antialiasing filter; the image itself where it has that size."""
     if tuple(image.shape[-2:]) == tuple(size_yx):
         return image
-    return interpolate(image, size=size_yx, mode="bicubic", antialias=True, align_corners=False)
+    return interpolate(
+        image,
+        size=size_yx,
+        mode="bicubic",
+        antialias=True,
+        align_corners=False,
+    )
 
 
 def pyramid_sizes(full_yx: tuple[int, ...], config: SinGANConfig) -> list[tuple[int, int]]:
@@ -175,6 +213,7 @@ def pyramid_sizes(full_yx: tuple[int, ...], config: SinGANConfig) -> list[tuple[
     Raises:
         InputError: The image is smaller than what the coarsest scale sees.
     """
+    full_y, full_x = full_yx
     shorter = min(full_yx)
     receptive = 2 * config.layers + 1
     if shorter < receptive:
@@ -183,14 +222,18 @@ def pyramid_sizes(full_yx: tuple[int, ...], config: SinGANConfig) -> list[tuple[
         )
     coarsest = min(config.coarsest_px, shorter)
     shrink = coarsest / shorter
-    # Rounded up, but not for the sake of an error of the logarithm's last digits.
-    steps = math.ceil(math.log(shrink) / math.log(config.scale_factor) - 1e-9)
-    steps = max(0, steps)
+
+    # Rounded up, but not for the sake of an error in the logarithms' last digits.
+    exact_steps = math.log(shrink) / math.log(config.scale_factor)
+    steps = max(0, math.ceil(exact_steps - 1e-9))
     factor = shrink ** (1 / steps) if steps else 1.0
+
     sizes = []
     for scale in range(steps + 1):
         share = factor ** (steps - scale)
-        sizes.append((round(full_yx[0] * share), round(full_yx[1] * share)))
+        rows = round(full_y * share)
+        columns = round(full_x * share)
+        sizes.append((rows, columns))
     return sizes
 
 
@@ -200,5 +243,6 @@ def channels(scales: int, config: SinGANConfig) -> list[int]:
     widths = []
     for scale in range(scales):
         doublings = scale // 4
-        widths.append(min(config.width << doublings, most))
+        width = config.width << doublings
+        widths.append(min(width, most))
     return widths

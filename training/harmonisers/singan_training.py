@@ -6,13 +6,15 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.optim.lr_scheduler import MultiStepLR
 
 from training.config import SinGANConfig
 from training.gan.checkpoint import freeze, random_state, set_random_state
 from training.gan.devices import layout_for
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
-from training.harmonisers.singan_network import PatchStack, SinGAN, resize
+from training.harmonisers.singan_network import ScaleCritic, SinGAN, resize
 from vestibule.files import atomic
 from vestibule.progress import track
 
@@ -33,11 +35,13 @@ def train_scales(model: SinGAN, full: torch.Tensor, config: SinGANConfig, folder
         dtype: In which convolutions run, float32 or bfloat16.
     """
     log = LossLog(folder, LOSSES)
-    first = _resume(model, folder / "scales")
-    for scale in track(range(first, model.scales), "SinGAN", model.scales, first):
+    checkpoints = folder / "scales"
+    first = _resume(model, checkpoints)
+    remaining = range(first, model.scales)
+    for scale in track(remaining, "SinGAN", model.scales, first):
         real = resize(full, model.sizes[scale])
         train_scale(model, scale, real, config, log, dtype)
-        _save_scale(model, scale, folder / "scales")
+        _save_scale(model, scale, checkpoints)
     log.close()
     model.eval()
 
@@ -56,21 +60,31 @@ def train_scale(
         dtype: In which convolutions run, float32 or bfloat16.
     """
     generator = model.generators[scale]
-    critic = PatchStack(model.widths[scale], config.layers)
-    critic = critic.to(real.device, memory_format=layout_for(dtype))
+    critic = ScaleCritic(model.widths[scale], config.layers)
+    place(critic, real.device, dtype)
     # Frozen, since its gradients are set by hand: the generator's losses then need none of them.
     freeze(critic, True)
-    _start_scale(model, scale, real, config)
+    start_scale(model, scale, real, config)
 
-    make_optimiser = partial(torch.optim.Adam, lr=config.learning_rate, betas=(0.5, 0.999), fused=True)
+    make_optimiser = partial(
+        torch.optim.Adam,
+        lr=config.learning_rate,
+        betas=(0.5, 0.999),
+        fused=True,
+    )
     generator_optimiser = make_optimiser(generator.parameters())
     critic_optimiser = make_optimiser(critic.parameters())
     settling = int(SETTLING_FROM * config.iterations)
-    generator_schedule = torch.optim.lr_scheduler.MultiStepLR(generator_optimiser, [settling], 0.1)
-    critic_schedule = torch.optim.lr_scheduler.MultiStepLR(critic_optimiser, [settling], 0.1)
+    generator_schedule = MultiStepLR(generator_optimiser, [settling], 0.1)
+    critic_schedule = MultiStepLR(critic_optimiser, [settling], 0.1)
 
     coarser, fixed_noise = _reconstruction_input(model, scale)
-    in_dtype = partial(torch.autocast, real.device.type, torch.bfloat16, enabled=dtype is torch.bfloat16)
+    in_dtype = partial(
+        torch.autocast,
+        real.device.type,
+        torch.bfloat16,
+        enabled=dtype is torch.bfloat16,
+    )
     log_every = max(1, config.iterations // 10)
     for iteration in range(1, config.iterations + 1):
         if iteration > settling:
@@ -92,7 +106,8 @@ def train_scale(
                 if step > 0:
                     fake = generator(noise, previous)
                 adversarial = -critic(fake).mean()
-                difference = generator(fixed_noise, coarser) - real
+                rebuilt = generator(fixed_noise, coarser)
+                difference = rebuilt - real
                 reconstruction = config.reconstruction_weight * difference.square().mean()
             generator_optimiser.zero_grad()
             loss = adversarial + reconstruction
@@ -109,26 +124,39 @@ def train_scale(
                 "adversarial": adversarial.item(),
                 "reconstruction": reconstruction.item(),
             }
-            log.write(scale * config.iterations + iteration, values)
+            iterations_before = scale * config.iterations
+            log.write(iterations_before + iteration, values)
 
     freeze(generator, True)
     generator.eval()
 
 
 @torch.no_grad()
-def _start_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig) -> None:
-    """The scale's first weights and its noise amplitude."""
+def start_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANConfig) -> None:
+    """Give a scale its first weights and its noise amplitude.
+
+    Args:
+        model: The cascade, with the coarser scales trained.
+        scale: Which scale; it starts from the weights of the next coarser one where that has as many channels.
+        real: The training slice at that scale, (1, 1, Y, X).
+        config: How much noise, relative to what the coarser scales leave of the slice.
+    """
     if scale == 0:
         model.amplitudes[0] = 1.0
-        model.fixed_noise.copy_(torch.randn(model.fixed_noise.shape))
+        noise = torch.randn(model.fixed_noise.shape)
+        model.fixed_noise.copy_(noise)
         return
-    if model.widths[scale] == model.widths[scale - 1]:
-        coarser = model.generators[scale - 1]
-        model.generators[scale].load_state_dict(coarser.state_dict())
+
+    coarser = scale - 1
+    if model.widths[scale] == model.widths[coarser]:
+        weights = model.generators[coarser].state_dict()
+        model.generators[scale].load_state_dict(weights)
+
     # As much noise as the coarser scales leave to be added.
-    previous = resize(model.reconstruct(scale - 1), model.sizes[scale])
+    previous = resize(model.reconstruct(coarser), model.sizes[scale])
     residual = previous - real
-    model.amplitudes[scale] = config.noise_weight * residual.square().mean().sqrt()
+    rmse = residual.square().mean().sqrt()
+    model.amplitudes[scale] = config.noise_weight * rmse
 
 
 def _random_previous(model: SinGAN, scale: int) -> torch.Tensor:
@@ -143,12 +171,16 @@ def _random_previous(model: SinGAN, scale: int) -> torch.Tensor:
 def _reconstruction_input(model: SinGAN, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The image and the noise of which the scale is to give the training slice back, both (1, 1, Y, X)."""
     if scale == 0:
-        return torch.zeros_like(model.fixed_noise), model.fixed_noise * model.amplitudes[0]
-    previous = resize(model.reconstruct(scale - 1), model.sizes[scale])
+        previous = torch.zeros_like(model.fixed_noise)
+        noise = model.fixed_noise * model.amplitudes[0]
+        return previous, noise
+    coarser = model.reconstruct(scale - 1)
+    previous = resize(coarser, model.sizes[scale])
     return previous, torch.zeros_like(previous)
 
 
 def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
+    """Write what the training goes on from: the cascade so far and the state of the random generators."""
     content = {"model": model.state_dict(), **random_state()}
     with atomic(folder / f"{scale:02d}.pt") as partial_path:
         torch.save(content, partial_path)
@@ -162,7 +194,14 @@ def _resume(model: SinGAN, folder: Path) -> int:
     content = torch.load(saved[-1], map_location="cpu", weights_only=True)
     model.load_state_dict(content["model"])
     set_random_state(content)
-    for scale in range(len(saved)):
-        freeze(model.generators[scale], True)
-        model.generators[scale].eval()
-    return len(saved)
+    finished = len(saved)
+    for generator in model.generators[:finished]:
+        freeze(generator, True)
+        generator.eval()
+    return finished
+
+
+def place(network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Move `network` to `device`, its weights in the layout in which convolutions in `dtype` are fast."""
+    layout = layout_for(dtype)
+    network.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's own annotations lack it

@@ -21,7 +21,7 @@ from training.harmonisers.base import Harmoniser
 from training.harmonisers.compositing import composite
 from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
 from training.stage_table import AUGMENT, CYCLEGAN
-from training.stages.transfer import NOISE_SEED_STEP
+from training.stages.transfer import noise_of
 from vestibule.editions import LARGE, SMALL, TUMOUR, Edition, get_edition
 from vestibule.files import write_json
 from vestibule.progress import track
@@ -66,19 +66,24 @@ def augment(config: RunConfig, run_dir: Path) -> list[Path]:
     for number, case in enumerate(track(cases, AUGMENT.name)):
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
         plain = translators(CYCLEGAN, "source_to_target", source)
-        harmoniser, _ = fitted[number % len(fitted)]
-        noise = torch.Generator().manual_seed(config.seed * NOISE_SEED_STEP + number)
-        volumes = {"": plain}
-        volumes.update(altered_copies(case, plain, harmoniser, settings, edition, noise))
+        turn = number % len(fitted)
+        harmoniser, _ = fitted[turn]
+        noise = noise_of(config.seed, number)
+        copies = altered_copies(case, plain, harmoniser, settings, edition, noise)
+
+        volumes = {"": plain, **copies}
         for suffix, volume in volumes.items():
             name = f"{case.name}{suffix}"
             image = Path("source") / f"{name}.npy"
-            np.save(folder / image, volume.astype(np.float16))
-            paths.append(folder / image)
-            entries.append(derived_entry(prepared[case.name], name, image))
+            path = folder / image
+            np.save(path, volume.astype(np.float16))
+            paths.append(path)
+            entry = derived_entry(prepared[case.name], name, image)
+            entries.append(entry)
 
-    write_json(folder / "index.json", {"cases": entries})
-    return [folder / "index.json", *paths]
+    index = folder / "index.json"
+    write_json(index, {"cases": entries})
+    return [index, *paths]
 
 
 def altered_copies(
@@ -104,7 +109,8 @@ def altered_copies(
     """
     copies = {}
     voxel_mm3 = np.prod(case.spacing_zyx)
-    for structure, level in ((TUMOUR, config.level), (COCHLEA, config.cochlea_level)):
+    levels = {TUMOUR: config.level, COCHLEA: config.cochlea_level}
+    for structure, level in levels.items():
         mask = edition.mask_of(case.labels, structure)
         if not mask.any():
             continue

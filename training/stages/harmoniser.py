@@ -34,8 +34,10 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     for number, reference in enumerate(choose_references(config, run_dir)):
         folder = folder_of(run_dir, number)
         seed = config.seed + SEED_STEP * number
-        jobs.append((config.harmoniser, reference, folder, seed, config.precision))
-    outputs = []
+        job = (config.harmoniser, reference, folder, seed, config.precision)
+        jobs.append(job)
+
+    outputs: list[Path] = []
     for paths in side_by_side(fit_one, jobs):
         outputs += paths
     return outputs
@@ -65,7 +67,10 @@ def fit_one(
 
 def save_previews(path: Path, harmoniser: Harmoniser, reference: Reference) -> None:
     """A sheet of the reference slice, its tumour outlined, and of what the harmoniser makes of it."""
-    columns = {"reference": [reference.image]}
-    for title, image in harmoniser.previews(reference.image).items():
+    title = "reference"
+    columns = {title: [reference.image]}
+    outlines = {title: [reference.tumour]}
+    previews = harmoniser.previews(reference.image)
+    for title, image in previews.items():
         columns[title] = [image]
-    save_sheet(path, columns, {"reference": [reference.tumour]})
+    save_sheet(path, columns, outlines)

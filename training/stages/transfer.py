@@ -86,30 +86,47 @@ def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
 
     entries = []
     paths = []
+    without_tumour = 0
     figures = 0
     for number, case in enumerate(track(cases, TRANSFER.name)):
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
         mask = copied_structures(case.labels, settings.structures, edition)
         erased = translate(generator, source)
+
+        # The cases go through the harmonisers in turn; each case has noise of its own, whatever the others need.
         turn = number % len(fitted)
         harmoniser, _ = fitted[turn]
-        noise = torch.Generator().manual_seed(config.seed * NOISE_SEED_STEP + number)
+        noise = noise_of(config.seed, number)
         harmonise = harmoniser.at_level(settings.level, noise)
         result = composite(source, mask, erased, settings, targets[turn], harmonise)
 
         image = Path("source") / f"{case.name}.npy"
-        np.save(folder / image, result.harmonised.astype(np.float16))
-        paths.append(folder / image)
-        entries.append(derived_entry(prepared[case.name], case.name, image))
+        path = folder / image
+        np.save(path, result.harmonised.astype(np.float16))
+        paths.append(path)
+        entry = derived_entry(prepared[case.name], case.name, image)
+        entries.append(entry)
+        if not any(case.tumour_voxels):
+            without_tumour += 1
         if mask.any() and figures < FIGURES:
-            save_figure(folder / "figures" / f"{case.name}.png", case.name, source, mask, result)
+            figure = folder / "figures" / f"{case.name}.png"
+            save_figure(figure, case.name, source, mask, result)
             figures += 1
 
-    without = sum(1 for case in cases if not any(case.tumour_voxels))
-    matched = [asdict(target) if target else None for target in targets]
-    index = {"cases": entries, "without_tumour": without, "matched_intensity": matched}
-    write_json(folder / "index.json", index)
-    return [folder / "index.json", *paths]
+    index = folder / "index.json"
+    content = {
+        "cases": entries,
+        "without_tumour": without_tumour,
+        "matched_intensity": [asdict(target) if target else None for target in targets],
+    }
+    write_json(index, content)
+    return [index, *paths]
+
+
+def noise_of(seed: int, number: int) -> torch.Generator:
+    """What the random parts of a run's case `number` are sampled with."""
+    generator = torch.Generator()
+    return generator.manual_seed(seed * NOISE_SEED_STEP + number)
 
 
 def _load_generator(config: RunConfig, run_dir: Path) -> nn.Module:
@@ -117,7 +134,8 @@ def _load_generator(config: RunConfig, run_dir: Path) -> nn.Module:
     generator = build_generator(config.cyclegan.generator)
     weights = load_file(CYCLEGAN.folder(run_dir) / "source_to_target.safetensors")
     generator.load_state_dict(weights)
-    return generator.to(pick_device()).eval()
+    generator.to(pick_device())
+    return generator.eval()
 
 
 def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, result: Composite) -> None:
@@ -130,7 +148,8 @@ def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, res
         mask: The tumour, bool (Z, Y, X).
         result: What the transfer made of it.
     """
-    index = int(mask.sum(axis=(1, 2)).argmax())
+    sections = mask.sum(axis=(1, 2))
+    index = int(sections.argmax())
     columns = {
         "T1": [source[index]],
         "T2, tumour erased": [result.background[index]],

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 from training.gan.devices import make_fabric
 from training.gan.logs import LossLog
 from training.harmonisers.singan_network import SinGAN, resize
-from training.harmonisers.singan_training import LOSSES, train_scale
+from training.harmonisers.singan_training import LOSSES, start_scale, train_scale
 from training.stages.cyclegan import CycleGAN
 from training.stages.pix2pix import Pix2Pix
 from vestibule.networks import GeneratorConfig, build_generator
@@ -79,16 +79,16 @@ def two_scales(config, tmp_path):
 
 
 def test_noise_of_a_scale_is_the_residual_that_the_coarser_ones_leave(two_scales):
-    model, full, settings, log = two_scales
+    model, full, settings, _ = two_scales
     residual = resize(model.reconstruct(0), (24, 24)) - full
-    train_scale(model, 1, full, replace(settings, iterations=0), log, torch.float32)
+    start_scale(model, 1, full, settings)
     assert float(model.amplitudes[1]) == pytest.approx(0.1 * float(residual.pow(2).mean().sqrt()), rel=1e-5)
     assert float(model.amplitudes[0]) == 1.0
 
 
 def test_scale_starts_from_the_weights_of_the_coarser_one(two_scales):
-    model, full, settings, log = two_scales
-    train_scale(model, 1, full, replace(settings, iterations=0), log, torch.float32)
+    model, full, settings, _ = two_scales
+    start_scale(model, 1, full, settings)
     coarse, fine = (generator.state_dict() for generator in model.generators)
     assert all(torch.equal(coarse[name], fine[name]) for name in coarse)
 

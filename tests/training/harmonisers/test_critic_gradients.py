@@ -6,13 +6,13 @@ from torch import nn
 
 from training.gan.devices import layout_for
 from training.harmonisers.critic_gradients import set_gradients
-from training.harmonisers.singan_network import PatchStack
+from training.harmonisers.singan_network import ScaleCritic
 
 
 def critic_and_images(layers, size, width=6):
     """A critic in float64 with weights far from their start, and a real and a fake image (1, 1, Y, X)."""
     torch.manual_seed(0)
-    critic = PatchStack(width, layers) if layers > 1 else nn.ModuleDict({"layers": nn.Sequential(nn.Conv2d(1, 1, 3))})
+    critic = ScaleCritic(width, layers) if layers > 1 else nn.ModuleDict({"layers": nn.Sequential(nn.Conv2d(1, 1, 3))})
     for parameter in critic.parameters():
         nn.init.normal_(parameter, 1.0 if parameter.dim() == 1 else 0.0, 0.3)
     real, fake = torch.rand(2, 1, 1, *size, dtype=torch.float64)
