@@ -70,6 +70,7 @@ mounts=(--volume "$(realpath "$input"):/input:ro")
 [[ -z $weights ]] || mounts+=(--volume "$(realpath "$weights"):/opt/ml/model:ro")
 
 output=$(mktemp -d)
+readable=$(mktemp -d)
 container=""
 cleanup() {
 	if [[ -n $container ]]; then
@@ -78,7 +79,7 @@ cleanup() {
 		"$engine" run --rm --network none --volume "$output:/output" --entrypoint find "$tag" \
 			/output -mindepth 1 -delete >/dev/null 2>&1 || true
 	fi
-	rm -rf "$output"
+	rm -rf "$output" "$readable"
 }
 trap cleanup EXIT
 chmod 777 "$output"
@@ -135,8 +136,11 @@ compare() {
 	if [[ -n $outside ]]; then
 		"$python" -m contract.compare --allow-voxels "$allow_voxels" "$expected" "$output"
 	else
+		# The image's user is another one, and so may not read what a strict umask left here.
+		cp -R contract "$readable"
+		chmod -R a+rX "$readable"
 		"$engine" run --rm --pull never "${sandbox[@]}" --volume "$(realpath "$expected"):/expected:ro" \
-			--volume "$output:/output:ro" --volume "$PWD/contract:/opt/vestibule/contract:ro" --entrypoint python3 "$tag" \
+			--volume "$output:/output:ro" --volume "$readable/contract:/opt/vestibule/contract:ro" --entrypoint python3 "$tag" \
 			-m contract.compare --allow-voxels "$allow_voxels" /expected /output
 	fi
 }

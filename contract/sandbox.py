@@ -106,6 +106,7 @@ class Engine:
         result = self.call("image", "inspect", image, check=False)
         if result.returncode:
             return None
+        # One for each name that was asked for.
         found = json.loads(result.stdout)[0]
         return {
             "architecture": found.get("Architecture"),

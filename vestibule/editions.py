@@ -94,10 +94,11 @@ class Edition:
 
     def values_of(self, structure: str) -> tuple[int, ...]:
         """Label values that make up a structure or a part of one. Raises ValueError for one that it does not score."""
-        known = {**self.structures, **self.parts}
-        if structure not in known:
-            raise ValueError(f"edition {self.year} has the structures {', '.join(known)}, got {structure!r}")
-        return known[structure]
+        for known in (self.structures, self.parts):
+            if structure in known:
+                return known[structure]
+        names = ", ".join([*self.structures, *self.parts])
+        raise ValueError(f"edition {self.year} has the structures {names}, got {structure!r}")
 
     def mask_of(self, labels: np.ndarray, structure: str) -> np.ndarray:
         """Voxels of a structure, or of a part of one, in `labels`: bool of the same shape.
@@ -241,12 +242,6 @@ def edition_of(cases: Iterable[str]) -> Edition | None:
         if all(edition.offers(name) for name in names):
             return edition
     return None
-
-
-def case_site(case: str) -> str | None:
-    """The site in a case's name (`crossmoda2021_ldn_1` -> `ldn`), or None where the name tells none."""
-    match = _SITE.match(case)
-    return match.group(1) if match else None
 
 
 def image_stem(path: Path) -> str | None:

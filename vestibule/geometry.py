@@ -98,5 +98,6 @@ class Geometry:
         """Whether `other` has the same size and its corners lie within `tolerance_mm` of this grid's."""
         if self.size_zyx != other.size_zyx:
             return False
+        # No voxel lies farther apart than the farthest corners do.
         apart_mm = np.abs(self.corners() - other.corners())
         return bool(apart_mm.max() <= tolerance_mm)

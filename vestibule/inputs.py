@@ -101,6 +101,8 @@ def prepare_output(output_dir: Path) -> None:
         output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{output_dir}: the folder cannot be made ({error.strerror})") from error
+
+    # To make a file in a folder takes leave to write and to enter.
     if not os.access(output_dir, os.W_OK | os.X_OK):
         raise InputError(f"{output_dir}: the folder cannot be written to (permission denied)")
 

@@ -30,7 +30,8 @@ def axis_weights(positions: np.ndarray, size: int, sigma: float = 0.0) -> sparse
         Weights float32 (N, `size`). Rows add up to one, and are empty where a position lies farther out than the edge
         of the first or last voxel.
     """
-    inside = (positions >= -EDGE) & (positions <= size - 1 + EDGE)
+    low, high = -EDGE, size - 1 + EDGE
+    inside = (positions >= low) & (positions <= high)
     rows = np.flatnonzero(inside)
 
     # The voxel before each position, and the next one's share.
@@ -52,13 +53,18 @@ def axis_weights(positions: np.ndarray, size: int, sigma: float = 0.0) -> sparse
     of_second = gaussian * share
     weights = np.concatenate([of_first, of_second], axis=1)  # (rows, 2 x steps)
     around_first = first + steps
-    columns = np.concatenate([around_first, around_first + 1], axis=1)
+    around_second = around_first + 1
+    columns = np.concatenate([around_first, around_second], axis=1)
+    # Beyond the edge, the last voxel goes on.
     columns = np.clip(columns, 0, size - 1)
 
     # Columns that meet at the edge are added up on the way from one form to the other.
     each_row = np.repeat(rows, weights.shape[1])
     places = (each_row, columns.ravel())
-    entries = sparse.coo_array((weights.ravel(), places), shape=(len(positions), size))
+    entries = sparse.coo_array(
+        (weights.ravel(), places),
+        shape=(len(positions), size),
+    )
     matrix = sparse.csr_array(entries, dtype=np.float32)
     matrix.eliminate_zeros()
     return matrix
@@ -83,7 +89,8 @@ def along_axes(voxels: np.ndarray, weights: Sequence[sparse.csr_array], outside:
         if len(filled_rows) == 0:
             return np.full(shape, outside, dtype=np.float32)
         # Of the voxels, those that are looked at.
-        first, last = int(matrix.indices.min()), int(matrix.indices.max())
+        first = int(matrix.indices.min())
+        last = int(matrix.indices.max())
         box = slice(first, last + 1)
         inside.append(filled_rows)
         boxes.append(box)

@@ -103,7 +103,8 @@ def nifti_voxels(path: Path) -> np.ndarray:
     except Exception as error:
         # Where it is truncated, that is the cause to name, whatever came of it.
         check_length(path)
-        raise InputError(f"{path}: cannot be read, its voxels are damaged ({first_line(error)})") from error
+        cause = first_line(error)
+        raise InputError(f"{path}: cannot be read, its voxels are damaged ({cause})") from error
     # The file's order is x first, so its memory is (Z, Y, X); dimensions beyond the third are 1.
     return voxels.reshape(shape_xyz[2::-1])
 
@@ -185,7 +186,8 @@ def _unpacked(path: Path) -> Iterator[io.BufferedIOBase]:
         with _stream(path) as stream:
             yield stream
     except (OSError, EOFError, isal_zlib.error) as error:  # type: ignore[misc]  # its stub does not say what it is
-        raise InputError(f"{path}: damaged or truncated gzip ({first_line(error)})") from error
+        cause = first_line(error)
+        raise InputError(f"{path}: damaged or truncated gzip ({cause})") from error
 
 
 def _raw_header(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Header:

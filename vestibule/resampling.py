@@ -81,8 +81,13 @@ def _align(volume: Volume, geometry: Geometry) -> _Aligned | None:
 
     positions = []
     for axis, step, planes in zip(axes, along, geometry.size_zyx, strict=True):
-        positions.append(first[axis] + step * np.arange(planes))
-    return _Aligned(volume.voxels.transpose(axes), axes, positions)
+        offsets = step * np.arange(planes)
+        positions.append(first[axis] + offsets)
+    return _Aligned(
+        voxels=volume.voxels.transpose(axes),
+        axes=axes,
+        positions=positions,
+    )
 
 
 def _resampled_along_axes(

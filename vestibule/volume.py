@@ -62,7 +62,8 @@ def read_volume(path: Path) -> Volume:
     voxels = nifti_voxels(path) if _is_nifti(path) else _itk_voxels(path, reader)
     finite = np.isfinite(voxels)
     if not finite.all():
-        bad = voxels.size - int(finite.sum())
+        good = int(finite.sum())
+        bad = voxels.size - good
         raise InputError(f"{path}: {bad} voxels are NaN or infinite; expected finite intensities")
     return Volume(voxels, _geometry_of(reader), str(path))
 
@@ -104,7 +105,8 @@ def read_labels(path: Path) -> Volume:
     values = volume.voxels[box]
     rounded = np.rint(values)
     error = np.abs(values - rounded).max()
-    if error > MAX_LABEL_ERROR or rounded.min() < 0 or rounded.max() > 255:
+    lowest, highest = rounded.min(), rounded.max()
+    if error > MAX_LABEL_ERROR or lowest < 0 or highest > 255:
         raise InputError(f"{path}: label values must be integers from 0 to 255")
     labels[box] = rounded
     return volume.with_voxels(labels)
@@ -136,7 +138,8 @@ def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
         try:
             sitk.WriteImage(image, str(partial), useCompression=True)
         except RuntimeError as error:
-            raise InputError(f"{path}: cannot be written ({_cause(error)})") from error
+            cause = _cause(error)
+            raise InputError(f"{path}: cannot be written ({cause})") from error
 
 
 def reorient(volume: Volume, axes: str = "LPS") -> Volume:
@@ -215,7 +218,8 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise InputError(f"{path}: not an image, or its header is damaged ({_cause(error)})") from error
+        cause = _cause(error)
+        raise InputError(f"{path}: not an image, or its header is damaged ({cause})") from error
     _check_shape(path, reader)
     _check_placement(path, reader)
     return reader

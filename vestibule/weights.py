@@ -210,6 +210,7 @@ def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
         if base is not None:
             own = Path(base) / "weights"
             places += [own, own / "phantom"]
+    # Both roots are the same where process.py lies beside this package.
     places = list(dict.fromkeys(places))
     for place in places:
         if (place / MANIFEST_NAME).is_file():
@@ -238,15 +239,20 @@ def _check_manifest(path: Path, manifest: dict) -> None:
 
 def _check_meanings(path: Path, manifest: dict) -> None:
     """Refuse an edition that there is not, a default arm that the bundle lacks, and provenance that says too little."""
-    if manifest["edition"] not in EDITIONS:
-        raise InputError(f"{path}: edition must be one of {sorted(EDITIONS)}, got {manifest['edition']}")
+    edition = manifest["edition"]
+    if edition not in EDITIONS:
+        raise InputError(f"{path}: edition must be one of {sorted(EDITIONS)}, got {edition}")
+
     arms = manifest["arms"]
     default_arm = manifest["default_arm"]
     are_names = all(isinstance(arm, str) for arm in arms)
     if not are_names or default_arm not in arms:
         raise InputError(f"{path}: default_arm {default_arm!r} must be one of arms {arms!r:.80}")
+
+    # What the challenge's rules turn on is never left to a default.
     for key in ("external_data", "pretrained"):
-        if not isinstance(manifest["provenance"].get(key), bool):
+        answer = manifest["provenance"].get(key)
+        if not isinstance(answer, bool):
             raise InputError(f"{path}: provenance must say {key} as true or false")
 
 
@@ -272,9 +278,9 @@ def _verify_file(folder: Path, name: str, entry: dict) -> None:
         raise InputError(f"{path}: is a link out of the bundle; put the file itself there")
     _refuse_lfs_pointer(path)
     # The length first: a download that broke off is told as that, and without reading the file.
-    length = path.stat().st_size
-    if length != entry["bytes"]:
-        raise InputError(f"{path}: has {length} bytes, {MANIFEST_NAME} says {entry['bytes']}; fetch it again")
+    length, listed_length = path.stat().st_size, entry["bytes"]
+    if length != listed_length:
+        raise InputError(f"{path}: has {length} bytes, {MANIFEST_NAME} says {listed_length}; fetch it again")
     if file_sha256(path) != entry["sha256"]:
         raise InputError(f"{path}: altered, its sha256 is not the one in {MANIFEST_NAME}; fetch the bundle again")
 
@@ -354,7 +360,7 @@ def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     from safetensors.torch import save_file
 
     # Copies, because safetensors refuses views and tensors that share their memory.
-    copies = {}
+    copies: dict[str, torch.Tensor] = {}
     for name, tensor in tensors.items():
         on_cpu = tensor.detach().cpu()
         copies[name] = on_cpu.clone().contiguous()

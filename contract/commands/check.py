@@ -65,9 +65,11 @@ def check(
         _check_image(subject, edition, report, contract, full_size, time_limit, engine)
 
     click.echo(report.as_json() if as_json else report.as_text())
-    if report.failures:
-        broken = ", ".join(dict.fromkeys(finding.point for finding in report.failures))
-        raise InputError(f"{subject}: broken: {broken}")
+
+    # A point may be broken by several cases.
+    broken = dict.fromkeys(finding.point for finding in report.failures)
+    if broken:
+        raise InputError(f"{subject}: broken: {', '.join(broken)}")
 
 
 def _check_folder(folder: Path, given: Edition | None, images_dir: Path | None, report: Report) -> None:

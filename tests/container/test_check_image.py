@@ -76,7 +76,7 @@ def test_what_an_image_writes_outside_is_named(engine, toy):
 
 @pytest.mark.parametrize(("limit_s", "status"), [(1e6, "passed"), (0.0, "failed")])
 def test_a_full_size_case_is_held_to_its_time(engine, toy, monkeypatch, limit_s, status):
-    monkeypatch.setattr("contract.image.FULL_SIZE_SECONDS", limit_s)
+    monkeypatch.setattr("contract.flat_folder.FULL_SIZE_SECONDS", limit_s)
     report = Report("toy")
     check_image(Engine(engine.program), toy(), get_edition(2022), report, "folder", full_size=True)
     assert report.status_of("full-size case") == status
