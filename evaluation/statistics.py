@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import bootstrap, wilcoxon
 
 from evaluation.metrics import METRICS, Metric, headlines
-from evaluation.reporting.table import STRUCTURE_NAMES, TextTable, spread
+from evaluation.reporting.table import TextTable, spread, structure_title
 from evaluation.scoring.scores import Row, by_structure, moments
 from vestibule.editions import SIZE_CLASSES, TUMOUR, Edition
 
@@ -125,7 +125,7 @@ def group_table(arms: dict[str, list[dict]]) -> TextTable:
     for arm, summaries in arms.items():
         for summary in summaries:
             structure = summary["structure"]
-            name = STRUCTURE_NAMES.get(structure, structure)
+            name = structure_title(structure)
             count = str(summary["cases"])
             cells = [arm, name, summary["group"], count]
             for metric in metrics:
@@ -147,7 +147,7 @@ def comparison_table(comparisons: dict[str, list[dict]]) -> TextTable:
     for pair, found in comparisons.items():
         for item in found:
             structure = item["structure"]
-            name = STRUCTURE_NAMES.get(structure, structure)
+            name = structure_title(structure)
             metric = METRICS[item["metric"]]
             low, high = item["interval_95"]
             cells = (

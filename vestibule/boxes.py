@@ -35,6 +35,17 @@ def bounding_box(voxels: np.ndarray) -> Box | None:
     return slice(first, stop), y, x
 
 
+def union_of(*boxes: Box) -> Box:
+    """The smallest box that holds all of `boxes`, of which there is at least one."""
+    sides = []
+    for axis in range(3):
+        start = min(box[axis].start for box in boxes)
+        stop = max(box[axis].stop for box in boxes)
+        sides.append(slice(start, stop))
+    z, y, x = sides
+    return z, y, x
+
+
 def _span(indices: np.ndarray) -> slice:
     """From the first to the last of some ascending indices."""
     first, last = int(indices[0]), int(indices[-1])

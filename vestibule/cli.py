@@ -26,7 +26,7 @@ COMMANDS = {
         "Scores by site and tumour size; arms against each other.",
     ),
     "table1": ("evaluation.commands.table1:table1_command", "Set the scores of several arms side by side."),
-    "pictures": ("evaluation.reporting.pictures:pictures", "Draw results over the images they were made from."),
+    "pictures": ("evaluation.commands.pictures:pictures", "Draw results over the images they were made from."),
     "check": ("contract.commands.check:check", "Check masks or an image against the submission contract."),
     "weights": ("vestibule.commands.weights:weights", "Show or verify a bundle of weights."),
 }

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
-from evaluation.metrics import MODES
+from evaluation.metrics import MODES, Mode
 from evaluation.reporting.report.build import VIEWS, Pictures, build_report, missing_packages
 from evaluation.reporting.table import table1
+from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.processes import default_workers
 from evaluation.scoring.scores import Scores
-from vestibule.editions import EDITIONS, get_edition
+from vestibule.commands.options import edition_option
+from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.progress import progress_bar
+
+NAMES_SHOWN = 3
 
 
 @click.command()
 @click.argument("predictions", type=click.Path(path_type=Path))
 @click.argument("references", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--edition", type=click.Choice([str(year) for year in EDITIONS]), default="2022", show_default=True)
+@edition_option()
 @click.option("--mode", type=click.Choice(MODES), default="default", show_default=True, help="Which ASSD: see below.")
 @click.option("--intrameatal", type=click.Choice(["1", "2"]), default="2", show_default=True, help="Its label in 2023.")
 @click.option("--images", type=click.Path(path_type=Path), help="T2 images to show in the report.")
@@ -35,8 +37,8 @@ def evaluate(
     predictions: Path,
     references: Path,
     out: Path,
-    edition: str,
-    mode: str,
+    edition: Edition | None,
+    mode: Mode,
     intrameatal: str,
     images: Path | None,
     wants_report: bool | None,
@@ -44,7 +46,7 @@ def evaluate(
     sheets: bool,
     workers: int | None,
 ) -> None:
-    """Score the masks in PREDICTIONS against those in REFERENCES; metrics.json, cases.csv, report.html go into OUT.
+    r"""Score the masks in PREDICTIONS against those in REFERENCES; metrics.json, cases.csv, report.html go into OUT.
 
     Masks are joined by case, whatever their order. A missing or unusable prediction counts as an empty one and is
     named; the exit code is then 1.
@@ -55,44 +57,46 @@ def evaluate(
                        means, spacing from the affine's diagonal, 350 mm
                        for an empty prediction
     """
-    rules = get_edition(int(edition)).with_intrameatal(int(intrameatal))
-    missing = [] if wants_report is False and not sheets else missing_packages()
+    rules = edition_of_masks(references, edition).with_intrameatal(int(intrameatal))
+    wanted = Pictures(images, wants_report is not False, views, sheets)
+    has_pictures = wanted.page or wanted.sheets
+    missing = missing_packages() if has_pictures else []
     if missing and (wants_report or sheets or images):
         raise InputError(f"a report needs {', '.join(missing)}: pip install 'vestibule[evaluation]'")
-    workers = workers or default_workers(_at_most(references))
-    with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
-        scores = score_folder(predictions, references, out, rules, mode, workers, _steps(bar, "scoring"))
-        files = [out / "metrics.json", out / "cases.csv"]
-        if missing:
-            click.echo(f"note: no report.html, {', '.join(missing)} not installed", err=True)
-        else:
-            wanted = Pictures(images, wants_report is not False, views, sheets)
-            folders = predictions, references, out
-            files += build_report(scores, *folders, rules, wanted, workers, _steps(bar, "drawing"))
-    click.echo("\n".join(map(str, files)))
+
+    at_most = len(list(references.iterdir()))
+    workers = workers or default_workers(at_most)
+    with progress_bar("scoring") as advance:
+        scores = score_folder(predictions, references, out, rules, mode, workers, advance)
+    files = [out / "metrics.json", out / "cases.csv"]
+
+    if missing:
+        click.echo(f"note: no report.html, {', '.join(missing)} not installed", err=True)
+    elif has_pictures:
+        with progress_bar("rendering") as advance:
+            files += build_report(scores, predictions, references, out, rules, wanted, workers, advance)
+    for path in files:
+        click.echo(path)
     report(scores)
 
 
 def report(scores: Scores) -> None:
     """Print the summary. Raises InputError, which ends in exit code 1, where a prediction counted as empty."""
     cases = len({row["case"] for row in scores.rows})
-    name = f"{cases} case{'s' if cases != 1 else ''}"
-    table1({name: scores.summary}).print(title=f"crossMoDA {scores.edition}, mode {scores.mode}")
+    name = "1 case" if cases == 1 else f"{cases} cases"
+    table = table1({name: scores.summary})
+    table.print(title=f"crossMoDA {scores.edition}, mode {scores.mode}")
+
     for case, notes in scores.notes.items():
         click.echo(f"note: {case}: {'; '.join(notes)}", err=True)
     for extra in scores.extra:
         click.echo(f"extra: {extra}: no reference of this case; not scored", err=True)
     for case, problem in scores.problems.items():
         click.echo(f"scored as empty: {case}: {problem}", err=True)
-    if scores.problems:
-        names = ", ".join(list(scores.problems)[:3]) + (", ..." if len(scores.problems) > 3 else "")
-        raise InputError(f"{len(scores.problems)} of {name} without a usable prediction, scored as empty: {names}")
 
-
-def _steps(bar: Progress, name: str) -> Callable[[int, int], None]:
-    task = bar.add_task(name, total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _at_most(folder: Path) -> int:
-    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 1
+    count = len(scores.problems)
+    if count:
+        shown = list(scores.problems)[:NAMES_SHOWN]
+        if count > NAMES_SHOWN:
+            shown.append("...")
+        raise InputError(f"{count} of {name} without a usable prediction, scored as empty: {', '.join(shown)}")

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from evaluation.reporting.outputs import write_document
 from evaluation.reporting.table import TextTable
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.processes import default_workers
@@ -16,6 +15,7 @@ from evaluation.screening import Screened, screen_folder
 from vestibule.commands.options import edition_option
 from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
 from vestibule.progress import progress_bar
 
 NAMES_SHOWN = 10
@@ -45,7 +45,7 @@ def screen(
     if json_path:
         cases = [asdict(item) for item in found]
         document = {"edition": edition.year, "cases": cases}
-        write_document(json_path, document)
+        write_json(json_path, document)
 
     named = [item for item in found if item.reasons]
     if not named:

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from evaluation.reporting.outputs import read_rows, write_document, write_text
+from evaluation.reporting.outputs import read_rows
 from evaluation.score_tables import edition_of_scores
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
 from vestibule.commands.options import edition_option
 from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.files import write_json, write_text
 
 
 @click.command()
@@ -58,7 +59,7 @@ def statistics(
     for table in tables:
         table.print(Console(width=130))
     if json_path:
-        write_document(json_path, {"groups": groups, "comparisons": pairs})
+        write_json(json_path, {"groups": groups, "comparisons": pairs})
     if markdown_path:
         write_text(markdown_path, "\n".join(table.markdown for table in tables))
     if latex_path:

@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 
 from evaluation.commands.statistics import read_arms
-from evaluation.reporting.outputs import write_text
 from evaluation.reporting.table import table1, write_table1_json
 from evaluation.scoring.scores import summarise
 from vestibule.errors import InputError
+from vestibule.files import write_text
 
 
 @click.command("table1")

@@ -59,7 +59,6 @@ METRICS: dict[str, Metric] = {
     )
 }
 """Every metric by its key, in the order of the columns of `cases.csv`. What each holds: `docs/reference/scores.md`."""
-HIGHER_IS_BETTER = tuple(metric.key for metric in METRICS.values() if metric.higher_is_better)
 
 
 def headlines() -> list[Metric]:

@@ -20,12 +20,13 @@ from pandas import DataFrame
 
 from evaluation.metrics import Mode
 from evaluation.platform.jobs import INPUT, LISTING, NO_JOB, OUTPUT, REFERENCES, read_jobs
-from evaluation.reporting.outputs import describe, flat_scores, platform_metrics, write_document
+from evaluation.reporting.outputs import describe, flat_scores, platform_metrics
 from evaluation.scoring.cases import Pair, natural_order, refuse_link
 from evaluation.scoring.folder import score_pairs, scores_of
 from evaluation.scoring.scores import Scores
 from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
+from vestibule.files import write_json
 
 
 class MaskLoader(FileLoader):
@@ -184,7 +185,7 @@ class MaskEvaluation(ClassificationEvaluation):
 
     def save(self) -> None:
         """Write `metrics.json` whole or not at all, and its folder where that is missing."""
-        write_document(Path(self._output_file), self._metrics)
+        write_json(Path(self._output_file), self._metrics)
 
     def _pair(self, case: DataFrame) -> Pair:
         name = case["case"]

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import json
 import math
-import os
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 
-from evaluation.metrics import headlines
+from evaluation.metrics import METRICS, headlines
 from evaluation.metrics.detection import detection_summary
 from evaluation.scoring.scores import DEFINITIONS, NAME_COLUMNS, Row, Scores, moments
 from vestibule.errors import InputError
+from vestibule.files import write_json, write_text
 
 
 def write_scores(out_dir: Path, scores: Scores) -> None:
     """Write `metrics.json` and `cases.csv`. Raises InputError where the disk refuses."""
     write_text(out_dir / "cases.csv", _as_csv(scores.rows))
-    write_document(out_dir / "metrics.json", platform_metrics(scores))
+    write_json(out_dir / "metrics.json", platform_metrics(scores))
 
 
 def read_rows(scores_dir: Path) -> list[Row]:
@@ -30,9 +28,11 @@ def read_rows(scores_dir: Path) -> list[Row]:
     Raises InputError where the file is missing or not such a table.
     """
     path = Path(scores_dir) / "cases.csv"
+    rows = []
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            rows = [_as_row(row) for row in csv.DictReader(stream)]
+            for cells in csv.DictReader(stream):
+                rows.append(_as_row(cells))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run vestibule evaluate first") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -46,39 +46,27 @@ def flat_scores(rows: list[Row]) -> list[dict]:
     """One row a case, with a key for each structure and metric: {"case", "vs_dice", "vs_assd_mm", ...}."""
     cases: dict[str, dict] = {}
     for row in rows:
-        case = cases.setdefault(row["case"], {"case": row["case"]})
-        case.update({f"{row['structure']}_{key}": value for key, value in row.items() if key not in NAME_COLUMNS})
+        name, structure = str(row["case"]), row["structure"]
+        case = cases.setdefault(name, {"case": name})
+        for key, value in row.items():
+            if key not in NAME_COLUMNS:
+                case[f"{structure}_{key}"] = value
     return list(cases.values())
-
-
-def write_document(path: Path, document: dict) -> None:
-    """Write JSON as `write_text` does. Raises ValueError for NaN or infinity."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all, with its folder. Raises InputError where the disk refuses."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{error.filename or path}: cannot be written ({error.strerror})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def platform_metrics(scores: Scores) -> dict:
     """Scores in the shape of evalutils and grand-challenge.org: `case` by metric and index, and `aggregates`."""
     cases = flat_scores(scores.rows)
-    columns = {name: {str(i): case.get(name) for i, case in enumerate(cases)} for name in _names(cases)}
-    aggregates = {
-        name: describe([value for value in column.values() if value is not None])
-        for name, column in columns.items()
-        if name != "case"
-    }
+    names = dict.fromkeys(name for case in cases for name in case)
+    columns: dict[str, dict] = {}
+    aggregates: dict[str, dict] = {}
+    for name in names:
+        column = [case.get(name) for case in cases]
+        columns[name] = {str(index): value for index, value in enumerate(column)}
+        if name != "case":
+            # A metric that applies to some structures or cases alone leaves gaps.
+            known = [value for value in column if value is not None]
+            aggregates[name] = describe(np.array(known, dtype=float))
     return {
         "mode": scores.mode,
         "definition": DEFINITIONS[scores.mode],
@@ -93,23 +81,11 @@ def platform_metrics(scores: Scores) -> dict:
     }
 
 
-def _names(cases: list[dict]) -> list[str]:
-    return list(dict.fromkeys(name for case in cases for name in case))
-
-
-def _as_row(cells: dict[str, str]) -> Row:
-    numbers = {name: float(text) for name, text in cells.items() if name not in NAME_COLUMNS and text}
-    needed = [metric.key for metric in headlines()]
-    if not set(needed) <= numbers.keys() or not all(math.isfinite(number) for number in numbers.values()):
-        raise ValueError(f"case {cells['case']!r} lacks a finite {' or '.join(needed)}")
-    return {"case": cells["case"], "structure": cells["structure"], **numbers}
-
-
 def describe(values: np.ndarray) -> dict[str, float]:
     """Count, mean, deviation (n - 1), least, quartiles and largest of `values` (N,), under the platform's names."""
     values = np.asarray(values, dtype=float)
     middle = moments(values)
-    low, quarter, half, three_quarters, high = (float(q) for q in np.percentile(values, [0, 25, 50, 75, 100]))
+    low, quarter, half, three_quarters, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
     return {
         "count": int(values.size),
         "mean": middle["mean"],
@@ -122,13 +98,32 @@ def describe(values: np.ndarray) -> dict[str, float]:
     }
 
 
+def _as_row(cells: dict[str, str]) -> Row:
+    row: Row = {name: cells[name] for name in NAME_COLUMNS}
+    for name, text in cells.items():
+        if name not in NAME_COLUMNS and text:
+            row[name] = float(text)
+    needed = [metric.key for metric in headlines()]
+    for key in needed:
+        if key not in row:
+            raise ValueError(f"case {row['case']!r} lacks a finite {' or '.join(needed)}")
+    _check_finite(row)
+    return row
+
+
 def _as_csv(rows: list[Row]) -> str:
+    present = {key for row in rows for key in row}
+    columns = [*NAME_COLUMNS, *(key for key in METRICS if key in present)]
     text = StringIO(newline="")
-    columns = dict.fromkeys(key for row in rows for key in row)
-    writer = csv.DictWriter(text, fieldnames=list(columns), restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        if not all(math.isfinite(value) for value in row.values() if isinstance(value, float)):
-            raise ValueError(f"{row['case']}: a score is not finite: {row}")
+        _check_finite(row)
         writer.writerow(row)
     return text.getvalue()
+
+
+def _check_finite(row: Row) -> None:
+    for key, value in row.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"case {row['case']!r} has no finite {key}")

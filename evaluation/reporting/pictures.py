@@ -4,92 +4,123 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evaluation.metrics import dice
+from evaluation.metrics import MaskPair, primary
+from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import AlignedPair, join_cases, read_pair
-from vestibule.editions import EDITIONS, Edition, get_edition, image_stem, target_case
+from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
+from vestibule.files import atomic
 from vestibule.volume import read_volume
 
 WINDOW = (1.0, 99.5)
 """Percentiles of the slice that become black and white."""
+PART = 3
+"""The enlarged picture shows one part in so many of the image's sides."""
 
 
-@click.command()
-@click.argument("images", type=click.Path(path_type=Path))
-@click.argument("predictions", type=click.Path(path_type=Path))
-@click.argument("references", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--edition", type=click.Choice([str(year) for year in EDITIONS]), default="2022", show_default=True)
-def pictures(images: Path, predictions: Path, references: Path, out: Path, edition: str) -> None:
-    """Draw for each case the T2 image of IMAGES with reference (red) and result (green) outlined, as PNG into OUT.
+def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition) -> int:
+    """Render every case that has a reference and an image, as `CASE.png`.
 
-    The slice is the one with most reference tumour, or most of any structure where there is no tumour.
+    Args:
+        images_dir: Folder of T2 images.
+        predictions_dir: Folder of predicted masks.
+        references_dir: Folder of references.
+        out_dir: Where the pictures go.
+        edition: How files are called and what labels mean.
+
+    Returns:
+        How many cases were rendered.
+
+    Raises:
+        InputError: No image belongs to a reference, an image has another size than its reference, or a reference
+            cannot be used.
     """
-    count = draw_cases(images, predictions, references, out, get_edition(int(edition)))
-    click.echo(f"{count} pictures in {out}")
-
-
-def draw_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition) -> int:
-    """Draw every case of `references_dir` whose image is in `images_dir`. Returns how many were drawn.
-
-    Raises InputError where no image belongs to a reference.
-    """
-    images = {target_case(path): path for path in sorted(Path(images_dir).iterdir()) if image_stem(path)}
+    images = find_images(images_dir)
+    joined = join_cases(predictions_dir, references_dir, edition)
     count = 0
-    for pair in join_cases(predictions_dir, references_dir, edition).pairs:
-        if pair.case not in images:
+    for pair in joined.pairs:
+        path = images.get(pair.case)
+        if path is None:
             continue
-        volume = read_volume(images[pair.case])
-        aligned = read_pair(pair)
-        if volume.voxels.shape != aligned.reference.shape:
-            raise InputError(
-                f"{images[pair.case]}: has size {volume.voxels.shape} (z, y, x), its reference "
-                f"{aligned.reference.shape}"
-            )
-        draw_case(out_dir / f"{pair.case}.png", pair.case, volume.voxels, aligned, edition)
+        image = read_volume(path).voxels  # (Z, Y, X)
+        aligned = read_pair(pair, edition)
+        expected = aligned.reference.shape
+        if image.shape != expected:
+            raise InputError(f"{path}: has size {image.shape} (z, y, x), its reference {expected}")
+        render_case(out_dir / f"{pair.case}.png", pair.case, image, aligned, edition)
         count += 1
-    if not count:
+    if count == 0:
         raise InputError(f"{images_dir}: no T2 image belongs to a reference in {references_dir}")
     return count
 
 
-def draw_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edition: Edition) -> None:
-    """One PNG: the slice (Y, X) of `image` (Z, Y, X) with both outlines, whole and enlarged around the structures."""
-    tumour = np.isin(pair.reference, edition.structures["vs"])
+def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edition: Edition) -> None:
+    """Write one PNG: a slice with both outlines, whole and enlarged around the structures.
+
+    Args:
+        path: The file to write.
+        case: What the case is called.
+        image: T2 image (Z, Y, X).
+        pair: Labels of reference and result on the same grid.
+        edition: What the labels mean.
+
+    Raises:
+        InputError: The disk refuses.
+    """
+    tumour = edition.mask_of(pair.reference, TUMOUR)
+    result = edition.mask_of(pair.prediction, TUMOUR)
     shown = tumour if tumour.any() else (pair.reference > 0) | (pair.prediction > 0)
     index = int(shown.sum(axis=(1, 2)).argmax())
-    low, high = np.percentile(image[index], WINDOW)
+    slice_yx = image[index]
+    low, high = np.percentile(slice_yx, WINDOW)
+    # A constant slice has no contrast to stretch.
+    high = max(high, low + 1e-6)
+
+    metric = primary()
+    score = metric.value(MaskPair(result, tumour, pair.geometry))
+    name = f"{edition.anatomy_of(TUMOUR).title} {metric.label}"
     figure = Figure(figsize=(9, 4.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2)
-    result = dice(np.isin(pair.prediction, edition.structures["vs"]), tumour)
-    figure.suptitle(f"{case}, slice {index}: VS Dice {result:.2f}; red reference, green result", fontsize=9)
-    rows, columns = _around(shown[index])
-    aspect = pair.geometry.spacing_zyx[1] / pair.geometry.spacing_zyx[2]
-    for axis, box in zip(axes, ((slice(None), slice(None)), (rows, columns)), strict=True):
-        axis.imshow(image[index][box], cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect)
-        for labels, colour in ((pair.reference, "red"), (pair.prediction, "lime")):
-            for values in edition.structures.values():
-                mask = np.isin(labels[index][box], values)
-                if mask.any():
-                    axis.contour(mask, levels=[0.5], colors=colour, linewidths=1.0)
-        axis.set_axis_off()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.suptitle(f"{case}, slice {index}: {name} {score:.2f}; red reference, green result", fontsize=9)
+
+    _, height_mm, width_mm = pair.geometry.spacing_zyx
+    whole = slice(None), slice(None)
+    enlarged = _around(shown[index])
+    for axes, box in zip(figure.subplots(1, 2), (whole, enlarged), strict=True):
+        axes.imshow(slice_yx[box], cmap="gray", vmin=low, vmax=high, aspect=height_mm / width_mm)
+        _outline(axes, pair.reference[index][box], edition, "red")
+        _outline(axes, pair.prediction[index][box], edition, "lime")
+        axes.set_axis_off()
+    with atomic(path) as partial:
+        figure.savefig(partial, dpi=110)
+
+
+def _outline(axes: Axes, labels: np.ndarray, edition: Edition, colour: str) -> None:
+    """Outline every structure in `labels` (Y, X)."""
+    for structure in edition.structures:
+        mask = edition.mask_of(labels, structure)
+        if mask.any():
+            axes.contour(mask, levels=[0.5], colors=colour, linewidths=1.0)
 
 
 def _around(mask: np.ndarray) -> tuple[slice, slice]:
-    # A third of the image around the structures, or the whole of it where there is none.
+    """A third of the image around the middle of `mask` (Y, X), or the whole of it where there is nothing."""
     if not mask.any():
         return slice(None), slice(None)
-    box = []
-    for axis, size in enumerate(mask.shape):
-        middle = int(np.flatnonzero(mask.any(axis=1 - axis)).mean())
-        start = min(max(0, middle - size // 6), size - size // 3)
-        box.append(slice(start, start + size // 3))
-    return tuple(box)
+    rows = _part_around(mask.any(axis=1))
+    columns = _part_around(mask.any(axis=0))
+    return rows, columns
+
+
+def _part_around(occupied: np.ndarray) -> slice:
+    size = occupied.size
+    length = size // PART
+    middle = int(np.flatnonzero(occupied).mean())
+    start = max(0, middle - length // 2)
+    start = min(start, size - length)
+    return slice(start, start + length)

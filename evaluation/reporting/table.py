@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from evaluation.reporting.outputs import write_document
-
-STRUCTURE_NAMES = {"vs": "VS", "cochlea": "cochlea"}
+from evaluation.metrics import headlines
+from vestibule.editions import EDITIONS
+from vestibule.files import write_json
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,24 @@ class TextTable:
     @property
     def markdown(self) -> str:
         """The table in Markdown."""
-        lines = [self.header, ("---",) * len(self.header), *self.rows]
-        return "\n".join(f"| {' | '.join(_escaped(cell, '|') for cell in line)} |" for line in lines) + "\n"
+        rule = ("---",) * len(self.header)
+        text = ""
+        for line in (self.header, rule, *self.rows):
+            cells = [_escaped(cell, "|") for cell in line]
+            text += f"| {' | '.join(cells)} |\n"
+        return text
 
     @property
     def latex(self) -> str:
         """The table as a LaTeX `tabular` with rules of the package booktabs."""
-        lines = [
-            f"\\begin{{tabular}}{{{'l' * self.names}{'r' * (len(self.header) - self.names)}}}",
-            "\\toprule",
-            _latex_row(self.header),
-        ]
-        lines += ["\\midrule", *(_latex_row(row) for row in self.rows), "\\bottomrule", "\\end{tabular}"]
+        numbers = len(self.header) - self.names
+        columns = "l" * self.names + "r" * numbers
+        lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
+        lines.append(_latex_row(self.header))
+        lines.append("\\midrule")
+        for row in self.rows:
+            lines.append(_latex_row(row))
+        lines += ["\\bottomrule", "\\end{tabular}"]
         return "\n".join(lines) + "\n"
 
     def to_rich(self, title: str | None = None) -> Table:
@@ -53,10 +59,18 @@ class TextTable:
         (console or Console()).print(self.to_rich(title))
 
 
-def table1(arms: dict[str, dict]) -> TextTable:
-    """Dice and ASSD as mean ± sd (median), and the count of cases above 0.8, for each arm and structure.
+def structure_title(structure: str) -> str:
+    """What tables call a structure of any edition: itself where no edition knows better."""
+    for edition in EDITIONS.values():
+        if structure in edition.anatomy:
+            return edition.anatomy[structure].title
+    return structure
 
-    This is the form of Table 1 of Sallé et al., ORASIS 2021.
+
+def table1(arms: dict[str, dict]) -> TextTable:
+    """Each headline metric as mean ± sd (median), and the count of good cases, for each arm and structure.
+
+    With Dice and ASSD this is the form of Table 1 of Sallé et al., ORASIS 2021.
 
     `arms` maps a name to what `scoring.summarise` gives. Raises ValueError where there is no arm, or where two arms
     were scored on different structures.
@@ -67,28 +81,47 @@ def table1(arms: dict[str, dict]) -> TextTable:
     for name, summary in arms.items():
         if list(summary) != structures:
             raise ValueError(f"arm {name!r} has the structures {list(summary)}, expected {structures}")
+
+    header = ["arm", "structure"]
+    for metric in headlines():
+        header.append(metric.title)
+        if metric.good_above is not None:
+            header.append(f"cases > {metric.good_above:g}")
+
     rows = []
     for name, summary in arms.items():
         for structure, scores in summary.items():
-            cells = spread(scores["dice"]), str(scores["dice"]["over_0_8"]), spread(scores["assd_mm"])
-            rows.append((name, STRUCTURE_NAMES.get(structure, structure), *cells))
-    return TextTable(("arm", "structure", "Dice", "cases > 0.8", "ASSD (mm)"), tuple(rows))
+            row = [name, structure_title(structure)]
+            for metric in headlines():
+                values = scores[metric.key]
+                row.append(spread(values))
+                if metric.good_above is not None:
+                    row.append(str(values[metric.count_key]))
+            rows.append(tuple(row))
+    return TextTable(tuple(header), tuple(rows))
 
 
 def write_table1_json(path: Path, arms: dict[str, dict]) -> None:
     """Write {"arms": arms} with every number in full. Raises ValueError for NaN or infinity."""
-    write_document(Path(path), {"arms": arms})
+    write_json(Path(path), {"arms": arms})
 
 
 def spread(values: dict[str, float]) -> str:
     """`mean ± sd (median)` with two digits."""
-    return f"{values['mean']:.2f} ± {values['std']:.2f} ({values['median']:.2f})"
+    mean, deviation, median = values["mean"], values["std"], values["median"]
+    return f"{mean:.2f} ± {deviation:.2f} ({median:.2f})"
 
 
 def _escaped(cell: str, characters: str) -> str:
-    return "".join(f"\\{character}" if character in characters else character for character in cell)
+    for character in characters:
+        cell = cell.replace(character, f"\\{character}")
+    return cell
 
 
 def _latex_row(cells: tuple[str, ...]) -> str:
-    shown = [_escaped(cell, "&%$#_{}").replace("±", "$\\pm$").replace(">", "$>$") for cell in cells]
+    shown = []
+    for cell in cells:
+        text = _escaped(cell, "&%$#_{}")
+        text = text.replace("±", "$\\pm$")
+        shown.append(text.replace(">", "$>$"))
     return " & ".join(shown) + " \\\\"

@@ -9,13 +9,15 @@ import numpy as np
 
 from evaluation.metrics import Mode
 from evaluation.scoring.cases import Pair, read_pair, turned_onto
-from vestibule.boxes import Box, bounding_box
+from vestibule.boxes import Box, bounding_box, union_of
 from vestibule.editions import Edition, image_stem, target_case
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, read_volume, reorient
 
 MARGIN_MM = 12.0
 """How much of the image is shown around the structures."""
+MIDDLE_MM = 40.0
+"""How much is shown around the image's middle where no structure tells what to show."""
 MAX_VOXELS = 4 * 1024 * 1024
 """A view that would hold more shows the surroundings of the reference alone."""
 WINDOW = (0.5, 99.5)
@@ -39,39 +41,63 @@ class CaseView:
 
 def find_images(images_dir: Path) -> dict[str, Path]:
     """T2 images of a folder by case. Raises InputError where there is none."""
-    if not Path(images_dir).is_dir():
+    folder = Path(images_dir)
+    if not folder.is_dir():
         raise InputError(f"{images_dir}: no such folder")
-    named = [(target_case(path), path) for path in sorted(Path(images_dir).iterdir())]
-    images = {case: path for case, path in named if case and image_stem(path)}
+    images = {}
+    for path in sorted(folder.iterdir()):
+        case = target_case(path)
+        if case and image_stem(path):
+            images[case] = path
     if not images:
         raise InputError(f"{images_dir}: no T2 image in this folder")
     return images
 
 
 def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: Path | None = None) -> CaseView:
-    """Read what is shown of a case; an image that cannot be shown is noted and left out.
+    """Read what is shown of a case.
 
-    Raises InputError where the reference cannot be read.
+    Args:
+        pair: Where its masks are.
+        edition: Which labels they may hold.
+        mode: Whose rules tell whether a prediction fits.
+        image_path: Its T2 image, if there is one; one that cannot be shown is noted and left out.
+
+    Returns:
+        The crop that is shown.
+
+    Raises:
+        InputError: The reference cannot be used.
     """
-    aligned = read_pair(pair, mode)
-    notes = [note for note in (aligned.problem, *aligned.notes) if note]
-    known = [np.where(np.isin(values, edition.labels), values, 0) for values in (aligned.reference, aligned.prediction)]
-    box, whole = _shown_box(*known, aligned.geometry)
-    if not whole:
+    aligned = read_pair(pair, edition, mode)
+    notes = list(aligned.notes)
+    if aligned.problem:
+        notes.insert(0, aligned.problem)
+    box, is_whole = _shown_box(aligned.reference, aligned.prediction, aligned.geometry)
+    if not is_whole:
         notes.append("the prediction reaches beyond what is shown")
-    shown = np.zeros(known[0][box].shape, dtype=np.uint8)
+
+    shown = np.zeros_like(aligned.reference[box])
     if image_path is not None:
         try:
-            shown = _windowed(_on_grid(image_path, aligned.geometry)[box])
+            voxels = _on_grid(image_path, aligned.geometry)
+            shown = _windowed(voxels[box])
         except InputError as error:
             notes.append(str(error))
+
     geometry = aligned.geometry.part(box)
-    crops = [shown, *(values[box].astype(np.uint8) for values in known)]
-    turned = [reorient(Volume(np.ascontiguousarray(crop), geometry), "RAS") for crop in crops]
-    return CaseView(pair.case, *(volume.voxels for volume in turned), turned[0].geometry, tuple(notes))
+
+    def turned(crop: np.ndarray) -> Volume:
+        return reorient(Volume(np.ascontiguousarray(crop), geometry), "RAS")
+
+    image = turned(shown)
+    reference = turned(aligned.reference[box])
+    prediction = turned(aligned.prediction[box])
+    return CaseView(pair.case, image.voxels, reference.voxels, prediction.voxels, image.geometry, tuple(notes))
 
 
 def _on_grid(path: Path, geometry: Geometry) -> np.ndarray:
+    """Voxels (Z, Y, X) of an image on the reference's grid. Raises InputError where it lies on another one."""
     turned = turned_onto(read_volume(path), geometry)
     if turned is None:
         raise InputError(f"{path}: not on the reference's grid, not shown")
@@ -79,30 +105,46 @@ def _on_grid(path: Path, geometry: Geometry) -> np.ndarray:
 
 
 def _windowed(voxels: np.ndarray) -> np.ndarray:
+    """Intensities between the window's percentiles as 0 to 255, uint8."""
     low, high = np.percentile(voxels, WINDOW)
-    return (np.clip((voxels - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+    # A constant crop has no contrast to stretch.
+    contrast = max(high - low, 1e-6)
+    scaled = np.clip((voxels - low) / contrast, 0, 1)
+    return (scaled * 255).astype(np.uint8)
 
 
 def _shown_box(reference: np.ndarray, prediction: np.ndarray, geometry: Geometry) -> tuple[Box, bool]:
     """The box to show, and whether it holds every structure."""
-    boxes = [bounding_box(values) for values in (reference, prediction)]
-    found = [box for box in boxes if box]
-    if not found:
-        return _grown(tuple(slice(size // 2, size // 2) for size in reference.shape), geometry, 40.0), True
-    union = tuple(slice(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*found, strict=True))
+    expected = bounding_box(reference)
+    predicted = bounding_box(prediction)
+    if expected is None and predicted is None:
+        z, y, x = geometry.size_zyx
+        middle = _middle((slice(0, z), slice(0, y), slice(0, x)))
+        return _grown(middle, geometry, MIDDLE_MM), True
+
+    union = union_of(*(box for box in (expected, predicted) if box))
     shown = _grown(union, geometry, MARGIN_MM)
-    if np.prod([part.stop - part.start for part in shown]) <= MAX_VOXELS:
+    voxels = np.prod([side.stop - side.start for side in shown])
+    if voxels <= MAX_VOXELS:
         return shown, True
-    if boxes[0]:
-        return _grown(boxes[0], geometry, MARGIN_MM), boxes[1] is None
-    # Only a prediction, and all over the image: its middle.
-    middle = tuple(slice((part.start + part.stop) // 2, (part.start + part.stop) // 2) for part in union)
-    return _grown(middle, geometry, 40.0), False
+    if expected is not None:
+        return _grown(expected, geometry, MARGIN_MM), predicted is None
+    # Only a prediction, and all over the image.
+    return _grown(_middle(union), geometry, MIDDLE_MM), False
+
+
+def _middle(box: Box) -> Box:
+    z, y, x = ((side.start + side.stop) // 2 for side in box)
+    return slice(z, z), slice(y, y), slice(x, x)
 
 
 def _grown(box: Box, geometry: Geometry, margin_mm: float) -> Box:
+    """The box with a margin on every side, as far as the image goes."""
     grown = []
-    for part, step, size in zip(box, geometry.spacing_zyx, geometry.size_zyx, strict=True):
-        margin = int(np.ceil(margin_mm / step))
-        grown.append(slice(max(0, part.start - margin), min(size, part.stop + margin)))
-    return tuple(grown)
+    for side, spacing_mm, size in zip(box, geometry.spacing_zyx, geometry.size_zyx, strict=True):
+        margin = int(np.ceil(margin_mm / spacing_mm))
+        start = max(0, side.start - margin)
+        stop = min(size, side.stop + margin)
+        grown.append(slice(start, stop))
+    z, y, x = grown
+    return z, y, x

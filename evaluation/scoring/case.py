@@ -7,7 +7,7 @@ import numpy as np
 from evaluation.metrics import METRICS, MaskPair, Mode, check_mode, reported_spacing
 from evaluation.scoring.cases import AlignedPair
 from evaluation.scoring.scores import Row
-from vestibule.boxes import Box, bounding_box
+from vestibule.boxes import Box, bounding_box, union_of
 from vestibule.editions import Edition
 from vestibule.volume import Geometry
 
@@ -71,10 +71,8 @@ def _as_text(lengths_mm: tuple[float, ...]) -> str:
 
 def _union_box(pair: AlignedPair) -> Box:
     """The box that holds every label of both masks, or one voxel where there is none."""
-    boxes = [box for box in map(bounding_box, (pair.prediction, pair.reference)) if box]
+    found = bounding_box(pair.prediction), bounding_box(pair.reference)
+    boxes = [box for box in found if box is not None]
     if not boxes:
-        return slice(0, 1), slice(0, 1), slice(0, 1)
-    z, y, x = (
-        slice(min(side.start for side in sides), max(side.stop for side in sides)) for sides in zip(*boxes, strict=True)
-    )
-    return z, y, x
+        boxes = [(slice(0, 1), slice(0, 1), slice(0, 1))]
+    return union_of(*boxes)

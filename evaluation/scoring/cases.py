@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
+from vestibule.boxes import bounding_box
 from vestibule.commands.options import resolve_edition
 from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
@@ -56,20 +57,37 @@ class AlignedPair:
 def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) -> Joined:
     """Join the masks of two folders by the case that their names tell, in either naming of the edition.
 
-    A case without a prediction, or with two, keeps its place with the problem named. Raises InputError where a folder
-    is missing, the references are none or ambiguous, or no prediction belongs to any of them.
+    Args:
+        predictions_dir: Flat folder of predicted masks.
+        references_dir: Flat folder of references.
+        edition: How masks are called.
+
+    Returns:
+        The cases. One without a prediction, or with two, keeps its place with the problem named.
+
+    Raises:
+        InputError: A folder is missing, the references are none or ambiguous, or no prediction belongs to any of them.
     """
     references = references_by_case(Path(references_dir), edition)
     predictions = masks_by_case(Path(predictions_dir), edition)
+    names = sorted(references, key=natural_order)
     if not references.keys() & predictions.keys():
+        expected = edition.prediction_name(names[0])
         raise InputError(
             f"{predictions_dir}: none of its {len(predictions)} masks belongs to a case of {references_dir} "
-            f"(expected, for instance, {edition.prediction_name(min(references, key=natural_order))})"
+            f"(expected, for instance, {expected})"
         )
-    names = sorted(references, key=natural_order)
-    pairs = [_pair(case, references[case], predictions.get(case, []), edition) for case in names]
-    pairs = [refuse_link(pair, Path(references_dir)) for pair in pairs]
-    extra = [path for case, paths in predictions.items() if case not in references for path in paths]
+
+    pairs = []
+    for case in names:
+        found = predictions.get(case, [])
+        pair = _pair(case, references[case], found, edition)
+        pairs.append(refuse_link(pair, Path(references_dir)))
+
+    extra: list[Path] = []
+    for case, paths in predictions.items():
+        if case not in references:
+            extra += paths
     return Joined(pairs, extra)
 
 
@@ -78,113 +96,12 @@ def references_by_case(references_dir: Path, edition: Edition) -> dict[str, Path
     found = masks_by_case(Path(references_dir), edition)
     if not found:
         raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
+    references = {}
     for case, paths in found.items():
         if len(paths) > 1:
             raise InputError(f"{paths[0]}: {paths[1].name} is a reference of case {case} too; keep one of them")
-    return {case: paths[0] for case, paths in found.items()}
-
-
-def read_pair(pair: Pair, mode: Mode = "default") -> AlignedPair:
-    """Read both masks and bring the prediction onto the reference's grid.
-
-    A prediction that cannot be read or does not fit becomes an empty one with its problem named; only a reference that
-    cannot be read raises InputError. Axes in another order or direction are turned back exactly. Equal shapes that lie
-    elsewhere are a problem by default; in the mode `challenge` they are compared voxel by voxel, as the organisers do.
-    """
-    reference = read_labels(pair.reference_path)
-    blank = AlignedPair(np.zeros_like(reference.voxels), reference.voxels, reference.geometry, pair.problem)
-    if pair.problem is not None:
-        return blank
-    try:
-        _check_size(pair.prediction_path, reference.geometry)
-        prediction = read_labels(pair.prediction_path)
-        voxels, notes = _onto(prediction, reference.geometry, pair.prediction_path, mode)
-    except InputError as error:
-        return replace(blank, problem=str(error))
-    except MemoryError:
-        return replace(blank, problem=f"{pair.prediction_path}: does not fit into memory")
-    return replace(blank, prediction=voxels, notes=notes)
-
-
-def refuse_link(pair: Pair, references_dir: Path) -> Pair:
-    """`pair` without a prediction that is a link into the references, which would score 1."""
-    path = pair.prediction_path
-    if path and path.is_symlink() and path.resolve().is_relative_to(references_dir.resolve()):
-        return pair.without_prediction("a link into the references")
-    return pair
-
-
-def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:
-    """`volume` with its axes permuted and flipped so that it lies on `geometry`; None where that cannot be.
-
-    No voxel is interpolated. Equal grids give the volume itself.
-    """
-    tolerance_mm = SAME_PLACE_VOXELS * min(geometry.spacing_zyx)
-    if geometry.describes(volume.geometry, tolerance_mm):
-        return volume
-    cosines = volume.geometry.matrix.T @ geometry.matrix
-    own_axis = np.abs(cosines).argmax(axis=0)
-    if sorted(own_axis) != [0, 1, 2]:
-        return None
-    turned = _permuted(volume, own_axis, [cosines[own_axis[axis], axis] < 0 for axis in range(3)])
-    return turned if geometry.describes(turned.geometry, tolerance_mm) else None
-
-
-def _permuted(volume: Volume, own_axis: np.ndarray, flipped: list[bool]) -> Volume:
-    """Axes x, y, z of the result are the axes `own_axis` of `volume`, reversed where `flipped`."""
-    old = volume.geometry
-    size, spacing = old.size_zyx[::-1], old.spacing_zyx[::-1]
-    first = np.zeros(3)
-    voxels_xyz = volume.voxels.T.transpose(own_axis)
-    for axis, (own, flip) in enumerate(zip(own_axis, flipped, strict=True)):
-        if flip:
-            voxels_xyz = np.flip(voxels_xyz, axis)
-            first[own] = size[own] - 1
-    signs = np.where(flipped, -1.0, 1.0)
-    geometry = Geometry(
-        size_zyx=tuple(int(size[own]) for own in own_axis[::-1]),
-        spacing_zyx=tuple(spacing[own] for own in own_axis[::-1]),
-        origin_xyz=tuple(old.to_patient(first)),
-        direction=tuple((old.matrix[:, own_axis] * signs).ravel()),
-    )
-    return Volume(np.ascontiguousarray(voxels_xyz.T), geometry)
-
-
-def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tuple[np.ndarray, tuple[str, ...]]:
-    turned = turned_onto(prediction, geometry)
-    if turned is prediction:
-        return prediction.voxels, ()
-    if turned is not None:
-        return turned.voxels, ("axes turned onto the reference's grid",)
-    if prediction.geometry.size_zyx != geometry.size_zyx:
-        raise InputError(_other_size(path, prediction.geometry, geometry))
-    if mode == "challenge":
-        return prediction.voxels, ("lies elsewhere than the reference; compared voxel by voxel",)
-    raise InputError(
-        f"{path}: lies elsewhere than the reference (origin {_rounded(prediction.geometry.origin_xyz)} against "
-        f"{_rounded(geometry.origin_xyz)} mm, spacing {_rounded(prediction.geometry.spacing_zyx)} against "
-        f"{_rounded(geometry.spacing_zyx)} mm, or another direction); write the mask with the image's geometry"
-    )
-
-
-def natural_order(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names with the numbers in them by their size: 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]
-
-
-def _check_size(path: Path, geometry: Geometry) -> None:
-    # Before its voxels are read: a header may promise more than the memory holds.
-    found = read_header(path)[0]
-    if sorted(found.size_zyx) != sorted(geometry.size_zyx):
-        raise InputError(_other_size(path, found, geometry))
-
-
-def _other_size(path: Path, found: Geometry, expected: Geometry) -> str:
-    return f"{path}: expected {expected.size_zyx} voxels (z, y, x) as the reference has, got {found.size_zyx}"
-
-
-def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(round(float(value), 3) for value in values)
+        references[case] = paths[0]
+    return references
 
 
 def masks_by_case(folder: Path, edition: Edition | None = None) -> dict[str, list[Path]]:
@@ -196,8 +113,10 @@ def masks_by_case(folder: Path, edition: Edition | None = None) -> dict[str, lis
         raise InputError(f"{folder}: no such folder")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        case = None if path.name.startswith(".") else label_case(path, edition)
-        if case and not path.is_dir():
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        case = label_case(path, edition)
+        if case:
             found.setdefault(case, []).append(path)
     return found
 
@@ -214,9 +133,161 @@ def edition_of_masks(folder: Path, given: Edition | None = None) -> Edition:
     return resolve_edition(given, names, folder)
 
 
+def read_pair(pair: Pair, edition: Edition, mode: Mode = "default") -> AlignedPair:
+    """Read both masks and bring the prediction onto the reference's grid.
+
+    A prediction that cannot be read, does not fit or holds a label that the edition does not have becomes an empty one
+    with its problem named. Axes in another order or direction are turned back exactly. Equal shapes that lie elsewhere
+    are a problem by default; in the mode `challenge` they are compared voxel by voxel, as the organisers do.
+
+    Args:
+        pair: Where the masks of a case are.
+        edition: Which labels they may hold.
+        mode: Whose rules hold.
+
+    Returns:
+        The labels of both on one grid.
+
+    Raises:
+        InputError: The reference cannot be read, or holds a label that the edition does not have.
+    """
+    reference = read_labels(pair.reference_path)
+    _check_labels(reference, edition, pair.reference_path)
+    nothing = np.zeros_like(reference.voxels)
+    blank = AlignedPair(nothing, reference.voxels, reference.geometry, pair.problem)
+    path = pair.prediction_path
+    if path is None or pair.problem is not None:
+        return blank
+    try:
+        _check_size(path, reference.geometry)
+        prediction = read_labels(path)
+        _check_labels(prediction, edition, path)
+        voxels, notes = _onto(prediction, reference.geometry, path, mode)
+    except InputError as error:
+        return replace(blank, problem=str(error))
+    except MemoryError:
+        return replace(blank, problem=f"{path}: does not fit into memory")
+    return replace(blank, prediction=voxels, notes=notes)
+
+
+def refuse_link(pair: Pair, references_dir: Path) -> Pair:
+    """`pair` without a prediction that is a link into the references, which would score 1."""
+    path = pair.prediction_path
+    if path is None or not path.is_symlink():
+        return pair
+    leads_there = path.resolve().is_relative_to(references_dir.resolve())
+    return pair.without_prediction("a link into the references") if leads_there else pair
+
+
+def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:
+    """`volume` with its axes permuted and flipped so that it lies on `geometry`; None where that cannot be.
+
+    No voxel is interpolated. Equal grids give the volume itself.
+    """
+    tolerance_mm = SAME_PLACE_VOXELS * min(geometry.spacing_zyx)
+    if geometry.describes(volume.geometry, tolerance_mm):
+        return volume
+
+    # For each axis of the wanted grid the axis of the volume that lies closest to it, and whether it runs backwards.
+    cosines = volume.geometry.matrix.T @ geometry.matrix  # (own axes, wanted axes)
+    own_axes = np.abs(cosines).argmax(axis=0)
+    if sorted(own_axes) != [0, 1, 2]:
+        return None
+    flipped = [bool(cosines[own, wanted] < 0) for wanted, own in enumerate(own_axes)]
+    turned = _permuted(volume, own_axes, flipped)
+    return turned if geometry.describes(turned.geometry, tolerance_mm) else None
+
+
+def _permuted(volume: Volume, own_axes: np.ndarray, flipped: list[bool]) -> Volume:
+    """Axes x, y, z of the result are the axes `own_axes` of `volume`, reversed where `flipped`."""
+    old = volume.geometry
+    old_size = old.size_zyx[::-1]
+    old_spacing = old.spacing_zyx[::-1]
+    size_xyz, spacing_xyz = [], []
+    first_voxel = np.zeros(3)
+
+    voxels = volume.voxels.T.transpose(own_axes)  # (X, Y, Z) of the result
+    for axis, own in enumerate(own_axes):
+        size_xyz.append(int(old_size[own]))
+        spacing_xyz.append(old_spacing[own])
+        if flipped[axis]:
+            voxels = np.flip(voxels, axis)
+            # The first voxel of the result is the last one along this axis.
+            first_voxel[own] = old_size[own] - 1
+
+    signs = np.where(flipped, -1.0, 1.0)
+    directions = old.matrix[:, own_axes] * signs
+    geometry = Geometry(
+        size_zyx=tuple(size_xyz[::-1]),
+        spacing_zyx=tuple(spacing_xyz[::-1]),
+        origin_xyz=tuple(old.to_patient(first_voxel)),
+        direction=tuple(directions.ravel()),
+    )
+    return Volume(np.ascontiguousarray(voxels.T), geometry)
+
+
+def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Voxels (Z, Y, X) of a prediction on the reference's grid, and notes. Raises InputError where it does not fit."""
+    found = prediction.geometry
+    turned = turned_onto(prediction, geometry)
+    if turned is prediction:
+        return prediction.voxels, ()
+    if turned is not None:
+        return turned.voxels, ("axes turned onto the reference's grid",)
+    if found.size_zyx != geometry.size_zyx:
+        raise InputError(_other_size(path, found, geometry))
+    if mode == "challenge":
+        return prediction.voxels, ("lies elsewhere than the reference; compared voxel by voxel",)
+    raise InputError(
+        f"{path}: lies elsewhere than the reference (origin {_rounded(found.origin_xyz)} against "
+        f"{_rounded(geometry.origin_xyz)} mm, spacing {_rounded(found.spacing_zyx)} against "
+        f"{_rounded(geometry.spacing_zyx)} mm, or another direction); write the mask with the image's geometry"
+    )
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names with the numbers in them by their size: 2 before 10."""
+    key = []
+    for part in re.split(r"([0-9]+)", name):
+        key.append((int(part), "") if part.isdigit() else (-1, part))
+    return key
+
+
+def _check_labels(mask: Volume, edition: Edition, path: Path) -> None:
+    box = bounding_box(mask.voxels)
+    if box is None:
+        return
+    # Outside the box is background alone, and most of the mask.
+    foreign = edition.foreign_labels(mask.voxels[box])
+    if foreign:
+        shown = ", ".join(f"{value:g}" for value in foreign)
+        known = ", ".join(map(str, edition.labels))
+        raise InputError(
+            f"{path}: holds {shown}, which is no label of edition {edition.year} ({known}); give the edition of these "
+            "masks with --edition, or write them with its labels"
+        )
+
+
+def _check_size(path: Path, geometry: Geometry) -> None:
+    # Before its voxels are read: a header may promise more than the memory holds.
+    found, _ = read_header(path)
+    if sorted(found.size_zyx) != sorted(geometry.size_zyx):
+        raise InputError(_other_size(path, found, geometry))
+
+
+def _other_size(path: Path, found: Geometry, expected: Geometry) -> str:
+    return f"{path}: expected {expected.size_zyx} voxels (z, y, x) as the reference has, got {found.size_zyx}"
+
+
+def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) for value in values)
+
+
 def _pair(case: str, reference: Path, predictions: list[Path], edition: Edition) -> Pair:
     if not predictions:
-        return Pair(case, reference, None, f"no prediction; expected a file called {edition.prediction_name(case)}")
+        expected = edition.prediction_name(case)
+        return Pair(case, reference, None, f"no prediction; expected a file called {expected}")
     if len(predictions) > 1:
-        return Pair(case, reference, None, f"two predictions: {predictions[0]} and {predictions[1].name}; keep one")
+        first, second = predictions[:2]
+        return Pair(case, reference, None, f"two predictions: {first} and {second.name}; keep one")
     return Pair(case, reference, predictions[0])

@@ -36,12 +36,24 @@ def score_folder(
     workers: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scores:
-    """Score every reference of a folder, write `metrics.json` and `cases.csv` into `out_dir`, and return the scores.
+    """Score every reference of a folder, and write `metrics.json` and `cases.csv`.
 
-    With `workers`, so many processes share the cases, and a file that kills its reader costs its case alone; without,
-    all happens in this process. `on_case` is told how many cases of how many are done. Raises InputError where the
-    folders do not belong together or a reference cannot be read; a bad prediction costs its own case
-    (`Scores.problems`).
+    Args:
+        predictions_dir: Flat folder of predicted masks.
+        references_dir: Flat folder of references.
+        out_dir: Where the files go.
+        edition: How masks are called and what labels mean, or its year.
+        mode: Which definitions hold.
+        workers: How many processes share the cases, so that a file that kills its reader costs its case alone;
+            without, all happens in this process.
+        on_case: Told how many cases of how many are done.
+
+    Returns:
+        The scores. A prediction that cannot be used costs its own case and is named in `Scores.problems`.
+
+    Raises:
+        InputError: The folders do not belong together, a reference cannot be used or the disk refuses.
+        ValueError: An unknown mode or year.
     """
     edition = edition if isinstance(edition, Edition) else get_edition(edition)
     check_mode(mode)
@@ -97,17 +109,36 @@ def score_pairs(
     workers: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, CaseScores]:
-    """Scores of each pair by case, in no order; see `score_folder`. Raises InputError for a reference."""
+    """Score pairs, each by itself.
+
+    Args:
+        pairs: The cases.
+        edition: What their labels mean.
+        mode: Which definitions hold.
+        workers: How many processes share the cases; without, all happens in this process.
+        on_case: Told how many cases of how many are done.
+
+    Returns:
+        The scores of each case, in no order.
+
+    Raises:
+        InputError: A reference cannot be used.
+    """
     score = partial(_score_pair, edition=edition, mode=mode)
-    results = {}
-    for pair, result in each_in_a_process(score, pairs, workers) if workers else ((p, score(p)) for p in pairs):
-        # A process that died left no scores; without the prediction the case can still be scored.
-        results[pair.case] = result or score(pair.without_prediction("the process that read it died"))
+    results: dict[str, CaseScores] = {}
+    for pair, found in each_in_a_process(score, pairs, workers):
+        result = found
+        if result is None:
+            # A process that died left no scores; without the prediction the case can still be scored.
+            result = score(pair.without_prediction("the process that read it died"))
+        results[pair.case] = result
         on_case(len(results), len(pairs))
     return results
 
 
 def _score_pair(pair: Pair, edition: Edition, mode: Mode) -> CaseScores:
-    aligned = read_pair(pair, mode)
-    notes = [*aligned.notes, *spacing_notes(aligned.geometry, mode)]
-    return CaseScores(score_case(pair.case, aligned, edition, mode), aligned.problem, notes)
+    aligned = read_pair(pair, edition, mode)
+    notes = list(aligned.notes)
+    notes += spacing_notes(aligned.geometry, mode)
+    rows = score_case(pair.case, aligned, edition, mode)
+    return CaseScores(rows, aligned.problem, notes)

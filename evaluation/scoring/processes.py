@@ -19,18 +19,34 @@ WORKER_BYTES = 2 << 30
 
 def default_workers(items: int) -> int:
     """As many processes as there are cores for this one and memory for each, and no more than `items`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, items, _free_bytes() // WORKER_BYTES))
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    in_memory = _free_bytes() // WORKER_BYTES
+    return max(1, min(cores, items, in_memory))
 
 
 def each_in_a_process(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None
 ) -> Iterator[tuple[Item, Result | None]]:
-    """Yield (item, function(item)) as they come, or (item, None) where the process died over the item.
+    """Apply a function to items in other processes.
 
-    An exception of the function is raised here. After a death, the items that were under way are tried again one at a
-    time, so that only the guilty one is lost.
+    After the death of a process, the items that were under way are tried again one at a time, so that only the guilty
+    one is lost.
+
+    Args:
+        function: What to apply; an exception of it is raised here.
+        items: What to apply it to.
+        workers: How many processes share the items; None for this process alone, which no item may kill.
+
+    Yields:
+        (item, function(item)) as they come, or (item, None) where the process died over the item.
     """
+    if workers is None:
+        for item in items:
+            yield item, function(item)
+        return
+
     waiting = list(reversed(items))
     while waiting:
         suspects: list[Item] = []
@@ -47,13 +63,16 @@ def _until_one_dies(
 ) -> Iterator[tuple[Item, Result]]:
     """Take items off the end of `waiting`; where a process dies, put those under way into `suspects` and stop."""
     running: dict[Future, Item] = {}
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context) as pool:
         try:
             while waiting or running:
+                # Twice as many as there are processes, so that none waits for the next item.
                 while waiting and len(running) < 2 * workers:
-                    running[pool.submit(function, waiting[-1])] = waiting[-1]
-                    waiting.pop()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    future = pool.submit(function, waiting[-1])
+                    running[future] = waiting.pop()
+                finished = wait(running, return_when=FIRST_COMPLETED).done
+                for future in finished:
                     result = future.result()
                     yield running.pop(future), result
         except BrokenProcessPool:
@@ -64,12 +83,18 @@ def _until_one_dies(
 
 
 def _free_bytes() -> int:
-    free = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if hasattr(os, "sysconf") else []
+    """Memory that is free, of the machine and of the container that this process may run in."""
+    free = []
+    if hasattr(os, "sysconf"):
+        pages = os.sysconf("SC_AVPHYS_PAGES")
+        free.append(pages * os.sysconf("SC_PAGE_SIZE"))
     group = Path("/sys/fs/cgroup")
     try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit = (group / "memory.max").read_text().strip()
+        used = (group / "memory.current").read_text().strip()
         if limit != "max":
             free.append(int(limit) - int(used))
     except (OSError, ValueError):
+        # No container, or one that tells no limit.
         pass
     return min(free, default=WORKER_BYTES)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from evaluation.metrics import CHALLENGE_EMPTY_MM, METRICS, Mode, headlines
+from evaluation.metrics import CHALLENGE_EMPTY_MM, Mode, headlines
 
 NAME_COLUMNS = ("case", "structure")
 """Columns of `cases.csv` that are names; a column for each metric follows."""
-GOOD_DICE = METRICS["dice"].good_above or 0.0
 DEFINITIONS = {
     "default": "ASSD: mean of the distances of both surfaces pooled, true voxel spacing; a structure that only one of "
     "the masks holds costs the image's diagonal and Dice 0; one that neither holds scores Dice 1 and 0 mm",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestibule.boxes import bounding_box
+from vestibule.boxes import bounding_box, union_of
 
 TYPES = (bool, np.uint8, np.int16, np.uint16, np.int64, np.float16, np.float32, np.float64)
 
@@ -30,3 +30,10 @@ def test_values_of_opposite_sign_do_not_cancel_and_minus_zero_is_zero():
     voxels[0, 1, 1], voxels[2, 1, 1] = 5.0, -5.0
     assert bounding_box(voxels) == (slice(0, 3), slice(1, 2), slice(1, 2))
     assert bounding_box(voxels.astype(np.int16)) == (slice(0, 3), slice(1, 2), slice(1, 2))
+
+
+def test_union_of_boxes_holds_each_of_them():
+    one = slice(1, 3), slice(0, 2), slice(5, 6)
+    other = slice(2, 4), slice(1, 2), slice(0, 1)
+    assert union_of(one, other) == (slice(1, 4), slice(0, 2), slice(0, 6))
+    assert union_of(one) == one

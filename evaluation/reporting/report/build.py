@@ -7,14 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from evaluation.metrics import Mode
-from evaluation.reporting.table import STRUCTURE_NAMES
+from evaluation.metrics import Mode, primary
+from evaluation.reporting.table import structure_title
 from evaluation.reporting.views import find_images, read_view
-from evaluation.scoring.cases import join_cases
+from evaluation.scoring.cases import Pair, join_cases
 from evaluation.scoring.processes import each_in_a_process
 from evaluation.scoring.scores import Scores
 from vestibule.editions import Edition
+
+if TYPE_CHECKING:
+    from evaluation.reporting.report.sheets import SheetRow
 
 PACKAGES = ("jinja2", "matplotlib", "ipyniivue")
 """What page and sheets need beside the scores."""
@@ -24,7 +28,7 @@ VIEWS = 100
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is to be drawn of an evaluation."""
+    """What is to be shown of an evaluation."""
 
     images_dir: Path | None = None
     """Folder of the T2 images; without it the slices are black."""
@@ -34,6 +38,24 @@ class Pictures:
     """How many cases, the worst, can be opened in the page."""
     sheets: bool = False
     """Write PNG sheets of all cases."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case to read, and what for."""
+
+    pair: Pair
+    image_path: Path | None
+    in_page: bool
+    in_sheet: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What page and sheets hold of a case, as far as each is wanted: far less than the view both are made of."""
+
+    document: dict | None = None
+    sheet_row: SheetRow | None = None
 
 
 def missing_packages() -> list[str]:
@@ -51,47 +73,75 @@ def build_report(
     workers: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Write `report.html` and `sheets/sheet_01.png` and on, as far as `wanted`; returns the files.
+    """Write `report.html` and `sheets/sheet_01.png` and on, as far as `wanted`.
 
-    Raises InputError where a package is missing, a folder cannot be read or the disk refuses.
+    Args:
+        scores: What the evaluation found.
+        predictions_dir: Folder of the masks that were scored.
+        references_dir: Folder of their references.
+        out_dir: Where page and sheets go.
+        edition: How files are called and what labels mean.
+        wanted: What is to be written.
+        workers: How many processes share the cases; without, all happens in this process.
+        on_case: Told how many cases of how many are read.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: A package is missing, a folder cannot be read or the disk refuses.
     """
+    # They need packages that scores do without.
     from evaluation.reporting.report.page import worst_first, write_report
     from evaluation.reporting.report.sheets import write_sheets
 
     images = find_images(wanted.images_dir) if wanted.images_dir is not None else {}
-    pairs = {pair.case: pair for pair in join_cases(predictions_dir, references_dir, edition).pairs}
+    joined = join_cases(predictions_dir, references_dir, edition)
+    pairs = {pair.case: pair for pair in joined.pairs}
     order = worst_first(scores.rows)
-    opened = set(order[: wanted.views]) if wanted.page else set()
-    drawn = set(order) if wanted.sheets else set()
-    jobs = [(pairs[case], images.get(case), case in opened, case in drawn) for case in order if case in opened | drawn]
+    jobs = []
+    for place, case in enumerate(order):
+        in_page = wanted.page and place < wanted.views
+        if in_page or wanted.sheets:
+            jobs.append(Job(pairs[case], images.get(case), in_page, wanted.sheets))
+
     read = partial(_read, edition=edition, mode=scores.mode)
-    documents, rows = {}, {}
-    for job, found in each_in_a_process(read, jobs, workers) if workers else ((job, read(job)) for job in jobs):
+    shown: dict[str, Shown] = {}
+    for job, found in each_in_a_process(read, jobs, workers):
         # A case whose reader died has its scores in the table and nothing to show.
-        documents[job[0].case], rows[job[0].case] = found or (None, None)
-        on_case(len(documents), len(jobs))
+        shown[job.pair.case] = found or Shown()
+        on_case(len(shown), len(jobs))
+
+    # Processes finish in any order.
+    in_order = [(case, shown[case]) for case in order if case in shown]
     files = []
     if wanted.page:
-        files.append(out_dir / "report.html")
-        write_report(files[0], scores, {case: documents[case] for case in order if documents.get(case)})
+        path = out_dir / "report.html"
+        documents = {case: item.document for case, item in in_order if item.document}
+        write_report(path, scores, documents)
+        files.append(path)
     if wanted.sheets:
-        files += write_sheets(out_dir / "sheets", [rows[case] for case in order if rows.get(case)], _captions(scores))
+        rows = [item.sheet_row for _, item in in_order if item.sheet_row]
+        files += write_sheets(out_dir / "sheets", rows, _captions(scores))
     return files
 
 
-def _read(job: tuple, edition: Edition, mode: Mode) -> tuple:
-    """What page and sheets hold of a case, as far as each is wanted: far less than the view that both are made of."""
+def _read(job: Job, edition: Edition, mode: Mode) -> Shown:
     from evaluation.reporting.report.page import view_document
     from evaluation.reporting.report.sheets import sheet_row
 
-    pair, image_path, in_page, in_sheet = job
-    view = read_view(pair, edition, mode, image_path)
-    return view_document(view) if in_page else None, sheet_row(view) if in_sheet else None
+    view = read_view(job.pair, edition, mode, job.image_path)
+    document = view_document(view) if job.in_page else None
+    row = sheet_row(view) if job.in_sheet else None
+    return Shown(document, row)
 
 
 def _captions(scores: Scores) -> dict[str, str]:
+    metric = primary()
     captions: dict[str, str] = {}
     for row in scores.rows:
-        name = STRUCTURE_NAMES.get(row["structure"], row["structure"])
-        captions[row["case"]] = f"{captions.get(row['case'], row['case'])}   {name} {row['dice']:.2f}"
+        case = str(row["case"])
+        name = structure_title(str(row["structure"]))
+        caption = captions.get(case, case)
+        captions[case] = f"{caption}   {name} {row[metric.key]:.2f}"
     return captions

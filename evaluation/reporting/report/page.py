@@ -6,52 +6,105 @@ import base64
 import gzip
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from evaluation.reporting.outputs import write_text
+from evaluation.metrics import METRICS, Metric, headlines, primary
 from evaluation.reporting.report.plots import dot_plot
 from evaluation.reporting.report.viewer import viewer_source
-from evaluation.reporting.table import STRUCTURE_NAMES, table1
+from evaluation.reporting.table import structure_title, table1
 from evaluation.reporting.views import CaseView
-from evaluation.scoring.scores import DEFINITIONS, Row, Scores
+from evaluation.scoring.scores import DEFINITIONS, Row, Scores, by_structure
 from vestibule import __version__
+from vestibule.files import write_text
 from vestibule.volume import Volume, write_volume
 
 _HERE = Path(__file__).parent
 
 
-def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str = "Evaluation") -> None:
-    """Write the page of an evaluation. `views` are documents of `view_document` by case; other cases cannot be opened.
+@dataclass(frozen=True)
+class Column:
+    """A metric of a structure in the table of cases."""
 
-    Raises InputError where the viewer's package is missing or the disk refuses.
+    structure: str
+    metric: Metric
+
+    @property
+    def name(self) -> str:
+        """The heading: `VS ASSD (mm)`."""
+        return f"{structure_title(self.structure)} {self.metric.title}"
+
+    @property
+    def worst(self) -> str:
+        """Which end is worst, `low` or `high`; the first click on the heading puts it on top."""
+        return "low" if self.metric.higher_is_better else "high"
+
+    def value(self, rows: dict[str, Row]) -> float | str:
+        """The value of a case, whose rows are given by structure; empty where the metric does not apply."""
+        return rows[self.structure].get(self.metric.key, "")
+
+    def shown(self, rows: dict[str, Row]) -> str:
+        """The same as text."""
+        value = self.value(rows)
+        return "" if isinstance(value, str) else f"{value:.{self.metric.digits}f}"
+
+
+def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str = "Evaluation") -> None:
+    """Write the page of an evaluation.
+
+    Args:
+        path: The file to write.
+        scores: What the evaluation found.
+        views: Documents of `view_document` by case; other cases cannot be opened.
+        title: Heading of the page.
+
+    Raises:
+        InputError: The viewer's package is missing or the disk refuses.
     """
     templates = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-    page = templates.get_template("page.html.j2").render(
+    template = templates.get_template("page.html.j2")
+    documents = {case: _as_script(document) for case, document in views.items()}
+    viewer = packed(viewer_source().encode()) if views else ""
+    columns = _columns(scores.rows)
+    notes = [metric.note for metric in METRICS.values() if metric.note]
+    page = template.render(
         title=title,
         version=__version__,
         scores=scores,
         definition=DEFINITIONS[scores.mode],
         table=table1({"all": scores.summary}),
-        plots=[Markup(plot) for plot in _plots(scores.rows)],
-        columns=_columns(scores.rows),
+        plots=_plots(scores.rows),
+        order=_order_text(),
+        remarks=notes,
+        columns=columns,
         cases=_case_rows(scores),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
-        viewer=packed(viewer_source().encode()) if views else "",
-        views={case: _as_script(document) for case, document in views.items()},
+        style=_own_file("page.css"),
+        script=_own_file("page.js"),
+        viewer=viewer,
+        views=documents,
     )
     write_text(Path(path), page)
 
 
 def worst_first(rows: list[Row]) -> list[str]:
-    """Cases, the one with the least Dice of any structure first; of equal ones that with the lower mean Dice."""
-    scores: dict[str, list[float]] = {}
+    """Cases by the primary metric, Dice: the one whose worst structure is worst first, then that with the worse mean.
+
+    Cases that tie in both stand by name.
+    """
+    metric = primary()
+    badness: dict[str, list[float]] = {}
     for row in rows:
-        scores.setdefault(row["case"], []).append(row["dice"])
-    return sorted(scores, key=lambda case: (min(scores[case]), sum(scores[case]), case))
+        value = float(row[metric.key])
+        badness.setdefault(str(row["case"]), []).append(-value if metric.higher_is_better else value)
+
+    def key(case: str) -> tuple[float, float, str]:
+        values = badness[case]
+        return -max(values), -sum(values), case
+
+    return sorted(badness, key=key)
 
 
 def view_document(view: CaseView) -> dict:
@@ -59,59 +112,71 @@ def view_document(view: CaseView) -> dict:
 
     `labels` is one byte a voxel, x fastest: the reference's label in the low half, the prediction's in the high one.
     """
+    labels = view.reference | view.prediction << 4
     return {
         "size": list(view.reference.shape[::-1]),
         "image": _packed_image(view),
-        "labels": packed((view.reference | view.prediction << 4).tobytes()),
+        "labels": packed(labels.tobytes()),
         "notes": list(view.notes),
     }
 
 
 def packed(content: bytes) -> str:
     """`content` as gzip in base64, the same text for the same bytes."""
-    return base64.b64encode(gzip.compress(content, 6, mtime=0)).decode("ascii")
+    compressed = gzip.compress(content, 6, mtime=0)
+    return base64.b64encode(compressed).decode("ascii")
 
 
-def _plots(rows: list[Row]) -> list[str]:
+def _plots(rows: list[Row]) -> list[Markup]:
     plots = []
-    for structure in dict.fromkeys(row["structure"] for row in rows):
-        own = [row for row in rows if row["structure"] == structure]
-        name = STRUCTURE_NAMES.get(structure, structure)
-        plots.append(dot_plot(f"{name} Dice", {row["case"]: row["dice"] for row in own}))
-        plots.append(dot_plot(f"{name} ASSD (mm)", {row["case"]: row["assd_mm"] for row in own}, log=True))
+    for structure, own in by_structure(rows).items():
+        for metric in headlines():
+            values = {str(row["case"]): float(row[metric.key]) for row in own}
+            title = f"{structure_title(structure)} {metric.title}"
+            plots.append(Markup(dot_plot(title, values, metric.limits)))
     return plots
 
 
-def _columns(rows: list[Row]) -> list[dict]:
+def _columns(rows: list[Row]) -> list[Column]:
     columns = []
-    for structure in dict.fromkeys(row["structure"] for row in rows):
-        name = STRUCTURE_NAMES.get(structure, structure)
-        columns += [
-            {"structure": structure, "metric": "dice", "name": f"{name} Dice", "digits": 3},
-            {"structure": structure, "metric": "assd_mm", "name": f"{name} ASSD mm", "digits": 2},
-            {"structure": structure, "metric": "hd95_pooled_mm", "name": f"{name} HD95 mm", "digits": 2},
-            {"structure": structure, "metric": "volume_error_mm3", "name": f"{name} volume error mm³", "digits": 0},
-        ]
+    for structure in by_structure(rows):
+        for metric in METRICS.values():
+            if metric.headline or metric.in_report:
+                columns.append(Column(structure, metric))
     return columns
 
 
+def _order_text() -> str:
+    """How `worst_first` orders cases, in words."""
+    metric = primary()
+    end = "least" if metric.higher_is_better else "largest"
+    return f"by the {end} {metric.label} of any structure"
+
+
 def _case_rows(scores: Scores) -> list[dict]:
-    cases: dict[str, dict[str, Row]] = {}
+    by_case: dict[str, dict[str, Row]] = {}
     for row in scores.rows:
-        cases.setdefault(row["case"], {})[row["structure"]] = row
-    return [
-        {
-            "case": case,
-            "rows": cases[case],
-            "notes": [note for note in (scores.problems.get(case), *scores.notes.get(case, ())) if note],
-        }
-        for case in worst_first(scores.rows)
-    ]
+        rows = by_case.setdefault(str(row["case"]), {})
+        rows[str(row["structure"])] = row
+
+    found = []
+    for case in worst_first(scores.rows):
+        notes = list(scores.notes.get(case, ()))
+        if case in scores.problems:
+            notes.insert(0, scores.problems[case])
+        found.append({"case": case, "rows": by_case[case], "notes": notes})
+    return found
+
+
+def _own_file(name: str) -> Markup:
+    text = (_HERE / name).read_text(encoding="utf-8")
+    return Markup(text)
 
 
 def _as_script(document: dict) -> Markup:
     # Inside a script element, only "<" could end it.
-    return Markup(json.dumps(document).replace("<", "\\u003c"))
+    text = json.dumps(document).replace("<", "\\u003c")
+    return Markup(text)
 
 
 def _packed_image(view: CaseView) -> str:

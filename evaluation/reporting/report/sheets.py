@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evaluation.reporting.views import CaseView
-from vestibule.errors import InputError
+from vestibule.files import atomic
 
 ROWS, COLUMNS = 6, 5
 """Cases and slices on a sheet."""
+SLICE_INCHES = 2.2
+"""Width of a slice."""
+TITLE_INCHES = 0.3
 REFERENCE, PREDICTION = "#ffb000", "#00c2ff"
 
 
@@ -35,44 +39,76 @@ class SheetRow:
 
 def sheet_row(view: CaseView, count: int = COLUMNS) -> SheetRow:
     """`count` axial slices of a view, spread over those that hold a structure, or over all where none does."""
-    held = np.flatnonzero((view.reference | view.prediction).any(axis=(1, 2)))
-    candidates = held if held.size else np.arange(view.image.shape[0])
-    chosen = candidates[np.linspace(0, candidates.size - 1, count).round().astype(int)]
-    # The view's axes run to the right, front and head.
-    slices = (values[chosen, ::-1, ::-1].copy() for values in (view.image, view.reference, view.prediction))
-    return SheetRow(view.case, *slices, view.geometry.spacing_zyx[1] / view.geometry.spacing_zyx[2])
+    labels = view.reference | view.prediction
+    candidates = np.flatnonzero(labels.any(axis=(1, 2)))
+    if candidates.size == 0:
+        candidates = np.arange(len(view.image))
+    places = np.linspace(0, candidates.size - 1, count).round().astype(int)
+    chosen = candidates[places]
+
+    def slices_of(volume: np.ndarray) -> np.ndarray:
+        # The view's axes run to the right, front and head.
+        return volume[chosen, ::-1, ::-1].copy()  # (slices, Y, X)
+
+    _, height_mm, width_mm = view.geometry.spacing_zyx
+    return SheetRow(
+        case=view.case,
+        images=slices_of(view.image),
+        references=slices_of(view.reference),
+        predictions=slices_of(view.prediction),
+        aspect=height_mm / width_mm,
+    )
 
 
 def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, str]) -> list[Path]:
-    """Write the cases in their order, six a sheet, as `sheet_01.png`, ...; returns the files.
+    """Write the cases in their order, six a sheet, as `sheet_01.png`, ...
 
-    `captions` maps a case to what is written above it. Raises InputError where the disk refuses.
+    Args:
+        out_dir: Where the sheets go.
+        rows: What is shown of each case.
+        captions: What is written above a case.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: The disk refuses.
     """
     paths = []
     for first in range(0, len(rows), ROWS):
         some = rows[first : first + ROWS]
-        heights = [2.2 * row.aspect * row.images.shape[1] / row.images.shape[2] + 0.3 for row in some]
-        figure = Figure(figsize=(2.2 * COLUMNS, sum(heights) + 0.3), layout="constrained", facecolor="white")
+        heights = []
+        for row in some:
+            _, lines, columns = row.images.shape
+            heights.append(SLICE_INCHES * row.aspect * lines / columns + TITLE_INCHES)
+        size = SLICE_INCHES * COLUMNS, sum(heights) + TITLE_INCHES
+        figure = Figure(figsize=size, layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(len(some), COLUMNS, squeeze=False, height_ratios=heights)
-        for line, row in zip(axes, some, strict=True):
-            _draw_case(line, row, captions.get(row.case, row.case))
+        grid = figure.subplots(len(some), COLUMNS, squeeze=False, height_ratios=heights)
+        for line, row in zip(grid, some, strict=True):
+            _plot_case(line, row, captions.get(row.case, row.case))
         figure.supxlabel("reference orange, prediction blue; the patient's right is on the left", fontsize=7)
-        path = Path(out_dir) / f"sheet_{first // ROWS + 1:02d}.png"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=110)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+        number = first // ROWS + 1
+        path = Path(out_dir) / f"sheet_{number:02d}.png"
+        with atomic(path) as partial:
+            figure.savefig(partial, dpi=110)
         paths.append(path)
     return paths
 
 
-def _draw_case(axes: Sequence, row: SheetRow, caption: str) -> None:
-    for axis, image, reference, prediction in zip(axes, row.images, row.references, row.predictions, strict=True):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255, aspect=row.aspect)
-        for labels, colour, width in ((reference, REFERENCE, 2.2), (prediction, PREDICTION, 0.8)):
-            for value in set(np.unique(labels).tolist()) - {0}:
-                axis.contour(labels == value, levels=[0.5], colors=colour, linewidths=width)
-        axis.set_axis_off()
-    axes[0].set_title(caption, fontsize=8, loc="left")
+def _plot_case(line: Sequence[Axes], row: SheetRow, caption: str) -> None:
+    for index, axes in enumerate(line):
+        axes.imshow(row.images[index], cmap="gray", vmin=0, vmax=255, aspect=row.aspect)
+        # The reference is wider, so that it shows beneath a prediction that is equal.
+        _outline(axes, row.references[index], REFERENCE, 2.2)
+        _outline(axes, row.predictions[index], PREDICTION, 0.8)
+        axes.set_axis_off()
+    line[0].set_title(caption, fontsize=8, loc="left")
+
+
+def _outline(axes: Axes, labels: np.ndarray, colour: str, width: float) -> None:
+    """Outline every value in `labels` (Y, X) but 0."""
+    for value in np.unique(labels):
+        if value != 0:
+            axes.contour(labels == value, levels=[0.5], colors=colour, linewidths=width)

@@ -23,18 +23,27 @@ def viewer_source() -> str:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{PACKAGE} is not installed, which brings the viewer of a report: pip install {PACKAGE}")
-    script = Path(spec.submodule_search_locations[0]) / "static" / "widget.js"
+    folder = Path(spec.submodule_search_locations[0])
+    script = folder / "static" / "widget.js"
     try:
         source = script.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{script}: cannot be read ({error.strerror}); install {PACKAGE} again") from error
-    name, export = _CLASS.search(source), _EXPORT.search(source)
-    if not name or not export:
+
+    # The class has another short name in each build.
+    name = _CLASS.search(source)
+    export = _EXPORT.search(source)
+    if name is None or export is None:
         raise InputError(f"{script}: not as {PACKAGE} 2.4 has it; install the version that constraints.txt names")
-    return f"/*! {_licence()} */\n{source[: export.start()]}export{{{name.group(1)} as Niivue}};\n"
+    module = source[: export.start()]
+    return f"/*! {_licence()} */\n{module}export{{{name.group(1)} as Niivue}};\n"
 
 
 def _licence() -> str:
     distribution = importlib.metadata.distribution(PACKAGE)
-    texts = [file.read_text() for file in distribution.files or [] if file.name.upper().startswith("LICENSE")]
-    return f"NiiVue, from {PACKAGE} {distribution.version}\n" + "\n".join(texts).replace("*/", "* /")
+    texts = [f"NiiVue, from {PACKAGE} {distribution.version}"]
+    for file in distribution.files or []:
+        if file.name.upper().startswith("LICENSE"):
+            texts.append(file.read_text())
+    # It stands in a comment, which it must not end.
+    return "\n".join(texts).replace("*/", "* /")

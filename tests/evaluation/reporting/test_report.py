@@ -19,7 +19,7 @@ from vestibule.cli import main
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, write_volume
 
-CASES = ("crossmoda2022_etz_1", "crossmoda2022_ldn_2", "crossmoda2022_ldn_3")
+CASES = ("crossmoda2022_etz_1", "crossmoda2021_ldn_2", "crossmoda2021_ldn_3")
 
 
 @pytest.fixture
@@ -133,12 +133,12 @@ def test_worst_is_the_least_dice_of_any_structure_then_the_lower_mean() -> None:
 
 
 def test_a_plot_has_a_dot_a_case_in_its_place() -> None:
-    plot = dot_plot("Dice <", {"a": 0.0, "b": 1.0, "c": 0.5})
+    plot = dot_plot("Dice <", {"a": 0.0, "b": 1.0, "c": 0.5}, limits=(0.0, 1.0))
     places = {case: float(x) for x, case in re.findall(r'<circle cx="([\d.]+)"[^>]*data-case="(\w)"', plot)}
     assert places["c"] == pytest.approx((places["a"] + places["b"]) / 2)
     assert places["a"] < places["b"]
     assert "Dice &lt;" in plot
-    decades = dot_plot("ASSD", {"a": 0.1, "b": 1.0, "c": 10.0}, log=True)
+    decades = dot_plot("ASSD", {"a": 0.1, "b": 1.0, "c": 10.0})
     x = [float(place) for place in re.findall(r'<circle cx="([\d.]+)"', decades)]
     assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.2)
 

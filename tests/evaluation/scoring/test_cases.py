@@ -73,7 +73,7 @@ def folders(save) -> tuple[Path, Path]:
 
 def read_first(save, mode: str = "default"):
     predictions, references = folders(save)
-    return read_pair(join_cases(predictions, references, EDITION).pairs[-1], mode)
+    return read_pair(join_cases(predictions, references, EDITION).pairs[-1], EDITION, mode)
 
 
 def test_cases_with_the_same_first_number_are_not_mixed_up(save, labels) -> None:
@@ -177,13 +177,13 @@ def test_a_reference_that_cannot_be_read_stops_the_evaluation(save, labels) -> N
     (references / "crossmoda2021_ldn_1_Label.nii.gz").write_bytes(b"gone")
     pair = join_cases(predictions, references, EDITION).pairs[0]
     with pytest.raises(InputError, match="references"):
-        read_pair(pair)
+        read_pair(pair, EDITION)
 
 
 def test_labels_stored_through_a_slope_are_rounded(labels, geometry, tmp_path: Path) -> None:
     almost = np.where(labels == 1, np.float32(0.9999999997671694), labels).astype(np.float32)
     for folder in ("predictions", "references"):
         write_volume(tmp_path / folder / EDITION.label_name("a"), Volume(almost, geometry))
-    pair = read_pair(join_cases(tmp_path / "predictions", tmp_path / "references", EDITION).pairs[0])
+    pair = read_pair(join_cases(tmp_path / "predictions", tmp_path / "references", EDITION).pairs[0], EDITION)
     assert np.array_equal(pair.prediction, labels)
     assert np.array_equal(pair.reference, labels)

@@ -11,7 +11,8 @@ import pytest
 
 from evaluation.metrics import reported_spacing
 from evaluation.scoring import folder as scoring
-from evaluation.scoring.folder import score_folder, summarise
+from evaluation.scoring.folder import score_folder
+from evaluation.scoring.scores import summarise
 from vestibule.cli import main
 
 
@@ -213,9 +214,8 @@ def test_the_command_prints_the_table_and_returns_0(save, labels, tmp_path, monk
     for folder in ("p", "r"):
         save(folder, "a", labels)
     save("p", "b", labels)
-    assert (
-        run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--mode", "challenge", "--workers", "1") == 0
-    )
+    folders = tmp_path / "p", tmp_path / "r", tmp_path / "out"
+    assert run(monkeypatch, *folders, "--edition", "2022", "--mode", "challenge", "--workers", "1") == 0
     out, err = capsys.readouterr()
     assert "1.00 ± 0.00 (1.00)" in out
     assert "mode challenge" in out
@@ -226,7 +226,8 @@ def test_the_command_returns_1_and_names_the_case_in_its_last_line(save, labels,
     for case in ("a", "b"):
         save("r", case, labels)
     save("p", "a", labels)
-    assert run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--workers", "1") == 1
+    folders = tmp_path / "p", tmp_path / "r", tmp_path / "out"
+    assert run(monkeypatch, *folders, "--edition", "2022", "--workers", "1") == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "vestibule: error: 1 of 2 cases without a usable prediction, scored as empty: b"
     assert (tmp_path / "out" / "metrics.json").is_file()
@@ -240,6 +241,59 @@ def test_the_command_takes_the_label_of_the_part_in_the_canal(save, tmp_path, mo
         assert run(monkeypatch, *folders, "--edition", "2023", "--intrameatal", label, "--workers", "1") == 0
         metrics = strict_json(tmp_path / "out" / "metrics.json")
         assert metrics["case"]["vs_intrameatal_dice"]["0"] == dice
+
+
+def save_2023(save) -> None:
+    for folder in ("p", "r"):
+        save(folder, "crossmoda2023_etz_7", two_parts(), edition=2023)
+
+
+def test_the_edition_is_told_by_the_case_names(save, tmp_path, monkeypatch) -> None:
+    save_2023(save)
+    assert run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--workers", "1") == 0
+    metrics = strict_json(tmp_path / "out" / "metrics.json")
+    assert metrics["edition"] == 2023
+    for structure in ("vs", "cochlea", "vs_extrameatal", "vs_intrameatal"):
+        assert metrics["case"][f"{structure}_dice"] == {"0": 1.0}
+
+
+def test_an_edition_that_the_case_names_contradict_is_refused(save, tmp_path, monkeypatch, capsys) -> None:
+    save_2023(save)
+    folders = tmp_path / "p", tmp_path / "r", tmp_path / "out"
+    assert run(monkeypatch, *folders, "--edition", "2022", "--workers", "1") == 1
+    assert "called as those of edition 2023" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_edition_that_nothing_tells_must_be_given(save, labels, tmp_path, monkeypatch, capsys) -> None:
+    for folder in ("p", "r"):
+        save(folder, "patient_7", labels)
+    assert run(monkeypatch, tmp_path / "p", tmp_path / "r", tmp_path / "out", "--workers", "1") == 1
+    assert "'patient_7', do not tell the edition" in capsys.readouterr().err
+
+
+def test_a_reference_with_a_label_that_the_edition_does_not_have_stops_the_evaluation(
+    save, tmp_path, monkeypatch, capsys
+) -> None:
+    for folder in ("p", "r"):
+        save(folder, "patient_7", two_parts(), edition=2023)
+    folders = tmp_path / "p", tmp_path / "r", tmp_path / "out"
+    assert run(monkeypatch, *folders, "--edition", "2022", "--workers", "1") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    reference = tmp_path / "r" / "patient_7.nii.gz"
+    assert last.startswith(f"vestibule: error: {reference}: holds 3, which is no label of edition 2022 (0, 1, 2)")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_prediction_with_a_label_that_the_edition_does_not_have_counts_as_empty(save, labels, tmp_path) -> None:
+    for case in ("a", "b"):
+        save("r", case, labels)
+    save("p", "a", np.where(labels == 2, 3, labels).astype(np.uint8))
+    save("p", "b", labels)
+    scores = score_folder(tmp_path / "p", tmp_path / "r", tmp_path / "out", 2022)
+    assert [row["dice"] for row in scores.rows] == [0.0, 0.0, 1.0, 1.0]
+    assert list(scores.problems) == ["a"]
+    assert "a_Label.nii.gz: holds 3, which is no label of edition 2022" in scores.problems["a"]
 
 
 def test_the_command_returns_2_for_wrong_usage(tmp_path, monkeypatch) -> None:
