@@ -6,7 +6,7 @@ import numpy as np
 
 from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
-from training.phantom.shapes import EVERYWHERE, Capsule, Ellipsoid, Point, Polyline, both, smooth_union
+from training.phantom.shapes import EVERYWHERE, Capsule, Ellipsoid, Point, Polyline, as_share, both, smooth_union
 from training.phantom.skull import INNER_VAULT, VAULT_CENTRE
 from training.phantom.tumour import Tumour
 
@@ -82,8 +82,11 @@ def paint_brain(canvas: Canvas, ears: tuple[Ear, Ear], cavity: np.ndarray, mass:
     """
     x, y, z = _make_way(canvas, mass)
     place = (np.abs(x), y, z)
+
+    # A film of fluid keeps the brain off a tumour as the cistern keeps it off the bone.
     cavity = np.maximum(cavity, _cleft(canvas, mass))
     tentorium = _tentorium_height(place)
+
     _paint_cerebrum(canvas, ears, cavity, place, tentorium)
     _paint_cerebellum(canvas, cavity, place, tentorium)
     _paint_brainstem(canvas, cavity, place)
@@ -99,6 +102,7 @@ def _make_way(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> Place:
     """
     if mass is None or mass[1].ball_radius == 0:
         return canvas.x, canvas.y, canvas.z
+
     ear, tumour = mass
     centre = ear.frame().point(tumour.ball_centre) * ear.mirror
     offset = []
@@ -106,10 +110,10 @@ def _make_way(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> Place:
         offset.append(values - np.float32(middle))
 
     # A point at r came from r0 with r0^3 = r^3 - 3 V / (4 pi): the volume V that was pushed has moved through it.
-    pushed_mm3 = np.float32(tumour.volume_mm3 * 3 / (4 * np.pi))
+    cube_mm3 = tumour.volume_mm3 * 3 / (4 * np.pi)
     squared = sum(part * part for part in offset)
     cubed = np.maximum(squared, 1.0) ** 1.5
-    kept = np.maximum(1 - pushed_mm3 / cubed, 0)
+    kept = np.maximum(1 - np.float32(cube_mm3) / cubed, 0)
     shrink = 1 - np.cbrt(kept)
 
     # Offsets are in real mm, the head's coordinates are scaled.
@@ -129,15 +133,21 @@ def _cleft(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> np.ndarray:
     gap = np.full(canvas.u.shape, FARTHEST, dtype=np.float32)
     if mass is None:
         return gap
+
     ear, tumour = mass
     window = canvas.lattice.near(ear.porus * ear.mirror, tumour.reach + 4.0)
     if window is None:
         return gap
+
+    # In the frame of the tumour's own side.
     x, y, z = (values[window] for values in canvas.real)
     frame = ear.frame()
     a, b, c = frame.local(ear.sign * x, y, z)
     distance = tumour.distance(a, b, c, frame.face_normal)
-    film = np.clip(0.1 + 0.5 * canvas.field("fold")[window], -0.3, 0.9)
+
+    # The gyri that it indents leave it a little more or less room.
+    fold = canvas.field("fold")[window]
+    film = np.clip(0.1 + 0.5 * fold, -0.3, 0.9)
     gap[window] = film - distance
     return gap
 
@@ -145,7 +155,8 @@ def _cleft(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> np.ndarray:
 def _tentorium_height(place: Place) -> np.ndarray:
     """Height in mm of the tentorium over each point: a tent that rises from its rim to the middle and to the front."""
     u, y, _ = place
-    lift = np.clip((66.0 - y) / 48.0, 0, 1)
+    # From the back (66 mm) to the front edge (18 mm).
+    lift = as_share((66.0 - y) / 48.0)
     ridge = np.exp(-((u / 26.0) ** 2))
     return 10.0 + 25.0 * lift * ridge
 
@@ -162,14 +173,23 @@ def _paint_cerebrum(
     cosine = np.float32(np.cos(angle))
     sine = np.float32(np.sin(angle))
     porus_u, porus_y, _ = np.mean([ear.porus for ear in ears], axis=0, dtype=np.float32)
-    before_petrous = (y - porus_y) * cosine - (u - porus_u) * sine + 14.0
+    behind_porus = (y - porus_y) * cosine - (u - porus_u) * sine
+    before_petrous = behind_porus + 14.0
+
+    # It goes down to the tentorium, and to the side of the midbrain beyond it.
     over_tentorium = tentorium + 1.5 - z
-    above = np.minimum(over_tentorium, np.maximum(before_petrous, 19.0 - u))
+    beside_midbrain = 19.0 - u
+    temporal = np.maximum(before_petrous, beside_midbrain)
+    above = np.minimum(over_tentorium, temporal)
 
     # Room for the brainstem and its cisterns.
     below_top = z - STEM_SPACE_TOP_Z_MM
-    stem_space = np.maximum(STEM_SPACE.distance(u, y, np.zeros_like(z)), below_top)
-    suprasellar = np.maximum(SUPRASELLAR_CISTERN.distance(u, y, z), below_top)
+    stem_column = STEM_SPACE.distance(u, y, np.zeros_like(z))
+    stem_space = np.maximum(stem_column, below_top)
+    suprasellar_ball = SUPRASELLAR_CISTERN.distance(u, y, z)
+    suprasellar = np.maximum(suprasellar_ball, below_top)
+
+    # The falx parts the hemispheres, fluid parts them from the skull.
     beside_falx = 1.2 - u
     under_cistern = cavity + canvas.head.cistern_mm
     distance = both(under_cistern, above, beside_falx, -stem_space, -suprasellar)
@@ -177,38 +197,53 @@ def _paint_cerebrum(
     # Sulci are where a random field is zero, deepest at the surface.
     fold = canvas.field("fold")
     sulcus = np.exp(-((fold / SULCUS_WIDTH) ** 2))
-    near_surface = np.clip(1 + distance / 16.0, 0, 1)
+    near_surface = as_share(1 + distance / 16.0)
     distance = distance + SULCUS_DEPTH_MM * sulcus * near_surface
-    canvas.paint(canvas.cover(distance), "grey")
-    white_share = np.clip(0.93 + 0.05 * canvas.field("mottle"), 0, 1)
-    canvas.paint(canvas.cover(distance + CORTEX_MM) * white_share, "white")
+    canvas.lay("grey", distance)
+
+    mottle = canvas.field("mottle")
+    white_share = as_share(0.93 + 0.05 * mottle)
+    canvas.lay("white", distance + CORTEX_MM, white_share)
 
 
 def _paint_cerebellum(canvas: Canvas, cavity: np.ndarray, place: Place, tentorium: np.ndarray) -> None:
     u, y, z = place
-    lobes = smooth_union(HEMISPHERE.distance(u, y, z), VERMIS.distance(u, y, z), 5.0)
-    outline = np.minimum(lobes, FLOCCULUS.distance(u, y, z))
+    hemisphere = HEMISPHERE.distance(u, y, z)
+    vermis = VERMIS.distance(u, y, z)
+    flocculus = FLOCCULUS.distance(u, y, z)
+    lobes = smooth_union(hemisphere, vermis, 5.0)
+    outline = np.minimum(lobes, flocculus)
+
+    # Between tentorium and skull.
     under_cistern = cavity + 0.6 * canvas.head.cistern_mm
     under_tentorium = z - tentorium + 1.5
     distance = both(outline, under_cistern, under_tentorium)
 
     # Folia are thin sheets around the front of the cerebellum: shells of that distance, bent at random. Deeper fissures
     # part the lobules; the white matter's branches follow these.
-    shells = np.sqrt((0.8 * u) ** 2 + (y - 13) ** 2 + (1.1 * (z - 2)) ** 2)
+    squared = (0.8 * u) ** 2 + (y - 13) ** 2 + (1.1 * (z - 2)) ** 2
+    shells = np.sqrt(squared)
     bent = shells + 1.1 * canvas.field("folia")
     folia = np.cos(2 * np.pi / FOLIUM_MM * bent)
     lobules = np.cos(2 * np.pi / LOBULE_MM * bent + canvas.field("fold"))
-    fissure = np.clip(folia - 0.5, 0, 1) + 3.0 * np.clip(lobules - 0.8, 0, 1)
+    between_folia = as_share(folia - 0.5)
+    between_lobules = as_share(lobules - 0.8)
+    fissure = between_folia + 3.0 * between_lobules
 
-    near_surface = np.clip(1 + distance / 12.0, 0, 1)
+    near_surface = as_share(1 + distance / 12.0)
     body = canvas.cover(distance + FISSURE_MM * fissure * near_surface)
     canvas.paint(body, "grey")
+
     # Fluid in the fissures that are too narrow for the voxels.
-    fluid_share = 0.14 * np.clip(folia, 0, 1) + 0.5 * np.clip(lobules - 0.85, 0, 1)
+    in_folia = 0.14 * as_share(folia)
+    in_lobules = 0.5 * as_share(lobules - 0.85)
+    fluid_share = in_folia + in_lobules
     canvas.paint(body * near_surface * fluid_share, "csf")
-    white = canvas.cover(distance + 9.0 + 3.5 * lobules)
-    white_share = np.clip(0.85 - 0.15 * folia, 0, 1)
-    canvas.paint(white * white_share, "white")
+
+    # White matter lies 9 mm deep and sends a branch into each lobule.
+    white = distance + 9.0 + 3.5 * lobules
+    white_share = as_share(0.85 - 0.15 * folia)
+    canvas.lay("white", white, white_share)
 
 
 def _paint_brainstem(canvas: Canvas, cavity: np.ndarray, place: Place) -> None:
@@ -216,16 +251,25 @@ def _paint_brainstem(canvas: Canvas, cavity: np.ndarray, place: Place) -> None:
     window = canvas.near(BRAINSTEM_CENTRE, BRAINSTEM_REACH_MM) if is_high else EVERYWHERE
     if window is None:
         return
+
     u, y, z = (values[window] for values in place)
-    lower = smooth_union(PONS.distance(u, y, z), MEDULLA.distance(u, y, z), 4.0)
-    upper = smooth_union(lower, MIDBRAIN.distance(u, y, z), 4.0)
-    whole = smooth_union(upper, MIDDLE_PEDUNCLE.distance(u, y, z), 3.0)
-    stem = np.maximum(whole, cavity[window] + 0.5)
+    pons = PONS.distance(u, y, z)
+    medulla = MEDULLA.distance(u, y, z)
+    midbrain = MIDBRAIN.distance(u, y, z)
+    peduncle = MIDDLE_PEDUNCLE.distance(u, y, z)
+
+    # From the pons outward, so that each crease is filled.
+    lower = smooth_union(pons, medulla, 4.0)
+    upper = smooth_union(lower, midbrain, 4.0)
+    whole = smooth_union(upper, peduncle, 3.0)
+    under_cistern = cavity[window] + 0.5
+    stem = np.maximum(whole, under_cistern)
 
     # White matter with grey nuclei all through it, under a rim of white.
-    canvas.paint(canvas.cover(stem), "white", window)
-    grey_share = np.clip(0.45 + 0.15 * canvas.field("mottle")[window], 0, 1)
-    canvas.paint(canvas.cover(stem + 1.0) * grey_share, "grey", window)
+    canvas.lay("white", stem, window=window)
+    mottle = canvas.field("mottle")[window]
+    grey_share = as_share(0.45 + 0.15 * mottle)
+    canvas.lay("grey", stem + 1.0, grey_share, window)
 
 
 def _paint_ventricles(canvas: Canvas, place: Place) -> None:
@@ -234,20 +278,23 @@ def _paint_ventricles(canvas: Canvas, place: Place) -> None:
         window = canvas.near((0, middle_y, middle_z), reach_mm)
         if window is None:
             continue
+
         u, y, z = (values[window] for values in place)
         distance = ventricle.distance(u, y, z)
         if ventricle is FOURTH_VENTRICLE:
             distance = both(distance, -NODULE.distance(u, y, z))
-        canvas.paint(canvas.cover(distance), "csf", window)
+        canvas.lay("csf", distance, window=window)
 
 
 def _paint_trigeminal_nerves(canvas: Canvas, cavity: np.ndarray, place: Place) -> None:
     window = canvas.near(TRIGEMINAL_CENTRE, TRIGEMINAL_REACH_MM)
     if window is None:
         return
+
     u, y, z = (values[window] for values in place)
     nerve = TRIGEMINAL_NERVE.distance(u, y, z)
-    canvas.paint(canvas.cover(np.maximum(nerve, cavity[window])), "nerve", window)
+    inside_skull = np.maximum(nerve, cavity[window])
+    canvas.lay("nerve", inside_skull, window=window)
 
 
 def paint_vessels(canvas: Canvas, inside: np.ndarray) -> None:
@@ -258,13 +305,19 @@ def paint_vessels(canvas: Canvas, inside: np.ndarray) -> None:
         inside: Share of each voxel (Z, Y, X) inside the skull, which the basilar artery does not leave.
     """
     bend_mm = canvas.head.basilar_bend_mm
-    basilar = Polyline(
-        ((0, -3.5, -28), (bend_mm, -6.5, -14), (-0.6 * bend_mm, -10.0, 2), (0, -12.5, 16)), BASILAR_RADIUS_MM
+    basilar_points = (
+        (0, -3.5, -28),
+        (bend_mm, -6.5, -14),
+        (-0.6 * bend_mm, -10.0, 2),
+        (0, -12.5, 16),
     )
+    basilar = Polyline(basilar_points, BASILAR_RADIUS_MM)
     canvas.fill(Part("blood", basilar, reach_mm=27, around=(0, -8, -6)), within=inside)
     canvas.fill_both(VERTEBRAL)
     canvas.fill_both(CAROTID)
     canvas.fill_both(CAVERNOUS_SINUS)
+
+    # Each side has its own width.
     for side, radius_mm in zip((1, -1), canvas.head.sinus_mm, strict=True):
         sinus = Polyline(_sinus_points(), radius_mm)
         canvas.fill(Part("blood", sinus, reach_mm=62, around=(35, 32, -6)), side=side)
@@ -279,7 +332,9 @@ def _sinus_points() -> tuple[Point, ...]:
         # The inner table's outline shrinks with the distance from the middle of the vault.
         ring = np.sqrt(1 - ((z - centre_z) / down) ** 2)
         angle = np.deg2rad(angle_deg)
-        x = centre_x + (sideways * ring - inward_mm) * np.cos(angle)
-        y = centre_y + (front_to_back * ring - inward_mm) * np.sin(angle)
+        radius_x = sideways * ring - inward_mm
+        radius_y = front_to_back * ring - inward_mm
+        x = centre_x + radius_x * np.cos(angle)
+        y = centre_y + radius_y * np.sin(angle)
         points.append((float(x), float(y), float(z)))
     return (*points, *JUGULAR_BULB)

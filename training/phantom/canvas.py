@@ -57,6 +57,8 @@ class Canvas:
         """Mean spacing in mm, over which edges are soft."""
         self.real = lattice.points()
         """Coordinates x, y, z in mm, each (Z, Y, X)."""
+        self.image = np.zeros(lattice.size_zyx, dtype=np.float32)
+        """Signal of what has been painted (Z, Y, X)."""
         self._fields: dict[str, np.ndarray] = {}
 
         # Scaled coordinates: where each point lies in the mean head, in which anatomy is given.
@@ -64,10 +66,10 @@ class Canvas:
         for axis, values, scale in zip("xyz", self.real, head.scale_xyz.astype(np.float32), strict=True):
             warp = self.field(f"warp_{axis}")
             scaled.append(values / scale + WARP_MM * warp)
+
         self.x, self.y, self.z = scaled
         self.u = np.abs(self.x)
         """Distance from the midline."""
-        self.image = np.zeros(lattice.size_zyx, dtype=np.float32)
 
     def field(self, name: str) -> np.ndarray:
         """One of the head's random fields here (Z, Y, X), made once."""
@@ -83,6 +85,20 @@ class Canvas:
     def cover(self, distance: np.ndarray) -> np.ndarray:
         """Share of each voxel inside a surface."""
         return coverage(distance, self.width)
+
+    def lay(
+        self, tissue: str, distance: np.ndarray, share: np.ndarray | None = None, window: Window = EVERYWHERE
+    ) -> None:
+        """Lay a tissue inside a surface, over what is there.
+
+        Args:
+            tissue: Its name.
+            distance: Signed distance in mm to the surface, of the window's shape.
+            share: Share of each voxel of the window that it takes of the inside; by default all.
+            window: Where.
+        """
+        inside = self.cover(distance)
+        self.paint(inside if share is None else inside * share, tissue, window)
 
     def paint(self, share: np.ndarray, tissue: str, window: Window = EVERYWHERE) -> None:
         """Lay `tissue` over `share` of every voxel in a window."""
@@ -101,11 +117,11 @@ class Canvas:
         window = self.near((side * middle_x, middle_y, middle_z), part.reach_mm)
         if window is None:
             return
+
+        # A part of the right side is one of the left at mirrored points.
         distance = part.shape.distance(side * self.x[window], self.y[window], self.z[window])
-        share = self.cover(distance)
-        if within is not None:
-            share = share * within[window]
-        self.paint(share, part.tissue, window)
+        share = None if within is None else within[window]
+        self.lay(part.tissue, distance, share, window)
 
     def fill_both(self, part: Part, within: np.ndarray | None = None) -> None:
         """Lay a part, given for the left (x > 0), over both sides of the head."""

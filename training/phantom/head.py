@@ -51,6 +51,7 @@ def paint_head(
     face = face_distance(canvas)
     petrous = both_petrous(canvas, ears)
     vault = vault_distance(canvas, INNER_VAULT)
+
     # What is left of the vault between face and petrous bones holds the brain; its walls are a little uneven.
     walls = smooth_union(face, petrous, 5.0)
     smooth_cavity = smooth_intersection(vault, -walls, 4.0)
@@ -59,13 +60,15 @@ def paint_head(
     # From the outside in: each tissue covers what was painted before it.
     paint_scalp_and_skull(canvas, vault, face)
     paint_face(canvas, face)
+
     petrous_in_skull = np.maximum(vault - head.skull_mm, petrous)
-    canvas.paint(canvas.cover(petrous_in_skull), "bone")
+    canvas.lay("bone", petrous_in_skull)
     skull_base = both(vault, face, -12.0 - canvas.z, -32.0 - canvas.y)
-    canvas.paint(canvas.cover(np.minimum(cavity - BASE_BONE_MM, skull_base)), "bone")
+    around_cavity = cavity - BASE_BONE_MM
+    canvas.lay("bone", np.minimum(around_cavity, skull_base))
     paint_temporal_bones(canvas, cavity)
 
-    canvas.paint(canvas.cover(cavity - DURA_MM), "dura")
+    canvas.lay("dura", cavity - DURA_MM)
     inside = canvas.cover(cavity)
     canvas.paint(inside, "csf")
     canvas.fill(OCCIPITAL_CREST)

@@ -302,9 +302,16 @@ def smooth_intersection(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.nda
     return -smooth_union(-a, -b, blend_mm)
 
 
+def as_share(values: np.ndarray) -> np.ndarray:
+    """`values`, limited to what a share may be: 0 to 1."""
+    return np.clip(values, 0, 1)
+
+
 def coverage(distance: np.ndarray, width_mm: float) -> np.ndarray:
     """Share of a voxel of `width_mm` that lies inside a surface at `distance`: 1 inside, 0 outside, linear between."""
-    return np.clip(np.float32(0.5) - distance * np.float32(1 / width_mm), 0, 1)
+    # At a distance of 0 the surface halves the voxel.
+    inside_voxels = distance * np.float32(1 / width_mm)
+    return as_share(np.float32(0.5) - inside_voxels)
 
 
 def mean_of_parts(fine: np.ndarray, factors_zyx: tuple[int, int, int]) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
-from training.phantom.shapes import Capsule, Ellipsoid, both, smooth_intersection, smooth_union
+from training.phantom.shapes import Capsule, Ellipsoid, as_share, both, smooth_intersection, smooth_union
 
 VAULT_CENTRE = (0.0, -10.0, 26.0)
 INNER_VAULT = (66.0, 84.0, 82.0, 70.0)
@@ -48,7 +48,8 @@ FACE_PARTS = (
 PITUITARY = Part("pituitary", Ellipsoid((0, -24, 10), (6, 5, 4)), reach_mm=7)
 
 MASTOID = Ellipsoid((56, 15, -8), (12, 13, 20))
-MASTOID_REACH_MM = 22
+MASTOID_AIR = Part("air", MASTOID, reach_mm=22)
+MASTOID_MUCOSA = Part("mucosa", MASTOID, reach_mm=22)
 APEX_CENTRE = (16.0, -14.0, 0.0)
 """Of the marrow in the left petrous apex."""
 MIDDLE_EAR = (
@@ -88,12 +89,15 @@ def petrous_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> n
 
     # The posterior face leans back towards its foot, the roof falls towards the apex.
     thickness = np.clip(20.0 + 0.25 * along, 11.0, 30.0)
+
+    # A smooth step of the slope: |along| with its kink rounded over 3 mm.
     bend = 0.12 * (np.sqrt(along * along + 9) - 3)
     lean = 0.18 * (z - porus_z)
     posterior_face = behind + bend + lean
     roof_height = 9.5 + np.clip(0.12 * along, -2.5, 3.0)
     roof = z - roof_height
 
+    # The superior petrosal edge, where face and roof meet, is rounded.
     edge = smooth_intersection(posterior_face, roof, 3.0)
     anterior_face = -(behind + thickness)
     apex = -(along + 23.0)
@@ -116,20 +120,26 @@ def vault_distance(canvas: Canvas, radii: tuple[float, float, float, float], gro
     height = canvas.z - np.float32(centre_z)
     # Below its centre the body is squeezed to a half of the ellipsoid above.
     squeeze = np.where(height > 0, np.float32(1.0), np.float32(up / down))
-    ball = Ellipsoid((centre_x, centre_y, 0.0), (sideways + grow, front_to_back + grow, up + grow))
+    radii_mm = (sideways + grow, front_to_back + grow, up + grow)
+    ball = Ellipsoid((centre_x, centre_y, 0.0), radii_mm)
     return ball.distance(canvas.x, canvas.y, height * squeeze)
 
 
 def face_distance(canvas: Canvas) -> np.ndarray:
     """Distance to what lies before and under the brain: orbits, nose, sphenoid with the clivus, skull base."""
     u, y, z = canvas.u, canvas.y, canvas.z
+
+    # The clivus leans forward as it rises.
     clivus = y + 12.5 + 0.28 * z
     # Beside the clivus the skull base runs obliquely to the back, with the unit normal (-0.61, 0.79).
     beside_clivus = 0.79 * (y - 2.0) - 0.61 * (u - 23.0)
     back = smooth_union(clivus, beside_clivus + 5.0, 6.0)
+
     # The floor of the anterior fossa rises by 13 mm over 18 mm in front of the sella.
-    rise = np.clip((-28.0 - y) / 18.0, 0, 1)
-    roof = z - (11.0 + 13.0 * rise)
+    rise = as_share((-28.0 - y) / 18.0)
+    roof_height = 11.0 + 13.0 * rise
+    roof = z - roof_height
+
     middle_fossa = MIDDLE_FOSSA.distance(u, y, z)
     return both(back, roof, -middle_fossa)
 
@@ -153,21 +163,25 @@ def paint_scalp_and_skull(canvas: Canvas, vault: np.ndarray, face: np.ndarray) -
     """
     skin = vault_distance(canvas, HEAD_RADII)
     tissue = canvas.field("tissue")
+    canvas.lay("skin", skin)
+    canvas.lay("fat", skin + SKIN_MM)
+
+    # The border between fat and muscle is uneven.
     fat_depth_mm = SKIN_MM + canvas.head.fat_mm
-    canvas.paint(canvas.cover(skin), "skin")
-    canvas.paint(canvas.cover(skin + SKIN_MM), "fat")
-    canvas.paint(canvas.cover(skin + fat_depth_mm + 0.8 * tissue), "muscle")
+    canvas.lay("muscle", skin + fat_depth_mm + 0.8 * tissue)
 
     # Planes of fat between the muscles.
-    planes = np.clip(0.35 * (tissue - 0.9), 0, 1)
-    canvas.paint(planes * canvas.cover(skin + 3.0), "fat")
+    planes = as_share(0.35 * (tissue - 0.9))
+    canvas.lay("fat", skin + 3.0, planes)
 
     skull_mm = canvas.head.skull_mm
     above_face = canvas.cover(-face)
-    canvas.paint(canvas.cover(vault - skull_mm) * above_face, "bone")
+    canvas.lay("bone", vault - skull_mm, above_face)
+
     # Marrow in the middle of the bone, unevenly.
-    diploe = np.abs(vault - 0.5 * skull_mm) - 0.22 * skull_mm
-    marrow_share = np.clip(0.75 + 0.25 * tissue, 0, 1)
+    from_middle = np.abs(vault - 0.5 * skull_mm)
+    diploe = from_middle - 0.22 * skull_mm
+    marrow_share = as_share(0.75 + 0.25 * tissue)
     canvas.paint(canvas.cover(diploe) * marrow_share * above_face, "marrow")
 
 
@@ -180,14 +194,17 @@ def paint_face(canvas: Canvas, face: np.ndarray) -> None:
     """
     if canvas.z.min() > ABOVE_FACE_Z_MM or canvas.y.min() > BEHIND_FACE_Y_MM:
         return
+
     under_scalp = vault_distance(canvas, HEAD_RADII) + 8.0
     soft_tissue = canvas.cover(np.maximum(face, under_scalp))
-    fat_share = np.clip(0.5 + 0.9 * canvas.field("tissue"), 0, 1)
+    fat_share = as_share(0.5 + 0.9 * canvas.field("tissue"))
     canvas.paint(soft_tissue, "muscle")
     canvas.paint(soft_tissue * fat_share, "fat")
 
+    # Bones and marrow first: the sinuses are hollows in them.
     for part in SPHENOID:
         canvas.fill(part)
+
     for cell in AIR_CELLS:
         _paint_lined_air(canvas, cell)
     for part in FACE_PARTS:
@@ -201,10 +218,12 @@ def _paint_lined_air(canvas: Canvas, cell: Ellipsoid) -> None:
     window = canvas.near(cell.centre, max(cell.radii))
     if window is None:
         return
-    distance = cell.distance(canvas.x[window], canvas.y[window], canvas.z[window])
+
+    # The lining is some 1.2 mm thick, and 0.4 mm at least.
     lining_mm = np.clip(1.2 + 1.2 * mucosa[window], 0.4, None)
-    canvas.paint(canvas.cover(distance), "mucosa", window)
-    canvas.paint(canvas.cover(distance + lining_mm), "air", window)
+    distance = cell.distance(canvas.x[window], canvas.y[window], canvas.z[window])
+    canvas.lay("mucosa", distance, window=window)
+    canvas.lay("air", distance + lining_mm, window=window)
 
 
 def paint_temporal_bones(canvas: Canvas, cavity: np.ndarray) -> None:
@@ -216,14 +235,19 @@ def paint_temporal_bones(canvas: Canvas, cavity: np.ndarray) -> None:
     """
     head = canvas.head
     in_bone = canvas.cover(1.5 - cavity)
-    aerated = np.clip(head.aeration + 0.55 * canvas.field("cells"), 0, 1)
-    swollen = np.clip(0.5 * (canvas.field("mucosa") - 1.1), 0, 1)
-    canvas.fill_both(Part("air", MASTOID, MASTOID_REACH_MM), within=aerated * in_bone)
-    canvas.fill_both(Part("mucosa", MASTOID, MASTOID_REACH_MM), within=swollen * in_bone)
+
+    # Air cells of any size, some of them filled by swollen mucosa.
+    cells = canvas.field("cells")
+    aerated = as_share(head.aeration + 0.55 * cells)
+    canvas.fill_both(MASTOID_AIR, within=aerated * in_bone)
+    mucosa = canvas.field("mucosa")
+    swollen = as_share(0.5 * (mucosa - 1.1))
+    canvas.fill_both(MASTOID_MUCOSA, within=swollen * in_bone)
 
     for side, radius_mm in zip((1, -1), head.apex_marrow, strict=True):
         if radius_mm > 0:
             ball = Ellipsoid(APEX_CENTRE, (radius_mm, radius_mm, radius_mm))
             canvas.fill(Part("marrow", ball, radius_mm), side=side)
+
     for part in MIDDLE_EAR:
         canvas.fill_both(part)
