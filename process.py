@@ -163,7 +163,10 @@ def process(
             written.append(case.mask_path)
         segment(model, selection, chosen, output_dir, is_platform_job(input_dir))
 
-    serve(invoke)
+    def report(failure: str) -> None:
+        click.echo(f"vestibule: error: {failure}", err=True)
+
+    serve(invoke, report)
 
 
 def select_cases(input_dir: Path, output_dir: Path, edition: Edition, output_slug: str) -> Selection:

@@ -94,6 +94,7 @@ class Edition:
 
     def values_of(self, structure: str) -> tuple[int, ...]:
         """Label values that make up a structure or a part of one. Raises ValueError for one that it does not score."""
+        # A part is no structure of its own: label values of both overlap.
         for known in (self.structures, self.parts):
             if structure in known:
                 return known[structure]

@@ -48,6 +48,7 @@ def head_outline(image: Volume, sampling: Sampling) -> tuple[np.ndarray, tuple[i
         means = ndimage.uniform_filter(image.voxels, (step_z, step_y, step_x))
         coarse = _above_darkest(means[::step_z, ::step_y, ::step_x])
 
+    # Below it lies air with its noise.
     tissue = coarse > 0.5 * coarse.mean()
     return _largest_part(tissue), tuple(steps.tolist())
 

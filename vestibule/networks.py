@@ -192,7 +192,10 @@ class ResUNetGenerator(nn.Module):
         for stage in self.encoder:
             features = stage(features)
             skips.append(features)
+
         features = self.blocks(skips.pop())  # (B, 4w, Y/8, X/8)
+
+        # Twice as large with each stage, and with what the encoder saw at that size.
         for stage in self.decoder:
             features = functional.interpolate(features, scale_factor=2)
             joined = torch.cat([features, skips.pop()], dim=1)
@@ -216,6 +219,7 @@ class UNetGenerator(nn.Module):
         for stage, outputs in enumerate(widths):
             inputs = widths[stage - 1] if stage else 1
             layers: list[nn.Module] = []
+            # The first stage gets the image itself.
             if stage:
                 layers.append(nn.LeakyReLU(0.2))
             layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1))
@@ -245,6 +249,7 @@ class UNetGenerator(nn.Module):
         for stage in self.encoder:
             features = stage(features)
             skips.append(features)
+
         # The innermost features have nothing to be joined with.
         features = self.decoder[0](skips.pop())
         for stage in self.decoder[1:]:

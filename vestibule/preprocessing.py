@@ -207,6 +207,7 @@ def scale_to_unit(voxels: np.ndarray, percentiles: tuple[float, float]) -> np.nd
     Raises InputError where the two percentiles coincide.
     """
     low, high = np.percentile(voxels, percentiles)
+    # Percentiles that coincide would stretch noise to a full image.
     if not high > low:
         raise InputError(f"the region of interest holds a single intensity ({low:g}); expected an image of a head")
     scaled = np.subtract(voxels, low, dtype=np.float32)

@@ -62,7 +62,8 @@ def find_ears(oriented: Volume) -> tuple[float, float] | None:
     if 2 * len(backs_mm) < len(slices):
         return None
 
-    y_mm = float(np.percentile(backs_mm, 75)) - BACK_TO_EARS_MM
+    head_back_mm = float(np.percentile(backs_mm, 75))
+    y_mm = head_back_mm - BACK_TO_EARS_MM
     x_mm = _midline(slices, size_x) * step_x
     length_mm = oriented.geometry.size_zyx[1] * spacing_y
     if not 0 < y_mm < length_mm:

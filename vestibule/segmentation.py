@@ -29,28 +29,51 @@ class Segmenter:
         mirror_axes: tuple[int, ...] = (),
         tile_step: float = 0.5,
     ) -> None:
-        """`plans` and `dataset` as nnU-Net writes them; `parameters`: one dict a fold, averaged at prediction.
+        """Build the planned network and load its parameters.
 
-        Raises InputError where the parameters are not those of the planned network.
+        Args:
+            plans: As nnU-Net writes them.
+            dataset: As nnU-Net writes it.
+            configuration: Which of the plans' configurations.
+            parameters: By name, one dictionary a fold; predictions of all are averaged.
+            device: Where it runs.
+            mirror_axes: Axes along which the image is mirrored too, and the predictions averaged.
+            tile_step: How far the window moves, as a share of its size.
+
+        Raises:
+            InputError: The parameters are not those of the planned network.
         """
         manager = PlansManager(plans)
         chosen = manager.get_configuration(configuration)
+        label_manager = manager.get_label_manager(dataset)
         # Not through nnUNetTrainer, whose import brings matplotlib, seaborn and augmentation into every container.
         network = get_network_from_plans(
             chosen.network_arch_class_name,
             chosen.network_arch_init_kwargs,
             chosen.network_arch_init_kwargs_req_import,
             determine_num_input_channels(manager, chosen, dataset),
-            manager.get_label_manager(dataset).num_segmentation_heads,
+            label_manager.num_segmentation_heads,
             deep_supervision=False,
-        ).to(device)
+        )
+        network = network.to(device)
         states = [_complete_state(network, fold) for fold in parameters]
+
+        # nnU-Net prints to stdout, which belongs to our own commands.
         with contextlib.redirect_stdout(io.StringIO()):
             self._predictor = nnUNetPredictor(
-                tile_step_size=tile_step, use_mirroring=bool(mirror_axes), device=device, allow_tqdm=False
+                tile_step_size=tile_step,
+                use_mirroring=bool(mirror_axes),
+                device=device,
+                allow_tqdm=False,
             )
             self._predictor.manual_initialization(
-                network, manager, chosen, states, dataset, "nnUNetTrainer", mirror_axes or None
+                network,
+                manager,
+                chosen,
+                states,
+                dataset,
+                "nnUNetTrainer",
+                mirror_axes or None,
             )
 
     def probabilities(self, t1_unit: np.ndarray, spacing_zyx: tuple[float, float, float]) -> np.ndarray:
@@ -59,15 +82,19 @@ class Segmenter:
         When a GPU runs out of memory, nnU-Net sums the patches on the CPU instead; one patch at a time goes through
         the network in any case. Raises InputError where even that does not fit.
         """
+        image = t1_unit[None].astype(np.float32)  # (1, Z, Y, X)
         properties = {"spacing": list(spacing_zyx)}
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 _, probabilities = self._predictor.predict_single_npy_array(
-                    t1_unit[None].astype(np.float32), properties, save_or_return_probabilities=True
+                    image,
+                    properties,
+                    save_or_return_probabilities=True,
                 )
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            patch = " x ".join(map(str, self._predictor.configuration_manager.patch_size))
+            sides = self._predictor.configuration_manager.patch_size
+            patch = " x ".join(str(side) for side in sides)
             raise InputError(
                 f"the GPU has too little free memory for one patch of {patch} voxels, with the sums on the CPU; "
                 "free it, or run on the CPU"
@@ -76,9 +103,17 @@ class Segmenter:
 
 
 def _complete_state(network: nn.Module, parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    # A bundle holds each tensor once; nnU-Net's networks list it under several names and its predictor wants them all.
-    expected = {name: value.shape for name, value in network.named_parameters()}
-    if expected != {name: value.shape for name, value in parameters.items()}:
+    """Everything that the predictor loads into the network for one fold.
+
+    A bundle holds each tensor once; nnU-Net's networks list it under several names and its predictor wants them all.
+    """
+    planned = {name: value.shape for name, value in network.named_parameters()}
+    given = {name: value.shape for name, value in parameters.items()}
+    if planned != given:
         raise InputError("segmenter weights do not fit the planned network; the bundle mixes files of two runs")
     network.load_state_dict(parameters, strict=False)
-    return {name: value.clone() for name, value in network.state_dict().items()}
+    # Copies: the next fold is loaded into the same network.
+    complete = {}
+    for name, value in network.state_dict().items():
+        complete[name] = value.clone()
+    return complete

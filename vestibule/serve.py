@@ -29,34 +29,60 @@ _MAX_BODY_BYTES = 1 << 20
 logger = logging.getLogger(__name__)
 
 
-def serve(invoke: Callable[[], None], host: str = "0.0.0.0", port: int = PORT) -> None:
-    """Answer the platform until a SIGTERM. `invoke` segments one job and raises InputError where that fails."""
-    server = make_server(invoke, host, port)
+def serve(
+    invoke: Callable[[], None],
+    report: Callable[[str], None],
+    host: str = "0.0.0.0",
+    port: int = PORT,
+) -> None:
+    """Answer the platform until a SIGTERM.
+
+    Args:
+        invoke: Segments one job; raises InputError where that fails.
+        report: Gets the cause of each job that failed, in one line. The server lives on.
+        host: Address to listen on.
+        port: Port to listen on.
+    """
+    server = make_server(invoke, report, host, port)
     # As the first process of a container this one would not be ended by a signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with server:
         server.serve_forever()
 
 
-def make_server(invoke: Callable[[], None], host: str, port: int) -> ThreadingHTTPServer:
-    """The server, bound and not yet answering; one job runs at a time, and health is told meanwhile."""
+def make_server(invoke: Callable[[], None], report: Callable[[str], None], host: str, port: int) -> ThreadingHTTPServer:
+    """The server of `serve`, bound and not yet answering; one job runs at a time, and health is told meanwhile."""
     busy = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
+        """Answers one request."""
+
         def do_GET(self) -> None:
-            self._answer(*((200, {"status": "ready"}) if self.path == "/health" else (404, {"error": "no such path"})))
+            """Tell that the weights are loaded: they were, before the server was made."""
+            if self.path == "/health":
+                self._answer(200, {"status": "ready"})
+            else:
+                self._answer(404, {"error": "no such path"})
 
         def do_POST(self) -> None:
+            """Segment a job."""
+            # The body tells nothing, but the platform waits until it is read.
             length = self.headers.get("Content-Length", "0")
-            self.rfile.read(min(int(length), _MAX_BODY_BYTES) if length.isdecimal() else 0)
+            if length.isdecimal():
+                self.rfile.read(min(int(length), _MAX_BODY_BYTES))
             if self.path != "/invoke":
                 self._answer(404, {"error": "no such path"})
                 return
             with busy:
                 failure = _attempt(invoke)
-            self._answer(*((500, {"error": failure}) if failure else (201, {"status": "done"})))
+            if failure is None:
+                self._answer(201, {"status": "done"})
+            else:
+                report(failure)
+                self._answer(500, {"error": failure})
 
         def _answer(self, status: int, content: dict) -> None:
+            """Send JSON; a caller that has gone is no error of ours."""
             body = json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -65,25 +91,23 @@ def make_server(invoke: Callable[[], None], host: str, port: int) -> ThreadingHT
             with contextlib.suppress(BrokenPipeError):
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments) -> None:
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Keep the log of requests out of stderr, whose last line the platform shows."""
             logger.debug(format, *arguments)
 
     return ThreadingHTTPServer((host, port), Handler)
 
 
 def _attempt(invoke: Callable[[], None]) -> str | None:
-    """Run one job; where it fails, one line with the cause, which also goes to stderr. The server lives on."""
+    """Run one job; where it fails, the cause in one line."""
     try:
         invoke()
     except InputError as error:
-        failure = " ".join(str(error).split())
-    except Exception as error:
+        return " ".join(str(error).split())
+    except Exception as error:  # Whatever it is, the next job may go well.
         logger.debug("the job failed", exc_info=True)
-        failure = f"the job failed ({type(error).__name__}: {error})"
-    else:
-        return None
-    print(f"vestibule: error: {failure}", file=sys.stderr, flush=True)
-    return failure
+        return f"the job failed ({type(error).__name__}: {error})"
+    return None
 
 
 def call(port: int = PORT) -> int:
@@ -92,18 +116,21 @@ def call(port: int = PORT) -> int:
     Raises TimeoutError where it is not healthy within the platform's 300 s.
     """
     # Not through a proxy, whatever the environment says.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    no_proxy = urllib.request.ProxyHandler({})
+    opener = urllib.request.build_opener(no_proxy)
+    address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + HEALTH_SECONDS
     while True:
         try:
-            opener.open(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            opener.open(f"{address}/health", timeout=5).close()
             break
         except OSError as error:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"port {port} is not healthy after {HEALTH_SECONDS} s ({error})") from error
             time.sleep(0.1)
+    job = urllib.request.Request(f"{address}/invoke", method="POST")
     try:
-        with opener.open(urllib.request.Request(f"http://127.0.0.1:{port}/invoke", method="POST")) as answer:
+        with opener.open(job) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code

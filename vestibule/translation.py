@@ -29,6 +29,7 @@ def translate(
     was_training = generator.training
     generator.eval()
     result = np.empty(slices_unit.shape, dtype=np.float32)
+    # No loop over batches, since a batch may have to go through again in halves.
     start = 0
     while start < len(slices_unit):
         stop = start + batch_size

@@ -266,7 +266,8 @@ def _check_placement(path: Path, reader: sitk.ImageFileReader) -> None:
         raise InputError(f"{path}: sides of {rounded_mm} mm; is the spacing {spacing_xyz} right?")
 
     axes = np.asarray(reader.GetDirection()).reshape(3, 3)
-    deviation = np.abs(axes.T @ axes - np.eye(3)).max()
+    cosines = axes.T @ axes
+    deviation = np.abs(cosines - np.eye(3)).max()
     # Asked so that NaN is refused too.
     if not deviation <= MAX_AXIS_ERROR:
         raise InputError(f"{path}: the axes are sheared or scaled, not unit vectors at right angles; resample it first")

@@ -24,8 +24,8 @@ GEOMETRY = Geometry((12, 40, 40), (1.5, 1.5, 1.5), (5.0, -3.0, 7.0), (1.0, 0, 0,
 
 
 @contextlib.contextmanager
-def serving(invoke: Callable[[], None]) -> Iterator[int]:
-    server = make_server(invoke, "127.0.0.1", 0)
+def serving(invoke: Callable[[], None], report: Callable[[str], None] = print) -> Iterator[int]:
+    server = make_server(invoke, report, "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -58,7 +58,8 @@ def test_health_and_invoke_answer_as_the_platform_expects():
     assert jobs == [1, 1]
 
 
-def test_a_failed_job_names_its_cause_and_ends_no_server(capsys):
+def test_a_failed_job_names_its_cause_and_ends_no_server():
+    told = []
     outcomes = iter([InputError("/input/a.mha: truncated"), KeyError("x"), None])
 
     def invoke() -> None:
@@ -66,12 +67,12 @@ def test_a_failed_job_names_its_cause_and_ends_no_server(capsys):
         if outcome:
             raise outcome
 
-    with serving(invoke) as port:
+    with serving(invoke, told.append) as port:
         assert answer(port, "/invoke", "POST") == (500, {"error": "/input/a.mha: truncated"})
         status, content = answer(port, "/invoke", "POST")
         assert (status, "KeyError" in content["error"]) == (500, True)
         assert answer(port, "/invoke", "POST")[0] == 201
-    assert capsys.readouterr().err.splitlines()[0] == "vestibule: error: /input/a.mha: truncated"
+    assert told == ["/input/a.mha: truncated", "the job failed (KeyError: 'x')"]
 
 
 def test_health_is_told_while_a_job_runs():
@@ -99,7 +100,8 @@ def test_process_serves_job_after_job_with_one_mask_in_the_output(tmp_path, tiny
     images, output = tmp_path / "input" / "images" / "t2", tmp_path / "output"
     places = {"VESTIBULE_INPUT": str(tmp_path / "input"), "VESTIBULE_OUTPUT": str(output), "VESTIBULE_API": "invoke"}
     environment = {**os.environ, **places, "VESTIBULE_WEIGHTS": str(tiny_bundle)}
-    server = subprocess.Popen([sys.executable, str(repository / "process.py")], env=environment)
+    errors = (tmp_path / "errors").open("w")
+    server = subprocess.Popen([sys.executable, str(repository / "process.py")], env=environment, stderr=errors)
     try:
         for name in ("first", "second"):
             shutil.rmtree(images, ignore_errors=True)
@@ -110,8 +112,13 @@ def test_process_serves_job_after_job_with_one_mask_in_the_output(tmp_path, tiny
             masks = list((output / "images").rglob("*.mha"))
             assert [mask.name for mask in masks] == [f"{name}.mha"]
             assert read_header(masks[0])[0] == GEOMETRY
+        (images / "second.mha").write_text("no image")
+        assert call() == 500
+        last_line = (tmp_path / "errors").read_text().splitlines()[-1]
+        assert last_line.startswith(f"vestibule: error: {images}/second.mha: ")
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 0
     finally:
         server.kill()
         server.wait()
+        errors.close()
