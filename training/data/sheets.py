@@ -35,20 +35,24 @@ def save_sheet(
         for image in images:
             height, width = image.shape
             tallest = max(tallest, height / width)
-    title_height = 0.3
-    size = (inches * len(columns), inches * tallest * count + title_height)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    # Every row is as high as the tallest slice needs; the titles take the rest.
+    width_inches = inches * len(columns)
+    height_inches = inches * tallest * count + 0.3
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="white")
+    # Without pyplot, which would keep every figure and look for a display.
     FigureCanvasAgg(figure)
     axes = figure.subplots(count, len(columns), squeeze=False)
 
+    # Columns may have fewer slices than there are rows: those places stay white.
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    for column, (title, images) in enumerate(columns.items()):
-        axes[0][column].set_title(title, fontsize=9)
-        masks = outlines.get(title) if outlines else None
+    outlines = outlines or {}
+    for column, (title, images) in zip(axes.T, columns.items(), strict=True):
+        column[0].set_title(title, fontsize=9)
+        masks = outlines.get(title)
         for row, image in enumerate(images):
-            axis = axes[row][column]
+            axis = column[row]
             axis.imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
             # Matplotlib warns of an outline of nothing.
             if masks is not None and masks[row].any():

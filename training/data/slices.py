@@ -144,9 +144,12 @@ class SliceSampler:
         return [self._sample_one(generator, rows) for _ in range(self._config.batch_size)]
 
     def _sample_one(self, generator: np.random.Generator, rows: float) -> Pick:
+        # A seed fixes a run, so the order in which random numbers are taken must stay.
         wants_tumour = bool(self._tumours) and generator.random() < self._tumour_share
         sites = self._tumours if wants_tumour else self._all
-        cases = sites[generator.choice(sorted(sites))]
+        # By site first: a site with few cases is seen as often as one with many.
+        site = generator.choice(sorted(sites))
+        cases = sites[site]
         case, slices = cases[generator.integers(len(cases))]
         index = int(generator.choice(slices))
 
@@ -154,15 +157,19 @@ class SliceSampler:
         whole_height, whole_width = case.image.shape[1:]
         room_y = whole_height - height
         room_x = whole_width - width
+
         # Rounded up or down by chance, so that the mean is `rows`.
-        left_out = min(int(abs(rows) + generator.random()), room_y)
+        left_out = int(abs(rows) + generator.random())
+        left_out = min(left_out, room_y)
         top = int(generator.integers(room_y - left_out + 1))
         if rows > 0:
             top += left_out
         left = int(generator.integers(room_x + 1))
-        box = (slice(top, top + height), slice(left, left + width))
+        box_y = slice(top, top + height)
+        box_x = slice(left, left + width)
+
         mirrored = self._config.flip and generator.random() < 0.5
-        return Pick(case, index, box, mirrored)
+        return Pick(case, index, (box_y, box_x), mirrored)
 
 
 def load_slices(picks: list[Pick]) -> torch.Tensor:
@@ -183,7 +190,9 @@ def load_labels(picks: list[Pick]) -> torch.Tensor:
 
 def _part(pick: Pick, volume: np.ndarray) -> np.ndarray:
     part = volume[pick.index][pick.box]  # (Y, X), still on disk
-    return part[:, ::-1] if pick.mirrored else part
+    if pick.mirrored:
+        return np.fliplr(part)
+    return part
 
 
 def _batch(parts: list[np.ndarray]) -> torch.Tensor:

@@ -85,36 +85,40 @@ def _edge_directions(images: torch.Tensor) -> torch.Tensor:
     Its length is near 1 where the edge is stronger than the average of the image, and near 0 where there is none.
     """
     kernel = torch.tensor(SMOOTHING, dtype=torch.float32, device=images.device)
+    # The filter is a product of one along rows and one along columns.
     along_rows = kernel.view(1, 1, -1, 1)
     along_columns = kernel.view(1, 1, 1, -1)
-    padded = pad(images.float(), (2, 2, 2, 2), mode="reflect")
+    padded = pad(images.float(), (2, 2, 2, 2), mode="reflect")  # (B, 1, Y + 4, X + 4)
     smooth = conv2d(padded, along_rows)
     smooth = conv2d(smooth, along_columns)  # (B, 1, Y, X)
 
-    # Central differences: voxels two apart, in the rows or columns that both directions have.
-    inner_columns = smooth[..., 1:-1]
-    down = inner_columns[..., 2:, :] - inner_columns[..., :-2, :]
-    inner_rows = smooth[..., 1:-1, :]
-    right = inner_rows[..., 2:] - inner_rows[..., :-2]
+    down, right = torch.gradient(smooth, dim=(ROWS, COLUMNS))
+    gradient = torch.cat([down, right], dim=1)
+    # At the border there is a neighbour on one side alone.
+    gradient = gradient[..., 1:-1, 1:-1]  # (B, 2, Y - 2, X - 2)
 
-    squared = down.square() + right.square()
+    squared = gradient.square().sum(dim=1, keepdim=True)
     # The mean keeps noise in flat regions from counting as an edge.
     average = squared.mean(dim=(1, 2, 3), keepdim=True)
-    length = (squared + average).sqrt().clamp_min(1e-8)
-    return torch.cat([down / length, right / length], dim=1)
+    length = (squared + average).sqrt()
+    # An image without any edge has no direction, and 0 / 0 is no number.
+    return gradient / length.clamp_min(5e-9)
 
 
 def _peak(values: torch.Tensor) -> float:
     """Displacement at which `values` (2 x `REACH` + 1,) are greatest, by a parabola through the three around it."""
     best = int(values.argmax())
-    at_border = best in (0, len(values) - 1)
-    if at_border:
-        return float(best - REACH)
+    whole = best - REACH
+    # Beyond the largest displacement nothing is known, so there is no parabola.
+    if abs(whole) == REACH:
+        return float(whole)
+
     before, top, after = values[best - 1 : best + 2].tolist()
     curvature = before - 2 * top + after
     # Images without any edge agree equally everywhere.
-    between = 0.5 * (before - after) / curvature if curvature else 0.0
-    return best - REACH + between
+    if curvature == 0:
+        return float(whole)
+    return whole + 0.5 * (before - after) / curvature
 
 
 @dataclass

@@ -1,12 +1,8 @@
-"""The patch discriminator of CycleGAN and pix2pix, and the losses, optimisers and pools that go with it."""
+"""The patch discriminator of CycleGAN and pix2pix, and the losses and the pool that go with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import cast
-
 import torch
-from lightning_fabric import Fabric
 from monai.networks.nets import PatchDiscriminator
 from torch import nn
 
@@ -43,11 +39,14 @@ def least_squares(logits: torch.Tensor, real: bool) -> torch.Tensor:
 
 
 def discriminator_loss(discriminator: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """Half the sum of the least-squares losses of real and fake images (B, C, Y, X), a scalar."""
+    """Half the sum of the least-squares losses of as many real as fake images (B, C, Y, X), a scalar."""
     # One pass over both: every image is normalised by itself, so that they do not mix.
     logits = discriminator(torch.cat([real, fake]))
-    of_real, of_fake = logits.split([len(real), len(fake)])
-    return 0.5 * (least_squares(of_real, real=True) + least_squares(of_fake, real=False))
+    of_real, of_fake = logits.chunk(2)
+
+    loss_of_real = least_squares(of_real, real=True)
+    loss_of_fake = least_squares(of_fake, real=False)
+    return 0.5 * (loss_of_real + loss_of_fake)
 
 
 def initialise(network: nn.Module) -> nn.Module:
@@ -59,16 +58,6 @@ def initialise(network: nn.Module) -> nn.Module:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     return network
-
-
-def adam(fabric: Fabric, networks: Sequence[nn.Module], learning_rate: float) -> torch.optim.Optimizer:
-    """The optimiser of some networks together, with the momentum of Zhu et al. 2017 and Isola et al. 2017."""
-    parameters: list[nn.Parameter] = []
-    for network in networks:
-        parameters.extend(network.parameters())
-    optimiser = torch.optim.Adam(parameters, learning_rate, betas=(0.5, 0.999), fused=True)
-    # Fabric's wrapper is an optimiser too, which its type does not tell.
-    return cast(torch.optim.Optimizer, fabric.setup_optimizers(optimiser))
 
 
 class ReplayPool:
@@ -118,16 +107,3 @@ class ReplayPool:
     def load_state_dict(self, state: dict[str, torch.Tensor | None]) -> None:
         """Put the images of `state` back."""
         self._images = state["images"]
-
-
-def linear_decay(iterations: int, decay_from: float) -> Callable[[int], float]:
-    """Factor of the learning rate at an iteration: 1, then linearly to 0 from the share `decay_from` on."""
-    start = int(iterations * decay_from)
-    falling = max(1, iterations - start)
-
-    def factor(iteration: int) -> float:
-        if iteration < start:
-            return 1.0
-        return max(0.0, 1 - (iteration - start) / falling)
-
-    return factor

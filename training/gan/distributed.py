@@ -107,7 +107,9 @@ def together(fabric: Fabric, function: Callable[[torch.Tensor], torch.Tensor], o
     # (processes, B, ...), or (B, ...) where there is one process.
     gathered = cast(torch.Tensor, fabric.all_gather(own))
     batch = gathered.reshape(-1, *own.shape[1:])
-    shares = function(batch).split(len(own))
+
+    made = function(batch)
+    shares = made.split(len(own))
     return shares[fabric.global_rank]
 
 

@@ -31,26 +31,31 @@ class LossLog:
         # Fabric's CSVLogger deletes what an earlier try wrote, and its columns are in the order of the alphabet.
         kept = []
         if first_iteration and self._path.is_file():
+            # Later rows will be written again.
             with self._path.open(newline="", encoding="utf-8") as stream:
-                for row in csv.reader(stream):
-                    if row[0].isdigit() and int(row[0]) <= first_iteration:
+                for row in csv.DictReader(stream):
+                    if int(row["iteration"]) <= first_iteration:
                         kept.append(row)
         if kept:
-            seconds_so_far = float(kept[-1][1])
-            self._begin -= seconds_so_far
+            last = kept[-1]
+            self._begin -= float(last["seconds"])
 
         with atomic(self._path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-            table = csv.writer(stream)
-            table.writerow(["iteration", "seconds", *self._columns])
+            table = csv.DictWriter(stream, ["iteration", "seconds", *self._columns])
+            table.writeheader()
             table.writerows(kept)
 
     @rank_zero_only
     def write(self, iteration: int, values: dict[str, float]) -> None:
         """Append the values of one interval; `iteration` counts from 1."""
-        seconds = round(time.monotonic() - self._begin, 2)
-        shown = [f"{values[name]:.6g}" for name in self._columns]
+        seconds = time.monotonic() - self._begin
+        shown = []
+        for name in self._columns:
+            value = values[name]
+            shown.append(f"{value:.6g}")
+
         with self._path.open("a", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerow([iteration, seconds, *shown])
+            csv.writer(stream).writerow([iteration, round(seconds, 2), *shown])
         self._tensorboard.log_metrics(values, iteration)
 
     def close(self) -> None:

@@ -77,25 +77,34 @@ def fit(
     state.resume()
     log = LossLog(folder, (*model.losses, *model.measures), state.iteration)
 
-    interval = max(1, min(LOG_EVERY, settings.iterations // ROWS_AT_LEAST))
+    interval = min(LOG_EVERY, settings.iterations // ROWS_AT_LEAST)
+    interval = max(1, interval)
     # Sums stay on the device: reading a value would wait for it in every iteration.
     sums: dict[str, torch.Tensor] = {}
     summed = 0
-    remaining = range(state.iteration + 1, settings.iterations + 1)
+    first = state.iteration + 1
+    remaining = range(first, settings.iterations + 1)
     for iteration in track(remaining, folder.name, settings.iterations, state.iteration):
         batch = sample_batch()
         losses = model.step(*batch)
         for name, loss in losses.items():
-            sums[name] = sums[name] + loss if summed else loss
+            if summed:
+                sums[name] = sums[name] + loss
+            else:
+                sums[name] = loss
         summed += 1
         state.iteration = iteration
-        is_last = iteration == settings.iterations
 
         if iteration % interval == 0:
-            values = {name: float(total) / summed for name, total in sums.items()}
+            values = {}
+            for name, total in sums.items():
+                values[name] = float(total) / summed
             values.update(model.measure(interval, *batch))
             log.write(iteration, values)
             summed = 0
+
+        # The last iteration leaves a sheet and a state, whatever the intervals.
+        is_last = iteration == settings.iterations
         if iteration % settings.sample_every == 0 or is_last:
             _save_samples(model, batch, folder / "samples" / f"{iteration:07d}.png")
         if iteration % settings.checkpoint_every == 0 or is_last:
@@ -108,5 +117,7 @@ def fit(
 def _save_samples(model: AdversarialModel, batch: tuple[torch.Tensor, ...], path: Path) -> None:
     columns = {}
     for title, images in model.sheet(*batch).items():
-        columns[title] = images[:SHEET_ROWS, 0].float().cpu().numpy()  # (rows, Y, X)
+        shown = images[:SHEET_ROWS, 0]  # (rows, Y, X)
+        # NumPy has no bfloat16, in which images may come.
+        columns[title] = shown.float().cpu().numpy()
     save_sheet(path, columns)

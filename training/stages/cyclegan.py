@@ -18,18 +18,11 @@ from training.data.slices import SliceSampler, load_slices, read_cases
 from training.gan.alignment import Alignment
 from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
-from training.gan.discriminators import (
-    PatchGAN,
-    ReplayPool,
-    adam,
-    discriminator_loss,
-    initialise,
-    least_squares,
-    linear_decay,
-)
-from training.gan.distributed import average_gradients, mean_over_processes, own_share, together
+from training.gan.discriminators import PatchGAN, ReplayPool, discriminator_loss, initialise, least_squares
+from training.gan.distributed import mean_over_processes, own_share, together
 from training.gan.ema import WeightAverage
 from training.gan.loop import AdversarialModel, fit
+from training.gan.optimiser import Optimiser
 from training.stage_table import CYCLEGAN
 from vestibule.networks import build_generator
 
@@ -58,20 +51,21 @@ class CycleGAN(AdversarialModel):
         # A seed fixes the weights, so the order in which the networks are made must stay.
         to_target = initialise(build_generator(config.generator))
         to_source = initialise(build_generator(config.generator))
-        of_source = initialise(PatchGAN(1, config.discriminator_width, config.discriminator_layers))
-        of_target = initialise(PatchGAN(1, config.discriminator_width, config.discriminator_layers))
+        build_discriminator = partial(PatchGAN, 1, config.discriminator_width, config.discriminator_layers)
+        of_source = initialise(build_discriminator())
+        of_target = initialise(build_discriminator())
+
         self.source_to_target = fabric.setup_module(to_target)
         self.target_to_source = fabric.setup_module(to_source)
         self.discriminator_source = fabric.setup_module(of_source)
         self.discriminator_target = fabric.setup_module(of_target)
+
+        # Means are kept of the networks themselves, which is what is left behind.
         generators = {"source_to_target": to_target, "target_to_source": to_source}
         self.averages = WeightAverage(generators, config.average)
 
-        self.generator_optimiser = adam(fabric, [to_target, to_source], config.learning_rate)
-        self.discriminator_optimiser = adam(fabric, [of_source, of_target], config.learning_rate)
-        factor = linear_decay(config.iterations, config.decay_from)
-        self.generator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.generator_optimiser, factor)
-        self.discriminator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.discriminator_optimiser, factor)
+        self.generator_optimiser = Optimiser(fabric, [to_target, to_source], config)
+        self.discriminator_optimiser = Optimiser(fabric, [of_source, of_target], config)
 
         self.pool_source = ReplayPool(config.pool_size)
         self.pool_target = ReplayPool(config.pool_size)
@@ -89,13 +83,17 @@ class CycleGAN(AdversarialModel):
             The losses by name, detached scalars.
         """
         fake_target, fake_source, losses = self._update_generators(source, target)
+
         # The pools are the same in every process, so they see the fakes of all.
-        shown_source = together(self.fabric, partial(self.pool_source.exchange, choices=choices[0]), fake_source)
-        shown_target = together(self.fabric, partial(self.pool_target.exchange, choices=choices[1]), fake_target)
-        found = self._update_discriminators((source, shown_source), (target, shown_target))
-        losses["discriminator_a"], losses["discriminator_b"] = found
-        self.generator_scheduler.step()
-        self.discriminator_scheduler.step()
+        of_source, of_target = choices
+        exchange = partial(self.pool_source.exchange, choices=of_source)
+        shown_source = together(self.fabric, exchange, fake_source)
+        exchange = partial(self.pool_target.exchange, choices=of_target)
+        shown_target = together(self.fabric, exchange, fake_target)
+
+        source_loss, target_loss = self._update_discriminators((source, shown_source), (target, shown_target))
+        losses["discriminator_a"] = source_loss
+        losses["discriminator_b"] = target_loss
         return losses
 
     def _update_generators(
@@ -109,9 +107,11 @@ class CycleGAN(AdversarialModel):
         identity_weight = self.config.identity_weight
         if identity_weight:
             # One pass over both: every image is normalised by itself, so that they do not mix.
-            batch = len(source)
-            fake_target, kept_target = self.source_to_target(torch.cat([source, target])).split(batch)
-            fake_source, kept_source = self.target_to_source(torch.cat([target, source])).split(batch)
+            to_target = self.source_to_target(torch.cat([source, target]))  # (2 B, 1, Y, X)
+            to_source = self.target_to_source(torch.cat([target, source]))
+            fake_target, kept_target = to_target.chunk(2)
+            fake_source, kept_source = to_source.chunk(2)
+            # Weighed relative to the cycle, as in the published code.
             kept = l1_loss(kept_source, source) + l1_loss(kept_target, target)
             identity = weight * identity_weight * kept
         else:
@@ -124,10 +124,7 @@ class CycleGAN(AdversarialModel):
         cycle_a = weight * l1_loss(self.target_to_source(fake_target), source)
         cycle_b = weight * l1_loss(self.source_to_target(fake_source), target)
 
-        self.generator_optimiser.zero_grad()
-        self.fabric.backward(adversarial_ab + adversarial_ba + cycle_a + cycle_b + identity)
-        average_gradients(self.fabric, self.generator_optimiser)
-        self.generator_optimiser.step()
+        self.generator_optimiser.minimise(adversarial_ab + adversarial_ba + cycle_a + cycle_b + identity)
         self.averages.update()
 
         losses = {
@@ -143,13 +140,10 @@ class CycleGAN(AdversarialModel):
         """Update both on pairs of (real, fake) slices of their domain. Returns their losses, detached scalars."""
         freeze(self.discriminator_source, False)
         freeze(self.discriminator_target, False)
-        self.discriminator_optimiser.zero_grad()
         source_loss = discriminator_loss(self.discriminator_source, *of_source)
-        self.fabric.backward(source_loss)
         target_loss = discriminator_loss(self.discriminator_target, *of_target)
-        self.fabric.backward(target_loss)
-        average_gradients(self.fabric, self.discriminator_optimiser)
-        self.discriminator_optimiser.step()
+        # They share no weight, so that the sum gives each its own gradient.
+        self.discriminator_optimiser.minimise(source_loss + target_loss)
         return source_loss.detach(), target_loss.detach()
 
     def measure(self, interval: int, source: torch.Tensor, target: torch.Tensor, *_: torch.Tensor) -> dict[str, float]:
@@ -187,8 +181,6 @@ class CycleGAN(AdversarialModel):
             "averages": self.averages,
             "generator_optimiser": self.generator_optimiser,
             "discriminator_optimiser": self.discriminator_optimiser,
-            "generator_scheduler": self.generator_scheduler,
-            "discriminator_scheduler": self.discriminator_scheduler,
             "pool_source": self.pool_source,
             "pool_target": self.pool_target,
             "alignment": self.alignment,
@@ -202,6 +194,8 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     settings = config.cyclegan
     torch.manual_seed(config.seed)
     model = CycleGAN(settings, make_fabric(config.precision))
+
+    # Other stages have other second numbers, so that they sample other slices.
     generator = np.random.default_rng([config.seed, 1])
     sources = SliceSampler(read_cases(run_dir, "source"), settings.sampling)
     targets = SliceSampler(read_cases(run_dir, "target"), settings.sampling)
@@ -221,9 +215,12 @@ def sample_batch(
     """This process's source and target slices (B, 1, Y, X) for a step, and what the replay pools shall show."""
     fabric = model.fabric
     rows = model.alignment.rows
+    # Target parts lie lower where the generators shift downwards, so that nothing is left to learn of it.
     source_picks = own_share(fabric, partial(sources.sample, generator, -rows))
     target_picks = own_share(fabric, partial(targets.sample, generator, rows))
-    source = load_slices(source_picks).to(fabric.device)
-    target = load_slices(target_picks).to(fabric.device)
-    choices = generator.random((2, len(source) * fabric.world_size, 2))
-    return source, target, torch.from_numpy(choices)
+    slices = (load_slices(source_picks), load_slices(target_picks))
+    source, target = fabric.to_device(slices)
+    # For the fakes of all processes, which every pool sees.
+    fakes = len(source) * fabric.world_size
+    choices = torch.from_numpy(generator.random((2, fakes, 2)))
+    return source, target, choices

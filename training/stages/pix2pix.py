@@ -15,10 +15,11 @@ from training.config import Pix2PixConfig, RunConfig
 from training.data.slices import PreparedCase, SliceSampler, load_labels, load_slices, read_cases
 from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
-from training.gan.discriminators import PatchGAN, adam, discriminator_loss, initialise, least_squares, linear_decay
-from training.gan.distributed import average_gradients, own_share
+from training.gan.discriminators import PatchGAN, discriminator_loss, initialise, least_squares
+from training.gan.distributed import own_share
 from training.gan.ema import WeightAverage
 from training.gan.loop import AdversarialModel, fit
+from training.gan.optimiser import Optimiser
 from training.stage_table import CYCLEGAN, PIX2PIX, TRANSFER
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.networks import build_generator
@@ -41,11 +42,8 @@ class Pix2Pix(AdversarialModel):
         self.generator = fabric.setup_module(generator)
         self.discriminator = fabric.setup_module(discriminator)
 
-        self.generator_optimiser = adam(fabric, [generator], config.learning_rate)
-        self.discriminator_optimiser = adam(fabric, [discriminator], config.learning_rate)
-        factor = linear_decay(config.iterations, config.decay_from)
-        self.generator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.generator_optimiser, factor)
-        self.discriminator_scheduler = torch.optim.lr_scheduler.LambdaLR(self.discriminator_optimiser, factor)
+        self.generator_optimiser = Optimiser(fabric, [generator], config)
+        self.discriminator_optimiser = Optimiser(fabric, [discriminator], config)
 
     def step(
         self, condition: torch.Tensor, real: torch.Tensor, tumour: torch.Tensor | None = None
@@ -63,27 +61,19 @@ class Pix2Pix(AdversarialModel):
         fake = self.generator(condition)
 
         freeze(self.discriminator, False)
-        self.discriminator_optimiser.zero_grad()
         real_pair = torch.cat([condition, real], dim=1)  # (B, 2, Y, X)
         fake_pair = torch.cat([condition, fake], dim=1)
         # Detached, so that this update leaves the generator alone.
         told_apart = discriminator_loss(self.discriminator, real_pair, fake_pair.detach())
-        self.fabric.backward(told_apart)
-        average_gradients(self.fabric, self.discriminator_optimiser)
-        self.discriminator_optimiser.step()
+        self.discriminator_optimiser.minimise(told_apart)
 
         freeze(self.discriminator, True)
         adversarial = least_squares(self.discriminator(fake_pair), real=True)
+        # The pixel loss keeps what is where; the adversarial one alone would allow any T1.
         difference = weighted_l1(fake, real, tumour, self.config.tumour_weight)
         pixel = self.config.pixel_weight * difference
-        self.generator_optimiser.zero_grad()
-        self.fabric.backward(adversarial + pixel)
-        average_gradients(self.fabric, self.generator_optimiser)
-        self.generator_optimiser.step()
+        self.generator_optimiser.minimise(adversarial + pixel)
         self.average.update()
-
-        self.generator_scheduler.step()
-        self.discriminator_scheduler.step()
         return {
             "adversarial": adversarial.detach(),
             "pixel": pixel.detach(),
@@ -103,8 +93,6 @@ class Pix2Pix(AdversarialModel):
             "average": self.average,
             "generator_optimiser": self.generator_optimiser,
             "discriminator_optimiser": self.discriminator_optimiser,
-            "generator_scheduler": self.generator_scheduler,
-            "discriminator_scheduler": self.discriminator_scheduler,
         }
 
 
@@ -170,8 +158,14 @@ class PairSampler:
     def sample(self, fabric: Fabric, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """This process's T2 and T1 slices for a step and the pixels of tumours, (B, 1, Y, X) each."""
         picks = own_share(fabric, partial(self._sampler.sample, generator))
-        partners = [replace(pick, case=self._sources[pick.case.name]) for pick in picks]
-        condition = load_slices(picks).to(fabric.device)
-        real = load_slices(partners).to(fabric.device)
-        tumour = self._edition.mask_of(load_labels(picks).numpy(), TUMOUR)
-        return condition, real, torch.from_numpy(tumour).to(fabric.device)
+        # The same places of the same cases on T1.
+        partners = []
+        for pick in picks:
+            source = self._sources[pick.case.name]
+            partners.append(replace(pick, case=source))
+
+        condition = load_slices(picks)
+        real = load_slices(partners)
+        labels = load_labels(picks).numpy()
+        tumour = torch.from_numpy(self._edition.mask_of(labels, TUMOUR))
+        return fabric.to_device((condition, real, tumour))

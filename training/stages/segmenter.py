@@ -195,11 +195,15 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     preprocessed = folder / "nnunet" / "preprocessed" / DATASET
     plans = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))
     dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
+
     with contextlib.redirect_stdout(io.StringIO()):
+        # The trainer reads this from its plans, where it is not to be left behind.
         plans_of_trainer = {**plans, "continue_training": False}
         trainer = Trainer(plans_of_trainer, config.configuration, fold, dataset, pick_device())
         trainer.configure(config)
         trainer.initialize()
+
+    # Left after every `save_every` epochs; a stage that was stopped goes on from there.
     latest = Path(trainer.output_folder) / "checkpoint_latest.pth"
     if latest.is_file():
         trainer.load_checkpoint(str(latest))

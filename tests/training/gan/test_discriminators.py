@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.gan.discriminators import PatchGAN, ReplayPool, initialise, least_squares, linear_decay
+from training.gan.discriminators import PatchGAN, ReplayPool, initialise, least_squares
 from vestibule.networks import InstanceNorm
 
 
@@ -42,8 +42,3 @@ def test_pool_shows_new_fakes_until_it_is_full_and_then_swaps_by_the_coin():
 def test_pool_of_size_0_shows_what_it_is_given():
     fakes = torch.randn(3, 1, 2, 2)
     assert ReplayPool(0).exchange(fakes, torch.rand(3, 2)) is fakes
-
-
-def test_learning_rate_is_constant_then_falls_to_0():
-    factor = linear_decay(10, 0.5)
-    assert [factor(i) for i in (0, 4, 5, 6, 10)] == [1.0, 1.0, 1.0, 0.8, 0.0]
