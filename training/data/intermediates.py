@@ -138,10 +138,12 @@ def source_intermediates(case: PreparedCase, run_dir: Path, translators: Transla
         structures = recorded[TRANSFER.name]["structures"]
         mask = copied_structures(case.labels, structures, edition)
         images[NAIVE_COPY] = np.where(mask, source, erased)
+        # The transfer kept what it made of the case; the naive copy was only on its way there.
         transferred = {other.name: other for other in read_cases(run_dir, "source", TRANSFER)}
         harmonised = transferred[case.name].image
         images[HARMONISED] = np.asarray(harmonised, dtype=np.float32)
 
+    # T1 again, by both translators: whether a tumour survives depends on the way back, too.
     images[T1_BY_CYCLEGAN] = translators(CYCLEGAN, "target_to_source", erased)
     if HARMONISED in images and is_done(run_dir, PIX2PIX):
         images[T1_BY_PIX2PIX] = translators(PIX2PIX, "generator", images[HARMONISED])

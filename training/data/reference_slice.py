@@ -89,6 +89,7 @@ def choose_references(config: RunConfig, run_dir: Path) -> list[Reference]:
             "reference.slice"
         )
 
+    # A stream of its own, so that what other stages sample by the run's seed is independent of it.
     generator = np.random.default_rng([config.seed, 2])
     references: list[Reference] = []
     while candidates and len(references) < settings.count:
@@ -128,8 +129,10 @@ def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -
     tumour = np.zeros(image.shape, dtype=bool)
     if case.label_path:
         edition = get_edition(config.edition)
-        tumour = edition.mask_of(case.labels[index], TUMOUR)
+        labels = case.labels[index]
+        tumour = edition.mask_of(labels, TUMOUR)
 
+    # Around the tumour: a slice without one is taken whole, since nothing tells which part of it matters.
     width = config.reference.crop_px
     if width and tumour.any():
         size_y, size_x = image.shape
@@ -139,7 +142,13 @@ def _reference(case: PreparedCase, index: int, chosen: str, config: RunConfig) -
         columns = crop_range(occupied_x, size_x, width)
         image = image[rows, columns]
         tumour = tumour[rows, columns]
-    return Reference(case.name, index, chosen, image, tumour)
+    return Reference(
+        case=case.name,
+        slice=index,
+        chosen=chosen,
+        image=image,
+        tumour=tumour,
+    )
 
 
 def crop_range(occupied: np.ndarray, size: int, width: int) -> slice:

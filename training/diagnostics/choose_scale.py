@@ -108,6 +108,7 @@ def sweep(config: RunConfig, run_dir: Path) -> list[Path]:
             trial = Trial(level, patches, shape)
             trials.append(trial)
 
+    # All numbers are written down, so that the choice can be made otherwise by eye.
     rows = [summary_of(level, trials) for level in levels]
     chosen = choose(rows)
     folder = run_dir / FOLDER
@@ -157,8 +158,12 @@ def measure(result: np.ndarray, mask: np.ndarray, look: TumourLook) -> tuple[flo
         The distance of patches, NaN where there is no whole one, and the share of the shape.
     """
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
-    by_slice = [patches_of(result[index], mask[index]) for index in slices]
-    patches = np.concatenate(by_slice)
+    by_slice = []
+    for index in slices:
+        own = patches_of(result[index], mask[index])
+        by_slice.append(own)
+    patches = np.concatenate(by_slice)  # (N, PATCH_PX²)
+
     distance = math.nan
     if len(patches):
         # The same directions for every level and case.

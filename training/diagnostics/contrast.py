@@ -117,6 +117,7 @@ def contrast(image: np.ndarray, mask: np.ndarray, others: np.ndarray) -> Contras
     inside_mean = float(inside.mean())
     cnr = (inside_mean - ring_mean) / ring_sd
 
+    # On T1 a tumour's outermost voxels are mixed with dark fluid; on T2 the fluid is bright.
     core = core_of(mask)
     outermost = mask & ~core
     rim = None

@@ -108,16 +108,21 @@ def summarise_contrast(rows: list[ContrastRow]) -> list[dict]:
     for (structure, intermediate), group in _grouped(rows, lambda row: (row.structure, row.intermediate)):
         for size, members in _by_size(group):
             cnr = [row.cnr for row in members]
+            inside = [row.inside_mean for row in members]
             rims = [row.rim for row in members if row.rim is not None]
+            # One case has no spread that would say anything of others.
+            cnr_sd = 0.0
+            if len(cnr) > 1:
+                cnr_sd = float(np.std(cnr, ddof=1))
             item = {
                 "structure": structure,
                 "intermediate": intermediate,
                 "size": size,
                 "cases": len(members),
                 "cnr_mean": float(np.mean(cnr)),
-                "cnr_sd": float(np.std(cnr, ddof=1)) if len(cnr) > 1 else 0.0,
+                "cnr_sd": cnr_sd,
                 "cnr_median": median(cnr),
-                "inside_mean": float(np.mean([row.inside_mean for row in members])),
+                "inside_mean": float(np.mean(inside)),
                 "rim_mean": float(np.mean(rims)) if rims else None,
             }
             summary.append(item)

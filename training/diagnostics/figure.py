@@ -55,6 +55,7 @@ def plot_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
     else:
         panel = _target_panel(run_dir, name, edition, list(sources))
 
+    # Rows of the sheet, each a slice of every volume.
     rows = choose_rows(panel.tumour, slices)
     columns = {}
     for title, image in panel.images.items():
@@ -70,11 +71,13 @@ def choose_rows(tumour: np.ndarray, count: int) -> list[int]:
     """Indices of the `count` slices with the largest sections of `tumour` (Z, Y, X); else the middle."""
     sections = tumour.sum(axis=(1, 2))
     if not sections.any():
-        return [len(tumour) // 2]
+        middle = len(tumour) // 2
+        return [middle]
     occupied = np.flatnonzero(sections)
     # Stable, so that of slices alike the first comes first.
     by_size = np.argsort(-sections[occupied], kind="stable")
-    return occupied[by_size][:count].tolist()
+    largest_first = occupied[by_size]
+    return largest_first[:count].tolist()
 
 
 def _source_panel(run_dir: Path, case: PreparedCase, edition: Edition) -> Panel:
@@ -119,6 +122,7 @@ def _target_panel(run_dir: Path, name: str, edition: Edition, sources: list[str]
         images[title] = synthetic
         outlines[title] = predicted
 
+    # Where the data have no reference, the sections are chosen by what the last arm predicts.
     tumour = predicted
     if label:
         true_labels = mask_to_working(read_labels(label), working.geometry)

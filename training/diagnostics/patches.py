@@ -39,6 +39,7 @@ def laplacian_pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
 
 def upsample(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """`image` (Y, X) stretched linearly to `shape`."""
+    # As a ratio of sizes, since these need not be even.
     factors = np.divide(shape, image.shape).tolist()
     return zoom(image, factors, order=1, mode="nearest")
 
@@ -46,6 +47,7 @@ def upsample(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def patches_of(image: np.ndarray, centres: np.ndarray | None = None) -> np.ndarray:
     """All whole patches of `image` (Y, X), or those whose centre is set in `centres` (Y, X): (N, PATCH_PX²)."""
     windows = sliding_window_view(image, (PATCH_PX, PATCH_PX))  # (Y - 6, X - 6, 7, 7)
+
     if centres is not None:
         # A patch at the image's edge is not whole: its centre lies half a patch further in at least.
         half = PATCH_PX // 2
@@ -73,8 +75,10 @@ def sliced_wasserstein(one: np.ndarray, other: np.ndarray, generator: np.random.
     if not len(one) or not len(other):
         raise ValueError(f"both sets must hold a patch, got {len(one)} and {len(other)}")
     size = one.shape[1]
+    # A normal sample, scaled to length 1, has no preferred direction.
     directions = generator.normal(size=(size, DIRECTIONS))
-    directions /= np.linalg.norm(directions, axis=0)
+    lengths = np.linalg.norm(directions, axis=0)
+    directions /= lengths
 
     # Along one direction the distance is that of sorted values; midpoints of equal shares, so that neither extreme
     # stands for more than its share.

@@ -118,11 +118,13 @@ class Harmoniser(ABC):
 
 def common_levels(harmonisers: Sequence[Harmoniser]) -> range:
     """Levels that all of `harmonisers` have; at least one harmoniser is needed."""
-    first = max(harmoniser.levels.start for harmoniser in harmonisers)
-    stop = min(harmoniser.levels.stop for harmoniser in harmonisers)
+    levels = [harmoniser.levels for harmoniser in harmonisers]
+    first = max(own.start for own in levels)
+    stop = min(own.stop for own in levels)
     return range(first, stop)
 
 
 def range_in_words(levels: range) -> str:
     """`levels` as error messages call them."""
-    return f"from {levels.start} to {levels.stop - 1}"
+    last = levels.stop - 1
+    return f"from {levels.start} to {last}"

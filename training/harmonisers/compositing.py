@@ -97,11 +97,13 @@ def composite(
         share = partial_volume(inside, settings.rim_px)
         patch = mix(around, filled, share)
 
+    # The harmoniser sees the copy with what lies around it, and its result replaces the structure alone.
     if harmonise is not None:
         replaced = harmonise(patch)
         share = soft_edge(inside, settings.edge_px)
         patch = mix(around, replaced, share)
 
+    # Gradients come last: they keep what the harmoniser made of the copy's texture, and drop its level.
     if settings.blending == "poisson":
         blended = poisson_blend(patch, inside, around)
         patch = np.where(inside, blended.clip(-1, 1), around)
@@ -133,6 +135,7 @@ def partial_volume(mask: np.ndarray, rim_px: float) -> np.ndarray:
 def mix(around: np.ndarray, inside: np.ndarray, share: np.ndarray) -> np.ndarray:
     """`inside` by its `share` in [0, 1] and `around` by the rest; bit-identical to `around` where the share is 0."""
     mixed = around + share * (inside - around)
+    # Even a share of 0 would turn -0.0 into 0.0 and carry NaN along.
     return np.where(share > 0, mixed, around)
 
 

@@ -109,6 +109,7 @@ def _back_to_image(critic: Critic, traces: list[Trace]) -> Slopes:
     after = critic.last
     hidden_traces = traces[:-1]
     for layer, trace in zip(reversed(critic.hidden), reversed(hidden_traces), strict=True):
+        # Only the input's gradient is asked for: the parameters' come in steps 3 and 4.
         activated = trace.activated[ONLY_MIXED]
         gradient, _, _ = after.convolution_backward(gradient, activated, True, False)
         gradient = layer.activation_backward(gradient, trace, ONLY_MIXED)
@@ -144,6 +145,8 @@ def _forward_again(critic: Critic, traces: list[Trace], slopes: Slopes, asked: t
         slope_at_norm = slopes.normalised[place]
         mean, along = slopes.means[place]
 
+        # Step 2 went through this convolution backwards: the way forwards is its transpose, and the weight's gradient
+        # that of an ordinary pass with `asked` in the place of the image.
         _, by_weight, _ = layer.convolution_backward(slope, asked, False, True)
         result.weight.append(by_weight)
         asked_at_norm = conv2d(asked, layer.weight)
@@ -172,6 +175,7 @@ def _forward_again(critic: Critic, traces: list[Trace], slopes: Slopes, asked: t
         by_mixed.addcmul_(slope, along_slope)
         result.convolved.append(by_mixed)
 
+        # LeakyReLU has no second derivative, so that nothing but its slopes goes on from here.
         asked = layer.activation_backward(asked, trace, ONLY_MIXED)
 
     last_slope = slopes.convolved[-1]
@@ -207,6 +211,8 @@ def _back_once_more(critic: Critic, traces: list[Trace], curvature: Curvature) -
         images = len(trace.convolved)
         gradient = layer.activation_backward(gradient, trace, slice(first, images))
 
+        # Each image goes back through the moments that it was normalised by; to the mixed one's gradient that of the
+        # penalty is added, and the norm's own parameters get the sum over the images.
         by_convolved = torch.empty_like(trace.convolved)  # (3, C, Y, X)
         by_convolved[MIXED] = curvature.convolved[place][0]
         norm_weight = curvature.norm_weight[place]

@@ -56,17 +56,20 @@ def check_planned_level(key: str, level: int | None, config: RunConfig, referenc
     """Raise InputError where the harmoniser of the expected reference slice will lack the level that `key` names."""
     kind = harmoniser_class(config.harmoniser.kind)
     levels = kind.planned_levels(config.harmoniser, reference.size_yx)
-    if level is not None and levels is not None and level not in levels:
+    if level is None or levels is None:
+        return
+    if level not in levels:
+        allowed = range_in_words(levels)
         rows, columns = reference.size_yx
-        raise InputError(
-            f"{key} must be {range_in_words(levels)} for a reference slice of {rows} x {columns} px, got {level}"
-        )
+        raise InputError(f"{key} must be {allowed} for a reference slice of {rows} x {columns} px, got {level}")
 
 
 def check_level(key: str, level: int | None, fitted: list[tuple[Harmoniser, Reference]]) -> None:
     """Raise InputError where one of the fitted harmonisers lacks the level that the configuration's `key` names."""
+    if level is None:
+        return
     harmonisers = [harmoniser for harmoniser, _ in fitted]
     levels = common_levels(harmonisers)
-    if level is not None and level not in levels:
+    if level not in levels:
         allowed = range_in_words(levels)
         raise InputError(f"{key} must be {allowed}, got {level}")

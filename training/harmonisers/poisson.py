@@ -27,6 +27,7 @@ def poisson_blend(guide: np.ndarray, mask: np.ndarray, background: np.ndarray) -
     """
     result = background.astype(np.float32, copy=True)
     masked_slices = np.flatnonzero(mask.any(axis=(1, 2)))
+
     for index in masked_slices:
         inside = mask[index]
         # The difference to the guide is harmonic: solving for it needs no gradients of the guide.

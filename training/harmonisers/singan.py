@@ -95,6 +95,7 @@ class SinGANHarmoniser(Harmoniser):
     def apply(self, slices: np.ndarray, level: int, generator: torch.Generator | None = None) -> np.ndarray:
         """`slices` (B, Y, X) injected at the scale `level`; with noise of the trained amplitudes by `generator`."""
         self.require_level(level)
+        # A box that was cut out of a volume is not contiguous, and torch would keep its strides.
         contiguous = np.ascontiguousarray(slices)
         batch = torch.from_numpy(contiguous)[:, None]  # (B, 1, Y, X)
         batch = batch.to(self.device)
@@ -123,6 +124,7 @@ class SinGANHarmoniser(Harmoniser):
             raise InputError(f"{folder}: holds no SinGAN; run the stage 'harmoniser' first")
         sizes = [(rows, columns) for rows, columns in record["sizes"]]
         model = SinGAN(sizes, record["widths"], record["layers"])
+
         weights = load_file(folder / WEIGHTS)
         model.load_state_dict(weights)
         model.to(pick_device())

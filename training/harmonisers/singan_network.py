@@ -106,7 +106,10 @@ class SinGAN(nn.Module):
         finest_y, finest_x = self.sizes[-1]
         rows = round(full_y * size_y / finest_y)
         columns = round(full_x * size_x / finest_x)
-        return max(1, rows), max(1, columns)
+        # An image may be so much smaller than the training slice that nothing would be left of it.
+        rows = max(1, rows)
+        columns = max(1, columns)
+        return rows, columns
 
     def sample(self, count: int, upto: int, generator: torch.Generator | None = None, start: int = 0) -> torch.Tensor:
         """Random images.
@@ -124,7 +127,8 @@ class SinGAN(nn.Module):
         known = torch.zeros_like(self.fixed_noise)
         if start > 0:
             known = self.reconstruct(start - 1)
-        image = known.expand(count, -1, -1, -1)
+        image = known.expand(count, -1, -1, -1)  # (count, 1, Y, X)
+
         for scale in range(start, upto + 1):
             image = resize(image, self.sizes[scale])
             noise = self.noise_at(scale, image, generator)
@@ -159,8 +163,9 @@ class SinGAN(nn.Module):
         Raises:
             ValueError: A scale that the model does not have, or 0.
         """
-        if not 1 <= scale < self.scales:
-            raise ValueError(f"injection scale must be from 1 to {self.scales - 1}, got {scale}")
+        finest = self.scales - 1
+        if not 1 <= scale <= finest:
+            raise ValueError(f"injection scale must be from 1 to {finest}, got {scale}")
         full_yx = tuple(images.shape[-2:])
         coarser_yx = self.size_at(scale - 1, full_yx)
         image = resize(images, coarser_yx)

@@ -100,6 +100,7 @@ def train_scale(
             wasserstein, penalty = set_gradients(critic.layers, real, fake.detach(), config.penalty_weight, dtype)
             critic_optimiser.step()
 
+        # The reconstruction term ties the fixed noise to the training slice.
         for step in range(config.generator_steps):
             with in_dtype():
                 # As published, the generator answers for the image that the critic saw last.
@@ -162,7 +163,8 @@ def start_scale(model: SinGAN, scale: int, real: torch.Tensor, config: SinGANCon
 def _random_previous(model: SinGAN, scale: int) -> torch.Tensor:
     """A random image of the coarser scales at the size of `scale`, (1, 1, Y, X); zeros for the coarsest."""
     if scale == 0:
-        return torch.zeros(1, 1, *model.sizes[0], device=model.amplitudes.device)
+        rows, columns = model.sizes[0]
+        return torch.zeros(1, 1, rows, columns, device=model.amplitudes.device)
     sample = model.sample(1, scale - 1)
     return resize(sample, model.sizes[scale])
 
@@ -181,7 +183,8 @@ def _reconstruction_input(model: SinGAN, scale: int) -> tuple[torch.Tensor, torc
 
 def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
     """Write what the training goes on from: the cascade so far and the state of the random generators."""
-    content = {"model": model.state_dict(), **random_state()}
+    weights = model.state_dict()
+    content = {"model": weights, **random_state()}
     with atomic(folder / f"{scale:02d}.pt") as partial_path:
         torch.save(content, partial_path)
 

@@ -120,6 +120,7 @@ def altered_copies(
         # The altered structure goes in with the intensities and the rim that the factor gives it.
         settings = TransferConfig(level=level, rim_px=0.0)
         for number, factor in enumerate(factors):
+            # All of it is multiplied; what lies outside the structure is not copied.
             altered = multiplied(plain, factor)
             harmonise = harmoniser.at_level(level, noise)
             result = composite(altered, mask, plain, settings, harmonise=harmonise)
@@ -153,5 +154,7 @@ def factors_for(structure: str, size: str, inside: np.ndarray, config: AugmentCo
 def multiplied(unit: np.ndarray, factor: float) -> np.ndarray:
     """`unit` in [-1, 1], multiplied on [0, 1] and clipped there; float32."""
     on_unit_interval = (unit + 1) / 2
-    scaled = np.clip(on_unit_interval * factor, 0, 1)
-    return (scaled * 2 - 1).astype(np.float32)
+    multiple = on_unit_interval * factor
+    clipped = np.clip(multiple, 0, 1)
+    back = clipped * 2 - 1
+    return back.astype(np.float32)

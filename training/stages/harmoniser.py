@@ -61,7 +61,8 @@ def fit_one(
     folder.mkdir(parents=True, exist_ok=True)
     kind = harmoniser_class(settings.kind)
     harmoniser = kind.fit(reference, settings, folder, seed, precision)
-    save_previews(folder / "samples.png", harmoniser, reference)
+    sheet = folder / "samples.png"
+    save_previews(sheet, harmoniser, reference)
     return save_harmoniser(folder, settings.kind, harmoniser, reference)
 
 

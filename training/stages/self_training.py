@@ -16,6 +16,7 @@ from training.data.slices import PreparedCase, read_cases
 from training.stage_table import AUGMENT, SELF_TRAINING
 from training.stages.segmenter import check_training, train_on
 from vestibule.editions import TUMOUR, Edition, get_edition
+from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
@@ -24,9 +25,11 @@ from vestibule.segmentation import Segmenter
 
 def check(config: RunConfig, known: KnownCases) -> None:
     """Raise InputError where nnU-Net cannot be trained on so many cases, T1's in the first round, T2's in the last."""
-    check_training(config, len(known.of("source")), "labelled T1")
+    sources = known.of("source")
+    check_training(config, len(sources), "labelled T1")
     if config.augment.last_on_target:
-        check_training(config, len(known.of("target")), "T2")
+        targets = known.of("target")
+        check_training(config, len(targets), "T2")
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
@@ -40,43 +43,61 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     edition = get_edition(config.edition)
     synthetic = read_cases(run_dir, "source", AUGMENT)
     targets = read_cases(run_dir, "target")
-    target_alone = [False] * (1 + config.augment.rounds)
+    last = config.augment.rounds
     if config.augment.last_on_target:
-        target_alone.append(True)
+        last += 1
 
     pseudo_labelled: list[PreparedCase] = []
     outputs: list[Path] = []
-    last = len(target_alone) - 1
-    for number, alone in enumerate(target_alone):
+    for number in range(last + 1):
         round_dir = folder / f"round_{number}"
-        cases = pseudo_labelled if alone else [*synthetic, *pseudo_labelled]
+        cases = [*synthetic, *pseudo_labelled]
+        if number == last and config.augment.last_on_target:
+            cases = pseudo_labelled
         outputs = _train_round(cases, config, round_dir)
+
+        # The last round's network is the result, and labels nothing.
         if number < last:
             segmenter = load_segmenter(config, round_dir)
-            pseudo_labelled = label_cases(targets, segmenter, edition, round_dir / "labels")
-    return [Path(shutil.copy(path, folder / path.name)) for path in outputs]
+            labels = round_dir / "labels"
+            pseudo_labelled = label_cases(targets, segmenter, edition, labels)
+
+    copies = []
+    for path in outputs:
+        copy = folder / path.name
+        shutil.copy(path, copy)
+        copies.append(copy)
+    return copies
 
 
 def _train_round(cases: list[PreparedCase], config: RunConfig, round_dir: Path) -> list[Path]:
     """Outputs of a round's training, or those that an earlier try has left."""
-    done = read_json(round_dir / "done.json")
+    record = round_dir / "done.json"
+    done = read_json(record)
     if done:
         return [round_dir / name for name in done["outputs"]]
     round_dir.mkdir(exist_ok=True)
     outputs = train_on(cases, "T2", config, round_dir)
-    write_json(round_dir / "done.json", {"outputs": [path.name for path in outputs]})
+    names = [path.name for path in outputs]
+    write_json(record, {"outputs": names})
     return list(outputs)
 
 
 def load_segmenter(config: RunConfig, folder: Path) -> Segmenter:
-    """The segmenter that a round left in `folder`."""
+    """The segmenter that a round left in `folder`. Raises InputError where a document is missing."""
     settings = config.segmenter
+    folds = settings.folds or ("all",)
     parameters = []
-    for fold in settings.folds or ("all",):
-        parameters.append(load_file(folder / f"fold_{fold}.safetensors"))
+    for fold in folds:
+        weights = load_file(folder / f"fold_{fold}.safetensors")
+        parameters.append(weights)
+    plans = read_json(folder / "plans.json")
+    dataset = read_json(folder / "dataset.json")
+    if plans is None or dataset is None:
+        raise InputError(f"{folder}: has no whole plans.json and dataset.json; delete it and run the stage again")
     return Segmenter(
-        plans=read_json(folder / "plans.json"),
-        dataset=read_json(folder / "dataset.json"),
+        plans=plans,
+        dataset=dataset,
         configuration=settings.configuration,
         parameters=parameters,
         device=pick_device(),
@@ -103,9 +124,11 @@ def label_cases(cases: list[PreparedCase], segmenter: Segmenter, edition: Editio
         image = np.asarray(case.image, dtype=np.float32)
         probabilities = segmenter.probabilities(image, case.spacing_zyx)  # (C, Z, Y, X)
         labels = probabilities.argmax(axis=0).astype(np.uint8)
+        labels = largest_tumour(labels, edition)
         path = folder / f"{case.name}.npy"
-        np.save(path, largest_tumour(labels, edition))
-        labelled.append(replace(case, label_path=path))
+        np.save(path, labels)
+        pseudo_labelled = replace(case, label_path=path)
+        labelled.append(pseudo_labelled)
     return labelled
 
 
@@ -115,7 +138,9 @@ def largest_tumour(labels: np.ndarray, edition: Edition) -> np.ndarray:
     parts, count = label_components(tumour)
     if count < 2:
         return labels
+    # Part 0 is what is no tumour.
     voxels = np.bincount(parts.ravel())
     largest = 1 + int(voxels[1:].argmax())
     removed = tumour & (parts != largest)
-    return np.where(removed, 0, labels).astype(labels.dtype)
+    kept = np.where(removed, 0, labels)
+    return kept.astype(labels.dtype)

@@ -126,3 +126,9 @@ def test_settings_name_their_kind(fitted):
 def test_levels_in_common_are_those_that_all_have(fitted):
     _, harmoniser = fitted
     assert common_levels([harmoniser, harmoniser]) == harmoniser.levels
+
+
+def test_planned_levels_are_those_of_the_fitted_harmoniser(fitted, reference):
+    kind, harmoniser = fitted
+    settings = SMALL.get(kind) or harmoniser.Settings()
+    assert harmoniser.planned_levels(settings, reference.image.shape) in (None, harmoniser.levels)
