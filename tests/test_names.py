@@ -14,6 +14,7 @@ OTHER_MEANINGS = {
     ("training/config/run.py", "phantom"): USE,
     ("training/stages/export.py", "phantom"): USE,
     ("training/stages/export.py", "segmenter"): ROLE,
+    ("training/stages/model_card.py", "phantom"): USE,
     ("vestibule/cli.py", "phantom"): "the command that makes phantoms outside a run",
     ("vestibule/commands/weights.py", "phantom"): USE,
     ("vestibule/pipeline.py", "segmenter"): ROLE,

@@ -20,27 +20,47 @@ FILES_AT_ONCE = 4
 
 
 def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int | None = None) -> list[T]:
-    """`function(*job)` of every job, in their order; in as many processes as there are jobs and cores.
+    """Call a function for every job, in as many processes as there are jobs and cores.
 
-    The cores are shared out among the processes. `function` must be importable; with one job or one core all happens in
-    this process. An error of a job is raised here once the others are done.
+    The cores are shared out among the processes; with one job or one core all happens in this process. An error of a
+    job is raised here once the others are done.
+
+    Args:
+        function: What to call; it must be importable.
+        jobs: Its arguments, a tuple a call.
+        workers: Processes at most; by default as many as there are cores.
+
+    Returns:
+        What the calls returned, in the order of the jobs.
     """
-    workers = min(len(jobs), workers or os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    workers = min(len(jobs), workers or cores)
     if workers < 2:
         return [function(*job) for job in jobs]
     threads = max(1, torch.get_num_threads() // workers)
     # A forked process inherits torch's thread pools in a state that can hang; a fresh one does not.
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        return [future.result() for future in [pool.submit(function, *job) for job in jobs]]
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (threads,)) as pool:
+        futures = [pool.submit(function, *job) for job in jobs]
+        return [future.result() for future in futures]
 
 
 def file_by_file(function: Callable[[S], T], items: Sequence[S], title: str) -> list[T]:
-    """`function(item)` of every item, in their order, in as many threads as there are cores, behind a progress bar.
+    """Call a function for every item, in as many threads as there are cores, behind a progress bar.
 
     For work that reads, unpacks and resamples images: the libraries let other threads run meanwhile. The first error
     in the items' order is raised here, and what has not begun is left.
+
+    Args:
+        function: What to call.
+        items: Its argument, one a call.
+        title: Of the progress bar.
+
+    Returns:
+        What the calls returned, in the order of the items.
     """
-    workers = min(os.cpu_count() or 1, FILES_AT_ONCE)
+    cores = os.cpu_count() or 1
+    workers = min(cores, FILES_AT_ONCE)
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:

@@ -42,14 +42,19 @@ def read_outputs(run_dir: Path, stage: Stage) -> dict[str, str]:
 def recorded_config(run_dir: Path, stage: Stage) -> dict:
     """The parts of the configuration that a finished stage was made with. Raises InputError where it is not done."""
     read_record(run_dir, stage)
-    return read_json(stage.folder(run_dir) / STARTED)["config"]
+    started = read_json(stage.folder(run_dir) / STARTED)
+    if not started:
+        raise InputError(f"{stage.folder(run_dir)}: {STARTED} is missing or damaged; run stage {stage.name!r} again")
+    return started["config"]
 
 
 def code_version() -> str:
     """Version of the code, with the commit where it runs from a checkout."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    here = Path(__file__).parent
     try:
-        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        described = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return __version__
-    return f"{__version__}+{described.stdout.strip()}"
+    commit = described.stdout.strip()
+    return f"{__version__}+{commit}"

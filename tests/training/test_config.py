@@ -100,7 +100,7 @@ def test_schedule_fills_what_the_file_leaves_out_and_nothing_else():
 @pytest.mark.parametrize(
     ("values", "cause"),
     [
-        ({"discriminator_steps": 0}, "at least 1, got 0, 1, 32 and 5"),
+        ({"discriminator_steps": 0}, "discriminator_steps must be at least 1, got 0"),
         ({"width": 32, "max_width": 16}, "at least width, 32, got 16"),
     ],
 )

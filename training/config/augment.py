@@ -28,6 +28,7 @@ class AugmentConfig:
     """Whether a last round sees real T2 alone."""
 
     def __post_init__(self) -> None:
-        factors = (*self.small_factors, *self.large_factors, *self.cochlea_factors)
-        if self.rounds < 0 or any(factor <= 0 for factor in factors):
+        factors = self.small_factors + self.large_factors + self.cochlea_factors
+        smallest = min(factors, default=1.0)
+        if self.rounds < 0 or smallest <= 0:
             raise ValueError(f"rounds must not be negative and factors be above 0, got {self.rounds} and {factors}")

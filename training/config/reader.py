@@ -6,7 +6,9 @@ import dataclasses
 import difflib
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,7 +17,6 @@ from training.config.run import RunConfig
 from training.harmoniser_table import DEFAULT, HARMONISERS, harmoniser_class
 from vestibule.errors import InputError
 
-SLICE_KEYS = ("case", "slice", "min_tumour_px", "crop_px")
 RENAMED = {
     "singan": (
         "the sections 'reference' (case, slice, count in place of references, min_tumour_px, crop_px) and 'harmoniser' "
@@ -28,7 +29,10 @@ RENAMED = {
     "augment.cochlea_injection_scale": "'augment.cochlea_level'",
     "reference.references": "'reference.count'",
     "harmoniser.references": "'reference.count'",
-    **{f"harmoniser.{key}": f"'reference.{key}'" for key in SLICE_KEYS},
+    "harmoniser.case": "'reference.case'",
+    "harmoniser.slice": "'reference.slice'",
+    "harmoniser.min_tumour_px": "'reference.min_tumour_px'",
+    "harmoniser.crop_px": "'reference.crop_px'",
 }
 """Keys of earlier versions, and what stands in their place."""
 
@@ -36,64 +40,102 @@ RENAMED = {
 def read_config(path: Path) -> RunConfig:
     """The configuration in the YAML file `path`. Raises InputError, naming the file and the key."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        return build(RunConfig, yaml.safe_load(text), "")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    try:
-        return build(RunConfig, values, "")
+        cause = " ".join(str(error).split())
+        raise InputError(f"{path}: not YAML ({cause})") from error
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def build(kind: type, values: object, where: str) -> typing.Any:
-    """A dataclass of type `kind` from a mapping. Raises ValueError for an unknown key or a value of another type."""
+def build(kind: Any, values: Any, where: str) -> Any:
+    """A dataclass of settings from a mapping.
+
+    Args:
+        kind: The dataclass; of `HarmoniserSettings`, the one that the mapping's `kind` names.
+        values: Keys and values, as YAML has them.
+        where: Dotted place of the mapping in the file, for messages; empty for the file itself.
+
+    Returns:
+        An object of type `kind`; what the mapping leaves out has its default.
+
+    Raises:
+        ValueError: A key is unknown, a value is of another type, or the settings do not go together.
+        TypeError: A key without a default is missing.
+    """
     if not isinstance(values, dict):
-        raise ValueError(f"{where or 'the file'} must be a mapping of keys to values, got {type(values).__name__}")
+        found = type(values).__name__
+        raise ValueError(f"{where or 'the file'} must be a mapping of keys to values, got {found}")
     if kind is HarmoniserSettings:
         kind = settings_of(values.get("kind", DEFAULT), where)
+    if hasattr(kind, "with_preset"):
+        values = kind.with_preset(values)
     hints = typing.get_type_hints(kind)
-    values = kind.with_preset(values) if hasattr(kind, "with_preset") else values
     for key in values:
-        renamed = RENAMED.get(_join(where, key))
-        if key not in hints and renamed:
-            raise ValueError(f"{_join(where, key)!r} is no longer read; write {renamed}")
         if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(hints)}"
-            raise ValueError(f"unknown key {_join(where, key)!r}{hint}")
-    return kind(**{key: _convert(hints[key], value, _join(where, key)) for key, value in values.items()})
+            raise ValueError(_unknown(_join(where, key), key, list(hints)))
+    converted = {}
+    for key, value in values.items():
+        converted[key] = _convert(hints[key], value, _join(where, key))
+    return kind(**converted)
+
+
+def _unknown(place: str, key: object, known: list[str]) -> str:
+    """What to say of a key that there is not."""
+    if place in RENAMED:
+        return f"{place!r} is no longer read; write {RENAMED[place]}"
+    hint = _nearest(key, known)
+    if not hint:
+        hint = f"; known keys: {', '.join(known)}"
+    return f"unknown key {place!r}{hint}"
+
+
+def _nearest(word: object, known: Iterable[str]) -> str:
+    """A hint at the one of `known` that is spelt most like `word`; empty where none is near."""
+    near = difflib.get_close_matches(str(word), known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def settings_of(kind: object, where: str) -> type[HarmoniserSettings]:
     """The settings dataclass of a kind of harmoniser. Raises ValueError for a kind that the table does not have."""
-    if kind not in HARMONISERS:
-        near = difflib.get_close_matches(str(kind), HARMONISERS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{_join(where, 'kind')} must be one of {tuple(HARMONISERS)}, got {kind!r}{hint}")
+    if not isinstance(kind, str) or kind not in HARMONISERS:
+        place = _join(where, "kind")
+        hint = _nearest(kind, HARMONISERS)
+        raise ValueError(f"{place} must be one of {tuple(HARMONISERS)}, got {kind!r}{hint}")
     return harmoniser_class(kind).Settings
 
 
-def _convert(hint: typing.Any, value: object, where: str) -> typing.Any:
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type that a key is annotated with. Raises ValueError where it is another."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
-        (hint,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
+        # Unions of the settings are all `X | None`.
+        hint, _ = typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where)
     if typing.get_origin(hint) is tuple:
-        kinds = typing.get_args(hint)
-        if not isinstance(value, list):
-            raise ValueError(f"{where} must be a list, got {value!r}")
-        if kinds[-1] is not Ellipsis and len(value) != len(kinds):
-            raise ValueError(f"{where} must have {len(kinds)} values, got {value!r}")
-        return tuple(_convert(kinds[0], item, where) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return _convert_tuple(typing.get_args(hint), value, where)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if hint is float and whole:
         return float(value)
-    if not isinstance(hint, type) or not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ValueError(f"{where} must be {getattr(hint, '__name__', hint)}, got {value!r}")
+    # To Python true is an integer, to YAML it is not.
+    right = whole if hint is int else isinstance(value, hint)
+    if not right:
+        raise ValueError(f"{where} must be {hint.__name__}, got {value!r}")
     return value
+
+
+def _convert_tuple(kinds: tuple, value: object, where: str) -> tuple:
+    if not isinstance(value, list):
+        raise ValueError(f"{where} must be a list, got {value!r}")
+    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+        raise ValueError(f"{where} must have {len(kinds)} values, got {value!r}")
+    items = [_convert(kinds[0], item, where) for item in value]
+    return tuple(items)
 
 
 def _join(where: str, key: object) -> str:

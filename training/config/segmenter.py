@@ -44,7 +44,8 @@ class SegmenterConfig:
     def __post_init__(self) -> None:
         if self.configuration not in CONFIGURATIONS:
             raise ValueError(f"configuration must be one of {CONFIGURATIONS}, got {self.configuration!r}")
-        if len(set(self.folds)) < len(self.folds) or any(fold not in range(SPLITS) for fold in self.folds):
+        different = set(self.folds)
+        if len(different) < len(self.folds) or not different <= set(range(SPLITS)):
             raise ValueError(f"folds must be different ones from 0 to {SPLITS - 1}, got {list(self.folds)}")
         at_least_one(
             epochs=self.epochs,

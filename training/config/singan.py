@@ -59,23 +59,27 @@ class SinGANConfig(HarmoniserSettings):
     @staticmethod
     def with_preset(values: dict) -> dict:
         """`values` of a file, completed by those of their schedule."""
-        return {**SCHEDULES.get(values.get("schedule"), {}), **values}
+        # A schedule that there is not is refused below, with the known ones.
+        completed = dict(SCHEDULES.get(str(values.get("schedule")), {}))
+        completed.update(values)
+        return completed
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {tuple(SCHEDULES)}, got {self.schedule!r}")
-        if min(self.discriminator_steps, self.generator_steps, self.width, self.layers) < 1:
-            raise ValueError(
-                "discriminator_steps, generator_steps, width and layers must be at least 1, got "
-                f"{self.discriminator_steps}, {self.generator_steps}, {self.width} and {self.layers}"
-            )
-        at_least_one(iterations=self.iterations)
+        at_least_one(
+            discriminator_steps=self.discriminator_steps,
+            generator_steps=self.generator_steps,
+            width=self.width,
+            layers=self.layers,
+            iterations=self.iterations,
+        )
         if not 0 < self.scale_factor < 1:
             raise ValueError(f"scale_factor must be between 0 and 1, got {self.scale_factor}")
-        if self.coarsest_px < 2 * self.layers + 1:
+        receptive_px = 2 * self.layers + 1
+        if self.coarsest_px < receptive_px:
             raise ValueError(
-                f"coarsest_px must be at least {2 * self.layers + 1}, which {self.layers} layers see, got "
-                f"{self.coarsest_px}"
+                f"coarsest_px must be at least {receptive_px}, which {self.layers} layers see, got {self.coarsest_px}"
             )
         if self.max_width is not None and self.max_width < self.width:
             raise ValueError(f"max_width must be at least width, {self.width}, got {self.max_width}")

@@ -14,4 +14,6 @@ def stages_of(config: RunConfig) -> list[Stage]:
         wanted.add(PHANTOM.name)
     for arm in arms_of(config.arms):
         wanted.update(stage.name for stage in arm.stages)
-    return [*(stage for stage in STAGES.values() if stage.name in wanted), EXPORT]
+    stages = [stage for stage in STAGES.values() if stage.name in wanted]
+    # Last, wherever a further row of the table stands.
+    return [*stages, EXPORT]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from training.data.raw_cases import NAMED_AT_MOST, RawCase
+from training.data.raw_cases import RawCase, some_of
 from training.parallel import file_by_file
 from vestibule.boxes import bounding_box
 from vestibule.editions import TUMOUR, Edition
@@ -25,6 +25,8 @@ SAME_PLACE_MM = 1e-2
 """A label lies on its image's grid where no corner is farther off."""
 LABEL_ERROR = 0.01
 """Difference from an integer by which a label may be stored."""
+PATIENT_ZYX = [2, 1, 0]
+"""The patient's axes in the order z, y, x; rows of a direction matrix."""
 FEWEST_SLICES = 11
 """The challenge's thinnest volume; fewer are worth a remark."""
 
@@ -53,7 +55,7 @@ class Findings:
 def check_files(cases: Sequence[RawCase], edition: Edition) -> list[Findings]:
     """Check every file of `cases` and tell what they hold.
 
-    Raises InputError that names every faulty file (the first `NAMED_AT_MOST`) and what is wrong with it.
+    Raises InputError that names every faulty file (many are counted) and what is wrong with it.
     """
     found: list[Findings] = []
     faults: list[str] = []
@@ -63,10 +65,7 @@ def check_files(cases: Sequence[RawCase], edition: Edition) -> list[Findings]:
         else:
             found.append(result)
     if faults:
-        more = len(faults) - NAMED_AT_MOST
-        tail = f"; and {more} more" if more > 0 else ""
-        named = "; ".join(faults[:NAMED_AT_MOST])
-        raise InputError(f"{len(faults)} of {len(cases)} cases cannot be used: {named}{tail}")
+        raise InputError(f"{len(faults)} of {len(cases)} cases cannot be used: {some_of(faults)}")
     return found
 
 
@@ -84,14 +83,13 @@ def _check_case(case: RawCase, edition: Edition) -> Findings:
     volumes_mm3: dict[str, float] = {}
     swapped = None
     if case.label:
-        label, odd = _read_label(case.label, case.image, geometry, edition)
-        oddities += odd
-        voxel_mm3 = float(np.prod(geometry.spacing_zyx))
-        for name in (*edition.structures, *edition.parts):
-            voxels = edition.mask_of(label.voxels, name).sum()
-            volumes_mm3[name] = float(voxels) * voxel_mm3
+        label, rounded = _read_label(case.label, case.image, geometry, edition)
+        if rounded:
+            oddities.append("label stored as fractions, rounded")
         oddities += _oddities_of_label(label.voxels, edition)
+        volumes_mm3 = _volumes_mm3(label, edition)
         swapped = _parts_swapped(label, edition)
+
     return Findings(
         case=case.name,
         domain=case.domain,
@@ -105,6 +103,16 @@ def _check_case(case: RawCase, edition: Edition) -> Findings:
     )
 
 
+def _volumes_mm3(label: Volume, edition: Edition) -> dict[str, float]:
+    """Volume of every structure, and of the parts of structures."""
+    voxel_mm3 = float(np.prod(label.geometry.spacing_zyx))
+    volumes = {}
+    for name in (*edition.structures, *edition.parts):
+        mask = edition.mask_of(label.voxels, name)
+        volumes[name] = float(mask.sum()) * voxel_mm3
+    return volumes
+
+
 def size_in_patient_order(geometry: Geometry) -> tuple[int, ...]:
     """Voxels of a grid along the patient's z, y and x, whatever the order of its own axes."""
     return _in_patient_order(geometry, geometry.size_zyx)
@@ -112,8 +120,11 @@ def size_in_patient_order(geometry: Geometry) -> tuple[int, ...]:
 
 def _nearest_axes(geometry: Geometry) -> list[int]:
     """The image axis (0 is x) that lies nearest to the patient's z, y and x."""
-    rows = np.abs(geometry.matrix)
-    return [int(rows[patient_axis].argmax()) for patient_axis in (2, 1, 0)]
+    cosines = np.abs(geometry.matrix)  # (patient axis, image axis), both x, y, z
+    nearest = []
+    for patient_axis in PATIENT_ZYX:
+        nearest.append(int(cosines[patient_axis].argmax()))
+    return nearest
 
 
 def _in_patient_order(geometry: Geometry, values_zyx: Sequence) -> tuple:
@@ -123,16 +134,15 @@ def _in_patient_order(geometry: Geometry, values_zyx: Sequence) -> tuple:
 
 def _turned_deg(geometry: Geometry) -> float:
     """Largest angle between an axis of the patient and the image axis nearest to it."""
-    cosines = []
-    for patient_axis, axis in zip((2, 1, 0), _nearest_axes(geometry), strict=True):
-        cosines.append(abs(geometry.matrix[patient_axis, axis]))
-    smallest = min(1.0, min(cosines))
+    cosines = np.abs(geometry.matrix[PATIENT_ZYX, _nearest_axes(geometry)])  # (3,)
+    # Rounding may leave a cosine above 1.
+    smallest = min(1.0, cosines.min())
     return float(np.degrees(np.arccos(smallest)))
 
 
 def _oddities_of_grid(geometry: Geometry) -> list[str]:
     oddities = []
-    if _nearest_axes(geometry) != [2, 1, 0]:
+    if _nearest_axes(geometry) != PATIENT_ZYX:
         oddities.append("slices not axial in the file")
     elif min(np.diag(geometry.matrix)) < 0:
         oddities.append("axes stored in another direction than LPS")
@@ -141,30 +151,31 @@ def _oddities_of_grid(geometry: Geometry) -> list[str]:
     return oddities
 
 
-def _read_label(path: Path, image: Path, geometry: Geometry, edition: Edition) -> tuple[Volume, list[str]]:
-    """The labelled part of a label as uint8, and what is odd about it.
+def _read_label(path: Path, image: Path, geometry: Geometry, edition: Edition) -> tuple[Volume, bool]:
+    """The labelled part of a label as uint8, and whether it was stored as fractions.
 
     Raises InputError where it lies elsewhere than its image, or holds values that the edition does not know.
     """
     label = read_volume(path)
     if not label.geometry.describes(geometry, SAME_PLACE_MM):
+        size_zyx = label.geometry.size_zyx
         raise InputError(
-            f"{path}: has size {label.geometry.size_zyx} (z, y, x) or position other than its image "
-            f"{image.name} ({geometry.size_zyx})"
+            f"{path}: has size {size_zyx} (z, y, x) or position other than its image {image.name} ({geometry.size_zyx})"
         )
+
     # Nothing is to be learnt from the voxels around; where there is no label, one voxel stands for all.
     box = bounding_box(label.voxels) or (slice(0, 1),) * 3
     label = label.part(box)
     values = np.rint(label.voxels)
-    error = float(np.abs(label.voxels - values).max())
+    error = np.abs(label.voxels - values).max()
     if error > LABEL_ERROR:
         raise InputError(f"{path}: holds values between the labels, as an interpolated mask does; expected integers")
+
     foreign = edition.foreign_labels(values)
     if foreign:
         named = ", ".join(f"{value:g}" for value in foreign[:4])
         raise InputError(f"{path}: holds the label {named}; edition {edition.year} knows {edition.labels}")
-    oddities = ["label stored as fractions, rounded"] if error > 0 else []
-    return label.with_voxels(values.astype(np.uint8)), oddities
+    return label.with_voxels(values.astype(np.uint8)), bool(error > 0)
 
 
 def _oddities_of_label(labels: np.ndarray, edition: Edition) -> list[str]:
@@ -187,17 +198,20 @@ def _parts_swapped(label: Volume, edition: Edition) -> bool | None:
     """Whether the intra-meatal part lies farther from the cochlea than the extra-meatal one; None without all three."""
     if not edition.parts or "cochlea" not in edition.structures:
         return None
+    spacing_zyx = np.asarray(label.geometry.spacing_zyx)
     points_mm = {}
     for name in (*edition.parts, "cochlea"):
-        index_zyx = np.argwhere(edition.mask_of(label.voxels, name))
-        if len(index_zyx) == 0:
+        mask = edition.mask_of(label.voxels, name)
+        if not mask.any():
             return None
-        points_mm[name] = index_zyx * np.asarray(label.geometry.spacing_zyx)  # (N, 3)
+        points_mm[name] = np.argwhere(mask) * spacing_zyx  # (N, 3)
+
     distance_mm = {}
     for name in edition.parts:
         middle = points_mm[name].mean(axis=0)
+        to_cochlea = np.linalg.norm(points_mm["cochlea"] - middle, axis=1)  # (N,)
         # The nearest voxel of either cochlea is one of the tumour's own side.
-        distance_mm[name] = np.linalg.norm(points_mm["cochlea"] - middle, axis=1).min()
+        distance_mm[name] = to_cochlea.min()
     return bool(distance_mm["vs_intrameatal"] > distance_mm["vs_extrameatal"])
 
 
@@ -210,13 +224,8 @@ def table(found: Sequence[Findings]) -> str:
     for findings in found:
         groups.setdefault((findings.domain, findings.site or "-"), []).append(findings)
     for (domain, site), group in sorted(groups.items()):
-        slices = _range([findings.size_zyx[0] for findings in group], "{:d}")
-        between = _range([findings.spacing_zyx[0] for findings in group], "{:.2f}")
-        in_plane = []
-        for findings in group:
-            in_plane += findings.spacing_zyx[1:]
-        row = f"{domain:8}{site:6}{len(group):6d}{slices:>10}{between:>14}{_range(in_plane, '{:.2f}'):>14}"
-        lines.append(f"{row}  {_volumes(group) or 'no labels'}")
+        row = f"{domain:8}{site:6}{len(group):6d}"
+        lines.append(f"{row}{_columns(group)}")
 
     count: Counter[str] = Counter()
     example: dict[str, str] = {}
@@ -227,6 +236,22 @@ def table(found: Sequence[Findings]) -> str:
     for oddity, times in count.most_common():
         lines.append(f"{times} x {oddity} (as {example[oddity]})")
     return "\n".join(lines)
+
+
+def _columns(group: Sequence[Findings]) -> str:
+    """What the images and labels of one site have in common."""
+    sizes = []
+    between = []
+    in_plane: list[float] = []
+    for findings in group:
+        sizes.append(findings.size_zyx[0])
+        between.append(findings.spacing_zyx[0])
+        in_plane += findings.spacing_zyx[1:]
+    slices = _range(sizes, "{:d}")
+    between_mm = _range(between, "{:.2f}")
+    in_plane_mm = _range(in_plane, "{:.2f}")
+    volumes = _volumes(group) or "no labels"
+    return f"{slices:>10}{between_mm:>14}{in_plane_mm:>14}  {volumes}"
 
 
 def _range(values: Sequence[float], pattern: str) -> str:
@@ -270,18 +295,22 @@ def write_findings(path: Path, found: Sequence[Findings]) -> None:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
         for findings in found:
-            row = {
-                "case": findings.case,
-                "domain": findings.domain,
-                "site": findings.site,
-                "size_zyx": _in_words(findings.size_zyx),
-                "spacing_zyx": _in_words(findings.spacing_zyx),
-                "turned_deg": f"{findings.turned_deg:.1f}",
-                "oddities": "; ".join(findings.oddities),
-            }
-            for name, volume_mm3 in findings.volumes_mm3.items():
-                row[name] = f"{volume_mm3:.0f}"
-            writer.writerow(row)
+            writer.writerow(_row(findings))
+
+
+def _row(findings: Findings) -> dict[str, str | None]:
+    row = {
+        "case": findings.case,
+        "domain": findings.domain,
+        "site": findings.site,
+        "size_zyx": _in_words(findings.size_zyx),
+        "spacing_zyx": _in_words(findings.spacing_zyx),
+        "turned_deg": f"{findings.turned_deg:.1f}",
+        "oddities": "; ".join(findings.oddities),
+    }
+    for name, volume_mm3 in findings.volumes_mm3.items():
+        row[name] = f"{volume_mm3:.0f}"
+    return row
 
 
 def _in_words(values: Sequence[float]) -> str:

@@ -55,13 +55,16 @@ def known_cases(config: RunConfig, run_dir: Path) -> KnownCases:
     edition = get_edition(config.edition)
     folder = data_dir(config, run_dir)
     if not config.phantom:
-        return KnownCases(run_dir, tuple(find_cases(folder, edition)))
-    cases = []
-    for planned in plan_cases(population_of(config)):
-        if planned.domain in ("source", "target"):
-            image, label = case_paths(planned, edition, folder)
-            cases.append(RawCase(planned.name, planned.domain, image, label))
-    return KnownCases(run_dir, tuple(cases))
+        found = find_cases(folder, edition)
+        return KnownCases(run_dir, tuple(found))
+
+    planned = []
+    for phantom in plan_cases(population_of(config)):
+        # The third domain is validation, which no stage sees.
+        if phantom.domain in ("source", "target"):
+            image, label = case_paths(phantom, edition, folder)
+            planned.append(RawCase(phantom.name, phantom.domain, image, label))
+    return KnownCases(run_dir, tuple(planned))
 
 
 def population_of(config: RunConfig) -> PhantomConfig:
@@ -89,18 +92,11 @@ def find_cases(data: Path, edition: Edition) -> list[RawCase]:
 
     Raises InputError where a folder is missing or empty, or a source image has no label.
     """
-    sources = _sources(data / edition.source_folder, edition)
-    targets = _targets(data, edition)
-    for cases, folder, kind in (
-        (sources, edition.source_folder, edition.source_suffix),
-        (targets, edition.target_folder, "T2"),
-    ):
-        if not cases:
-            raise InputError(f"{data / folder}: holds no {kind} image; expected the layout of crossMoDA {edition.year}")
-    return sources + targets
+    return _sources(data / edition.source_folder, edition) + _targets(data, edition)
 
 
 def _sources(folder: Path, edition: Edition) -> list[RawCase]:
+    """The labelled T1 cases. Raises InputError where there is none, or one lacks its label."""
     suffix = f"_{edition.source_suffix}.nii.gz"
     cases = []
     lacking = []
@@ -113,24 +109,43 @@ def _sources(folder: Path, edition: Edition) -> list[RawCase]:
             lacking.append(f"{image}: its label {label.name} is missing")
         cases.append(RawCase(name, "source", image, label))
     if lacking:
-        more = len(lacking) - NAMED_AT_MOST
-        tail = f"; and {more} more" if more > 0 else ""
-        raise InputError("; ".join(lacking[:NAMED_AT_MOST]) + tail)
+        raise InputError(some_of(lacking))
+    _require_any(cases, folder, edition.source_suffix, edition)
     return cases
 
 
 def _targets(data: Path, edition: Edition) -> list[RawCase]:
+    """The T2 cases, those that have a label with it. Raises InputError where there is none."""
+    folder = data / edition.target_folder
     references = edition.references_of(data, edition.target_folder)
     cases = []
-    for image in _images(data / edition.target_folder):
+    for image in _images(folder):
         name = target_case(image)
-        if name:
-            label = references / edition.label_name(name)
-            cases.append(RawCase(name, "target", image, label if label.is_file() else None))
+        if not name:
+            continue
+        label = references / edition.label_name(name)
+        cases.append(RawCase(name, "target", image, label if label.is_file() else None))
+    _require_any(cases, folder, "T2", edition)
     return cases
+
+
+def _require_any(cases: list[RawCase], folder: Path, kind: str, edition: Edition) -> None:
+    if not cases:
+        raise InputError(f"{folder}: holds no {kind} image; expected the layout of crossMoDA {edition.year}")
+
+
+def some_of(faults: list[str]) -> str:
+    """The first `NAMED_AT_MOST` of `faults` in one line, and how many more there are."""
+    named = "; ".join(faults[:NAMED_AT_MOST])
+    more = len(faults) - NAMED_AT_MOST
+    return f"{named}; and {more} more" if more > 0 else named
 
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the challenge's own layout")
-    return sorted(path for path in folder.iterdir() if path.name.endswith((".nii.gz", ".nii")))
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((".nii.gz", ".nii")):
+            found.append(path)
+    return found

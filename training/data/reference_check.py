@@ -44,6 +44,7 @@ def expected_reference(config: RunConfig, known: KnownCases) -> ExpectedReferenc
         outlined = _shows_tumour(case, _index_within(config, case), get_edition(config.edition))
     rows, columns = config.prepare.size_yx
     crop_px = config.reference.crop_px
+    # A slice without an outlined tumour has no middle to crop around.
     if crop_px and outlined:
         rows = min(rows, crop_px)
         columns = min(columns, crop_px)
@@ -52,21 +53,21 @@ def expected_reference(config: RunConfig, known: KnownCases) -> ExpectedReferenc
 
 def _require_labelled(config: RunConfig, known: KnownCases) -> None:
     count = len(known.labelled_targets)
+    wanted = config.reference.count
     if count == 0:
         raise InputError(
             "no labelled T2 training image to choose the reference slice from; set reference.case and reference.slice"
         )
-    if count < config.reference.count:
-        raise InputError(
-            f"reference.count asks for {config.reference.count} cases; {count} T2 training images have labels"
-        )
+    if count < wanted:
+        raise InputError(f"reference.count asks for {wanted} cases; {count} T2 training images have labels")
 
 
 def _named_case(name: str, known: KnownCases) -> RawCase:
     targets = {case.name: case for case in known.of("target")}
     if name not in targets:
         near = difflib.get_close_matches(name, targets, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the first ones are {', '.join(list(targets)[:3])}"
+        first = ", ".join(list(targets)[:3])
+        hint = f"did you mean {near[0]!r}?" if near else f"the first ones are {first}"
         raise InputError(f"reference.case {name!r} is no T2 training case; {hint}")
     return targets[name]
 
@@ -74,14 +75,15 @@ def _named_case(name: str, known: KnownCases) -> RawCase:
 def _index_within(config: RunConfig, case: RawCase) -> int:
     """The configured index. Raises InputError where there is none, or the image has fewer slices."""
     index = config.reference.slice
-    if not case.image.is_file():
-        slices = None
-    else:
+    last: int | None = None
+    if case.image.is_file():
         geometry, _ = read_header(case.image)
-        slices = size_in_patient_order(geometry)[0]
-    if index is None or index < 0 or (slices is not None and index >= slices):
-        last = "the last" if slices is None else slices - 1
-        raise InputError(f"reference.slice must be from 0 to {last} for {case.name}, got {index}")
+        slices, _, _ = size_in_patient_order(geometry)
+        last = slices - 1
+    too_high = index is not None and last is not None and index > last
+    if index is None or index < 0 or too_high:
+        end = "the last" if last is None else last
+        raise InputError(f"reference.slice must be from 0 to {end} for {case.name}, got {index}")
     return index
 
 

@@ -227,7 +227,7 @@ def _fit(trainer: Trainer) -> None:
     """nnU-Net's own loop, behind our progress bar."""
     trainer.on_train_start()
     epochs = range(trainer.current_epoch, trainer.num_epochs)
-    for _ in track(epochs, "segmenter", trainer.num_epochs, trainer.current_epoch):
+    for _ in track(epochs, SEGMENTER.name, trainer.num_epochs, trainer.current_epoch):
         trainer.on_epoch_start()
         trainer.on_train_epoch_start()
         outputs = []

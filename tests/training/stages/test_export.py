@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from training.arms import ARMS
-from training.stages.export import NOTICES, export, model_card, publish
+from training.stages.export import NOTICES, export, publish
+from training.stages.model_card import model_card
 from vestibule.errors import InputError
 from vestibule.files import write_json
 from vestibule.weights import open_bundle, write_bundle
