@@ -121,7 +121,7 @@ class SinGANHarmoniser(Harmoniser):
         """The SinGAN that `save` wrote to `folder`. Raises InputError where there is none."""
         record = read_json(folder / RECORD)
         if not record:
-            raise InputError(f"{folder}: holds no SinGAN; run the stage 'harmoniser' first")
+            raise InputError(f"{folder / RECORD}: is missing or broken; delete the folder and train the SinGAN again")
         sizes = [(rows, columns) for rows, columns in record["sizes"]]
         model = SinGAN(sizes, record["widths"], record["layers"])
 
