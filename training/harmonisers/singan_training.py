@@ -88,7 +88,7 @@ def train_scale(
     log_every = max(1, config.iterations // 10)
     for iteration in range(1, config.iterations + 1):
         if iteration > settling:
-            # From here on its batch norm does what it will do to any image: tumours go in many at a time.
+            # From here on its batch norm does what it will do to any image: slices are injected many at a time.
             generator.eval()
 
         for _ in range(config.discriminator_steps):
