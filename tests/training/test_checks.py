@@ -99,7 +99,7 @@ def test_upper_bound_needs_every_t2_labelled(config, run_dir):
         ({"case": "nobody", "slice": 2}, "no T2 training case; the first ones are crossmoda2021_ldn_0"),
         ({"case": "crossmoda2021_ldn_3", "slice": 6}, r"reference\.slice must be from 0 to 5 .* got 6"),
         ({"case": "crossmoda2021_ldn_3"}, r"reference\.slice must be from 0 to 5 .* got None"),
-        ({"count": 2}, r"reference\.count asks for 2 cases; 1 T2 training images have labels"),
+        ({"count": 2}, r"reference\.count asks for 2 cases; 1 labelled T2 training images show a tumour"),
     ],
 )
 def test_reference_slice_that_there_is_not_is_refused(config, run_dir, reference, cause):
@@ -115,6 +115,23 @@ def test_t2_without_any_label_needs_a_named_reference(config, run_dir):
         check_run(config, run_dir)
     named = ReferenceConfig(case="crossmoda2021_ldn_3", slice=2)
     check_run(replace(config, reference=named, transfer=replace(config.transfer, intensity="none")), run_dir)
+
+
+def test_constant_reference_slice_is_refused(config, run_dir):
+    path = run_dir.parent / "data" / EDITION.target_folder / EDITION.target_name("crossmoda2021_ldn_3")
+    voxels = np.random.default_rng(0).random(GEOMETRY.size_zyx, np.float32)
+    voxels[2] = 0.5
+    write_volume(path, Volume(voxels, GEOMETRY))
+    with pytest.raises(InputError, match="crossmoda2021_ldn_3: slice 2 is constant; choose another"):
+        check_run(replace(config, reference=ReferenceConfig(case="crossmoda2021_ldn_3", slice=2)), run_dir)
+
+
+def test_label_without_a_tumour_gives_no_reference(config, run_dir):
+    references = EDITION.references_of(run_dir.parent / "data", EDITION.target_folder)
+    empty = Volume(np.zeros(GEOMETRY.size_zyx, np.uint8), GEOMETRY)
+    write_volume(references / EDITION.label_name("crossmoda2021_ldn_3"), empty)
+    with pytest.raises(InputError, match=r"asks for 1 cases; 0 labelled T2 training images show a tumour"):
+        check_run(config, run_dir)
 
 
 @pytest.mark.parametrize(("case", "index"), [("crossmoda2021_ldn_3", 4), ("crossmoda2021_ldn_0", 2)])
@@ -210,6 +227,7 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
         ("cyclegan", {"average": 1}, "average must be at least 0 and below 1"),
         ("pix2pix", {"tumour_share": 2}, "tumour_share must be from 0 to 1"),
         ("cyclegan", {"discriminator_layers": 6}, r"cyclegan\.discriminator_layers 6 needs at least 192 pixels"),
+        ("precision", "bf17", "precision must be one of .*, got 'bf17'"),
         ("harmoniser", {"scale_factor": 1}, "scale_factor must be between 0 and 1"),
         ("harmoniser", {"coarsest_px": 9}, "coarsest_px must be at least 11"),
         ("harmoniser", {"iterations": 0}, "iterations must be at least 1"),
@@ -218,6 +236,6 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
 def test_value_that_a_stage_would_end_on_is_refused_by_the_configuration(section, values, cause):
     small = {"generator": {"architecture": "resnet"}}
     whole = {"name": "x", "intended_use": "phantom", "pix2pix": small}
-    whole[section] = {**whole.get(section, {}), **values}
+    whole[section] = {**whole.get(section, {}), **values} if isinstance(values, dict) else values
     with pytest.raises(ValueError, match=cause):
         build(RunConfig, whole, "")

@@ -18,6 +18,11 @@ from training.stage_table import CYCLEGAN, PIX2PIX
 from vestibule.editions import get_edition
 from vestibule.preprocessing import PreprocessingConfig
 
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+"""Arithmetic that Lightning Fabric has names for, and the choice by the device."""
+USES = ("phantom", "challenge")
+"""What a bundle can be for."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -56,8 +61,10 @@ class RunConfig:
             raise ValueError(f"arms must name at least one of {tuple(ARMS)}")
         if self.default_arm not in (None, *self.arms):
             raise ValueError(f"default_arm must be one of arms, {self.arms}, got {self.default_arm!r}")
-        if self.intended_use not in ("phantom", "challenge"):
-            raise ValueError(f"intended_use must be 'phantom' or 'challenge', got {self.intended_use!r}")
+        if self.intended_use not in USES:
+            raise ValueError(f"intended_use must be one of {USES}, got {self.intended_use!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
         if self.pix2pix.warm_start and self.pix2pix.generator != self.cyclegan.generator:
             raise ValueError("pix2pix.warm_start needs the generator of cyclegan, but the two differ")
         self._check_part(CYCLEGAN.name, self.cyclegan)

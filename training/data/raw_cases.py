@@ -41,11 +41,6 @@ class KnownCases:
         """Cases of a domain, in the order of their names."""
         return [case for case in self.cases if case.domain == domain]
 
-    @property
-    def labelled_targets(self) -> list[RawCase]:
-        """Target cases that have a label."""
-        return [case for case in self.of("target") if case.label]
-
 
 def known_cases(config: RunConfig, run_dir: Path) -> KnownCases:
     """The cases of a run: found in its folder of data, or told by the plan of its phantoms.

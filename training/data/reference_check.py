@@ -6,11 +6,10 @@ import difflib
 from dataclasses import dataclass
 
 from training.config import RunConfig
-from training.data.dataset_check import size_in_patient_order
 from training.data.raw_cases import KnownCases, RawCase
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.errors import InputError
-from vestibule.volume import read_header, read_labels, reorient
+from vestibule.volume import read_labels, read_scan, reorient
 
 
 @dataclass(frozen=True)
@@ -28,20 +27,23 @@ def expected_reference(config: RunConfig, known: KnownCases) -> ExpectedReferenc
 
     Args:
         config: The whole configuration.
-        known: The run's cases; labels and headers are read where the files are there.
+        known: The run's cases; those of their files that matter are read, where they are there yet.
 
     Returns:
         Its size and whether its tumour is outlined; of labels that are not made yet it is taken for granted.
 
     Raises:
-        InputError: The configuration names no slice that there is, or too few labelled ones are there to choose from.
+        InputError: The configuration names no slice that can serve, or too few labelled ones are there to choose from.
     """
+    edition = get_edition(config.edition)
     if config.reference.case is None:
-        _require_labelled(config, known)
+        _require_tumours(config.reference.count, known, edition)
         outlined = True
     else:
         case = _named_case(config.reference.case, known)
-        outlined = _shows_tumour(case, _index_within(config, case), get_edition(config.edition))
+        index = _usable_index(config.reference.slice, case)
+        outlined = _shows_tumour(case, index, edition)
+
     rows, columns = config.prepare.size_yx
     crop_px = config.reference.crop_px
     # A slice without an outlined tumour has no middle to crop around.
@@ -51,15 +53,21 @@ def expected_reference(config: RunConfig, known: KnownCases) -> ExpectedReferenc
     return ExpectedReference((rows, columns), outlined)
 
 
-def _require_labelled(config: RunConfig, known: KnownCases) -> None:
-    count = len(known.labelled_targets)
-    wanted = config.reference.count
-    if count == 0:
+def _require_tumours(wanted: int, known: KnownCases, edition: Edition) -> None:
+    """Raise InputError where fewer than `wanted` T2 cases have a label with a tumour."""
+    labels = [case.label for case in known.cases if case.domain == "target" and case.label]
+    if not labels:
         raise InputError(
             "no labelled T2 training image to choose the reference slice from; set reference.case and reference.slice"
         )
-    if count < wanted:
-        raise InputError(f"reference.count asks for {wanted} cases; {count} T2 training images have labels")
+    found = 0
+    for label in labels:
+        # A phantom's label may not be made yet, and most have a tumour.
+        if not label.is_file() or edition.mask_of(read_labels(label).voxels, TUMOUR).any():
+            found += 1
+        if found == wanted:
+            return
+    raise InputError(f"reference.count asks for {wanted} cases; {found} labelled T2 training images show a tumour")
 
 
 def _named_case(name: str, known: KnownCases) -> RawCase:
@@ -72,18 +80,19 @@ def _named_case(name: str, known: KnownCases) -> RawCase:
     return targets[name]
 
 
-def _index_within(config: RunConfig, case: RawCase) -> int:
-    """The configured index. Raises InputError where there is none, or the image has fewer slices."""
-    index = config.reference.slice
-    last: int | None = None
-    if case.image.is_file():
-        geometry, _ = read_header(case.image)
-        slices, _, _ = size_in_patient_order(geometry)
-        last = slices - 1
-    too_high = index is not None and last is not None and index > last
-    if index is None or index < 0 or too_high:
-        end = "the last" if last is None else last
-        raise InputError(f"reference.slice must be from 0 to {end} for {case.name}, got {index}")
+def _usable_index(index: int | None, case: RawCase) -> int:
+    """The configured index. Raises InputError where there is none, or the image has no such slice or a constant one."""
+    if not case.image.is_file():
+        if index is None or index < 0:
+            raise InputError(f"reference.slice must be a slice of {case.name}, counted from 0, got {index}")
+        return index
+
+    voxels = reorient(read_scan(case.image)).voxels  # (Z, Y, X)
+    last = len(voxels) - 1
+    if index is None or not 0 <= index <= last:
+        raise InputError(f"reference.slice must be from 0 to {last} for {case.name}, got {index}")
+    if voxels[index].min() == voxels[index].max():
+        raise InputError(f"{case.name}: slice {index} is constant; choose another reference slice")
     return index
 
 
@@ -92,5 +101,5 @@ def _shows_tumour(case: RawCase, index: int, edition: Edition) -> bool:
         return False
     if not case.label.is_file():
         return True
-    labels = reorient(read_labels(case.label)).voxels
+    labels = reorient(read_labels(case.label)).voxels  # (Z, Y, X)
     return bool(edition.mask_of(labels[index], TUMOUR).any())

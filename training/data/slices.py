@@ -15,6 +15,9 @@ from training.stage_table import PREPARE, Stage
 from vestibule.errors import InputError
 from vestibule.files import read_json
 
+UNKNOWN_SITE = ""
+"""Of cases whose site nobody tells; they are sampled as one site."""
+
 
 @dataclass(frozen=True)
 class PreparedCase:
@@ -22,7 +25,8 @@ class PreparedCase:
 
     name: str
     domain: str
-    site: str
+    site: str | None
+    """None where neither the case's name nor the edition tells."""
     image_path: Path
     label_path: Path | None
     spacing_zyx: tuple[float, float, float]
@@ -206,5 +210,5 @@ def _by_site(cases: list[PreparedCase], choose: Callable[[PreparedCase], np.ndar
     for case in cases:
         slices = choose(case)
         if len(slices):
-            sites.setdefault(case.site, []).append((case, slices))
+            sites.setdefault(case.site or UNKNOWN_SITE, []).append((case, slices))
     return sites

@@ -17,6 +17,14 @@ def test_sites_are_drawn_alike_however_many_cases_they_have(run_dir):
     assert abs(sites.count("etz") / 400 - 0.5) < 0.1
 
 
+def test_cases_of_no_known_site_are_sampled_as_one_site(run_dir):
+    known, *others = read_cases(run_dir, "source")
+    cases = [known, *(replace(case, site=None) for case in others)]
+    sampler = SliceSampler(cases, SamplingConfig(batch_size=400))
+    sites = [pick.case.site for pick in sampler.sample(np.random.default_rng(0))]
+    assert abs(sites.count(None) / 400 - 0.5) < 0.1
+
+
 def test_black_slices_are_never_drawn(run_dir):
     cases = [replace(case, foreground=(0.0, 0.0, 0.4, 0.0, 0.4, 0.0)) for case in read_cases(run_dir, "source")]
     picks = SliceSampler(cases, SamplingConfig(batch_size=100)).sample(np.random.default_rng(0))
