@@ -19,6 +19,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 KEY_ROW = re.compile(r"^\| `([a-z0-9_.]+)` \|", re.MULTILINE)
 MEMBER = re.compile(r"^::: ([\w.]+)$(?:\n    options:\n      members: \[(.*)\])?", re.MULTILINE)
+DOTTED = re.compile(r"`((?:vestibule|contract|training|evaluation)(?:\.\w+)+)[`(]")
+OWN_PATH = re.compile(r"`((?:vestibule|contract|training|evaluation|studies|benchmarks|configs|tools|tests)/[\w/.]*)`")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users|work|mnt)/|\b[A-Z]:\\")
 SCRIPTS = ("build.sh", "test.sh", "export.sh", "process.py")
 
@@ -172,6 +174,39 @@ def test_every_name_of_the_python_reference_can_be_imported(repository):
         else:
             module, _, name = path.rpartition(".")
             assert hasattr(importlib.import_module(module), name), path
+
+
+def resolves(path):
+    """Whether a dotted name leads to a module or to something in one."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            found = getattr(found, name, None)
+        return found is not None
+    return False
+
+
+def pages_of_today(repository):
+    """All pages but those that keep what was measured at earlier commits."""
+    return [page for page in pages(repository) if page.parent.name != "results"]
+
+
+def test_every_python_name_in_the_text_is_there(repository):
+    names = {name for page in pages_of_today(repository) for name in DOTTED.findall(page.read_text(encoding="utf-8"))}
+    assert len(names) > 5
+    assert [name for name in sorted(names) if not resolves(name)] == []
+
+
+def test_every_file_and_folder_of_the_project_in_the_text_is_there(repository):
+    named = {path for page in pages_of_today(repository) for path in OWN_PATH.findall(page.read_text(encoding="utf-8"))}
+    # A configuration of one's own, which the pages tell how to make.
+    named -= {"configs/mine.yaml"}
+    assert len(named) > 20
+    assert [path for path in sorted(named) if not (repository / path).exists()] == []
 
 
 def keys_of(values, path=""):
