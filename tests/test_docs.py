@@ -261,6 +261,15 @@ def test_the_reference_tells_every_option_of_a_command_with_its_default(referenc
     assert row.rstrip(" |").endswith("`0`")
 
 
+def test_every_option_of_a_command_says_what_it_is_for(reference):
+    silent = []
+    for path, command, _ in reference.walk_commands(cli):
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden and not option.help:
+                silent.append(f"{' '.join(path)} {option.opts[0]}")
+    assert not silent
+
+
 def test_generated_parts_take_the_place_of_their_marker_alone(reference, monkeypatch):
     monkeypatch.setitem(reference.GENERATORS, "commands", lambda: "## vestibule")
     page = "before\n\n<!-- generated: commands -->\n\nafter <!-- generated: commands -->\n"

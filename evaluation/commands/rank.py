@@ -21,7 +21,13 @@ from vestibule.files import read_json
 @click.argument("scores", type=click.Path(path_type=Path), metavar="SCORES.csv")
 @click.option("--add", type=click.Path(path_type=Path), help="Per-case scores of your own, to stand in the field.")
 @click.option("--name", default="mine", show_default=True, help="What to call them.")
-@click.option("--bootstraps", type=click.IntRange(min=0), default=1000, show_default=True)
+@click.option(
+    "--bootstraps",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="How often the cases are resampled, for the interval of places.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled cases.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, as_json: bool) -> None:

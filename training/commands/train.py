@@ -77,7 +77,7 @@ def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
 @train.command()
 @_run_options
 def sweep(config_path: Path, run_dir: Path) -> None:
-    """Try every scale n* on a few tumours, choose one without labels of T2, and draw a sheet to look at.
+    """Try every scale n* on a few tumours, choose one without labels of T2, and plot a sheet to look at.
 
     Needs the stages before transfer. Writes RUN/sweep/sweep.json and sweep.png.
     """
@@ -108,7 +108,7 @@ def evidence(run_dir: Path) -> None:
 @click.option("--case", required=True, help="Name of a T1 case, or of a T2 case, unseen or not.")
 @click.option("--slices", type=click.IntRange(min=1), default=1, show_default=True, help="Sections, the largest first.")
 def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
-    """Draw a case of a finished RUN to OUT (PNG), as Figures 2 and 3 of the paper do."""
+    """Plot a case of a finished RUN to OUT (PNG), as Figures 2 and 3 of the paper do."""
     from training.diagnostics.figure import plot_case
 
     plot_case(run_dir, case, out, slices)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How slices are drawn from the prepared volumes."""
+    """How slices are sampled from the prepared volumes."""
 
     batch_size: int = 1
     """Slices (of pix2pix, pairs of slices) in a step, for each process."""

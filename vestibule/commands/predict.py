@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 @click.option("--weights", type=click.Path(path_type=Path), help="Bundle of weights; by default the installed one.")
 @edition_option("Names of the masks; by default the bundle's.")
 @click.option("--arm", help="Which of the bundle's networks to use; by default its own choice.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks run; auto: a GPU if there is one.",
+)
 @click.option("--skip-existing", is_flag=True, help="Leave masks that are there; by default they are replaced.")
 def predict(
     input_path: Path,
