@@ -103,13 +103,14 @@ ARMS = {arm.name: arm for arm in (BASELINE, ONESHOT, BLENDING, UPPER_BOUND)}
 
 def arms_of(names: Sequence[str]) -> list[Arm]:
     """The rows of `names`. Raises ValueError for an arm that the table does not have."""
-    unknown = sorted(set(names) - set(ARMS))
+    unknown = set(names) - set(ARMS)
     if unknown:
-        raise ValueError(f"arms must be among {tuple(ARMS)}, got {unknown}")
+        raise ValueError(f"arms must be among {tuple(ARMS)}, got {sorted(unknown)}")
     return [ARMS[name] for name in names]
 
 
 def default_of(names: Sequence[str]) -> str:
     """The arm that predicts where nobody names one: the last of `names` that is not the upper bound."""
     methods = [name for name in names if name != UPPER_BOUND.name]
-    return (methods or names)[-1]
+    # The upper bound alone predicts too.
+    return methods[-1] if methods else names[-1]

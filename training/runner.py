@@ -16,7 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, sections_of
@@ -59,14 +61,16 @@ def run_stages(
     run_dir.mkdir(parents=True, exist_ok=True)
     if data:
         _keep_in_mind(data, config, run_dir)
+
     stages = stages_of(config)
-    if only is not None and only not in stages:
-        names = ", ".join(stage.name for stage in stages)
-        raise InputError(f"{config.name}: asks for no stage {only.name!r}; it has {names}")
-    if only is not None:
+    if only is None:
+        from_leader(lambda: check_run(config, run_dir))
+    elif only in stages:
         stages = [only]
     else:
-        from_leader(lambda: check_run(config, run_dir))
+        names = ", ".join(stage.name for stage in stages)
+        raise InputError(f"{config.name}: asks for no stage {only.name!r}; it has {names}")
+
     for stage in stages:
         run_stage(stage, config, run_dir, report)
 
@@ -76,7 +80,8 @@ def _keep_in_mind(data: Path, config: RunConfig, run_dir: Path) -> None:
         raise InputError(f"{config.name}: makes its own phantoms; --data is for configurations without 'phantom'")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
-    from_leader(lambda: write_json(run_dir / DATA, {"data": str(data.resolve())}))
+    record = {"data": str(data.resolve())}
+    from_leader(lambda: write_json(run_dir / DATA, record))
 
 
 def check_run(config: RunConfig, run_dir: Path) -> None:
@@ -85,12 +90,11 @@ def check_run(config: RunConfig, run_dir: Path) -> None:
     known = known_cases(config, run_dir)
     faults: list[str] = []
     for stage in stages_of(config):
-        module, _, _ = stage.entry.partition(":")
-        check = getattr(importlib.import_module(module), "check", None)
-        if check is None:
+        module, _ = _entry_of(stage)
+        if not hasattr(module, "check"):
             continue
         try:
-            check(config, known)
+            module.check(config, known)
         except InputError as fault:
             # Stages that share a precondition name it once.
             if str(fault) not in faults:
@@ -120,11 +124,11 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
         return False
 
     begin = time.monotonic()
-    module, _, function = stage.entry.partition(":")
-    entry = getattr(importlib.import_module(module), function)
+    _, entry = _entry_of(stage)
     # A stage that names no sections is given the configuration itself, which it may record whole.
     view = config if stage.sections is None else SectionView(config, stage)
-    outputs = entry(view, run_dir) if stage.shared else from_leader(lambda: entry(view, run_dir))
+    run = partial(entry, view, run_dir)
+    outputs = run() if stage.shared else from_leader(run)
     seconds = round(time.monotonic() - begin, 1)
 
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))
@@ -136,6 +140,13 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
     return True
 
 
+def _entry_of(stage: Stage) -> tuple[ModuleType, Callable]:
+    """The module of a stage, imported when it is asked for, and the function that runs it."""
+    name, _, function = stage.entry.partition(":")
+    module = importlib.import_module(name)
+    return module, getattr(module, function)
+
+
 def check_age(run_dir: Path) -> None:
     """Raise InputError where an earlier version began the run, whose stages and keys had other names."""
     for name in (*OLD_STAGES, *STAGES):
@@ -143,8 +154,9 @@ def check_age(run_dir: Path) -> None:
         if record is None:
             continue
         sections = record.get("config", {})
-        renamed = any(old in sections for old in OLD_STAGES)
-        if name in OLD_STAGES or renamed or OLD_KEY in sections.get(TRANSFER.name, {}):
+        renamed = not sections.keys().isdisjoint(OLD_STAGES)
+        has_old_key = OLD_KEY in sections.get(TRANSFER.name, {})
+        if name in OLD_STAGES or renamed or has_old_key:
             raise InputError(
                 f"{run_dir / name}: an earlier version of vestibule began this run, with other stages and keys; finish "
                 "it with that version, or name a new folder by --run. Nothing was changed in it"
@@ -155,13 +167,15 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
     """Make the stage's folder ready; what `config.json` holds, or None where the stage is done."""
     folder = stage.folder(run_dir)
     record = _describe(stage, config, run_dir)
+    fingerprint = record["fingerprint"]
     done = read_json(folder / FINISHED)
-    if done and done["fingerprint"] == record["fingerprint"] and _all_there(folder, done["outputs"]):
+    if done and done["fingerprint"] == fingerprint and _all_there(folder, done["outputs"]):
         report(f"{stage.name}: done and unchanged, skipped")
         return None
 
     started = read_json(folder / STARTED)
-    if not started or started["fingerprint"] != record["fingerprint"]:
+    if not started or started["fingerprint"] != fingerprint:
+        # What another configuration left must not be taken for this one's checkpoints.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_json(folder / STARTED, record)
@@ -174,28 +188,38 @@ def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run
     folder = stage.folder(run_dir)
     hashes = {}
     for path in sorted(outputs):
-        hashes[str(path.relative_to(folder))] = file_sha256(path)
-    finished = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(folder / FINISHED, {**record, "seconds": seconds, "finished": finished, "outputs": hashes})
+        name = str(path.relative_to(folder))
+        hashes[name] = file_sha256(path)
+    now = datetime.now(UTC)
+    finished = {
+        **record,
+        "seconds": seconds,
+        "finished": now.isoformat(timespec="seconds"),
+        "outputs": hashes,
+    }
+    write_json(folder / FINISHED, finished)
 
 
 def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     """What a stage is made from, and the fingerprint of it."""
-    values = asdict(config)
     inputs: dict[str, dict] = {}
     for needed in _needs_of(stage, config):
         inputs[needed.name] = read_outputs(run_dir, needed)
     if stage == PREPARE and not config.phantom:
         inputs["data"] = _listing(run_dir)
+
+    values = asdict(config)
+    sections = {section: values[section] for section in sections_of(stage)}
     record = {
         "stage": stage.name,
         "seed": config.seed,
-        "config": {section: values[section] for section in sections_of(stage)},
+        "config": sections,
         "inputs": inputs,
     }
     text = json.dumps(record, sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    return {**record, "fingerprint": fingerprint, "code_version": code_version()}
+    digest = hashlib.sha256(text.encode())
+    # The version of the code is told, but a new commit alone does not train anything again.
+    return {**record, "fingerprint": digest.hexdigest(), "code_version": code_version()}
 
 
 def _needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
@@ -214,9 +238,11 @@ def _listing(run_dir: Path) -> dict[str, list[int]]:
     root = Path(record["data"])
     listing = {}
     for path in sorted(root.rglob("*.nii*")):
-        if path.is_file():
-            found = path.stat()
-            listing[str(path.relative_to(root))] = [found.st_size, found.st_mtime_ns]
+        if not path.is_file():
+            continue
+        name = str(path.relative_to(root))
+        found = path.stat()
+        listing[name] = [found.st_size, found.st_mtime_ns]
     return listing
 
 

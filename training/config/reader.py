@@ -67,19 +67,25 @@ def build(kind: Any, values: Any, where: str) -> Any:
         TypeError: A key without a default is missing.
     """
     if not isinstance(values, dict):
+        place = where or "the file"
         found = type(values).__name__
-        raise ValueError(f"{where or 'the file'} must be a mapping of keys to values, got {found}")
+        raise ValueError(f"{place} must be a mapping of keys to values, got {found}")
     if kind is HarmoniserSettings:
         kind = settings_of(values.get("kind", DEFAULT), where)
     if hasattr(kind, "with_preset"):
         values = kind.with_preset(values)
+
+    # All keys before any value: a misspelt key is the likelier cause of what would follow.
     hints = typing.get_type_hints(kind)
     for key in values:
         if key not in hints:
-            raise ValueError(_unknown(_join(where, key), key, list(hints)))
+            place = _join(where, key)
+            raise ValueError(_unknown(place, key, list(hints)))
+
     converted = {}
     for key, value in values.items():
-        converted[key] = _convert(hints[key], value, _join(where, key))
+        place = _join(where, key)
+        converted[key] = _convert(hints[key], value, place)
     return kind(**converted)
 
 
@@ -89,14 +95,18 @@ def _unknown(place: str, key: object, known: list[str]) -> str:
         return f"{place!r} is no longer read; write {RENAMED[place]}"
     hint = _nearest(key, known)
     if not hint:
-        hint = f"; known keys: {', '.join(known)}"
+        listed = ", ".join(known)
+        hint = f"; known keys: {listed}"
     return f"unknown key {place!r}{hint}"
 
 
 def _nearest(word: object, known: Iterable[str]) -> str:
     """A hint at the one of `known` that is spelt most like `word`; empty where none is near."""
     near = difflib.get_close_matches(str(word), known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    if not near:
+        return ""
+    (nearest,) = near
+    return f"; did you mean {nearest!r}?"
 
 
 def settings_of(kind: object, where: str) -> type[HarmoniserSettings]:
@@ -119,6 +129,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return build(hint, value, where)
     if typing.get_origin(hint) is tuple:
         return _convert_tuple(typing.get_args(hint), value, where)
+
     whole = isinstance(value, int) and not isinstance(value, bool)
     if hint is float and whole:
         return float(value)
@@ -132,8 +143,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 def _convert_tuple(kinds: tuple, value: object, where: str) -> tuple:
     if not isinstance(value, list):
         raise ValueError(f"{where} must be a list, got {value!r}")
-    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
-        raise ValueError(f"{where} must have {len(kinds)} values, got {value!r}")
+    # All items of a tuple are of one kind, of a set number or of any: `tuple[int, int]`, `tuple[int, ...]`.
+    count = len(kinds)
+    if kinds[-1] is not Ellipsis and len(value) != count:
+        raise ValueError(f"{where} must have {count} values, got {value!r}")
     items = [_convert(kinds[0], item, where) for item in value]
     return tuple(items)
 

@@ -59,7 +59,7 @@ class RunConfig:
         arms_of(self.arms)
         if not self.arms:
             raise ValueError(f"arms must name at least one of {tuple(ARMS)}")
-        if self.default_arm not in (None, *self.arms):
+        if self.default_arm is not None and self.default_arm not in self.arms:
             raise ValueError(f"default_arm must be one of arms, {self.arms}, got {self.default_arm!r}")
         if self.intended_use not in USES:
             raise ValueError(f"intended_use must be one of {USES}, got {self.intended_use!r}")
@@ -67,27 +67,29 @@ class RunConfig:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
         if self.pix2pix.warm_start and self.pix2pix.generator != self.cyclegan.generator:
             raise ValueError("pix2pix.warm_start needs the generator of cyclegan, but the two differ")
+
         self._check_part(CYCLEGAN.name, self.cyclegan)
         self._check_part(PIX2PIX.name, self.pix2pix)
-        whole = self.prepare.size_yx
-        part = self.cyclegan.sampling.crop_yx or whole
-        if self.cyclegan.align and part[0] == whole[0]:
-            raise ValueError(
-                f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {part[0]}"
-            )
+        rows, _ = self.prepare.size_yx
+        part_rows, _ = self.cyclegan.sampling.crop_yx or self.prepare.size_yx
+        if self.cyclegan.align and part_rows == rows:
+            raise ValueError(f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {rows}")
 
     def _check_part(self, section: str, settings: CycleGANConfig | Pix2PixConfig) -> None:
         """Raise ValueError where the networks of a section cannot work on the part of the slice that they are shown."""
         whole = self.prepare.size_yx
         part = settings.sampling.crop_yx or whole
         stride = settings.generator.stride
-        if any(side % stride for side in (*whole, *part)):
-            raise ValueError(
-                f"prepare.size_yx {whole} and crop_yx {part} must be divisible by {stride}, the stride of the "
-                f"{settings.generator.architecture} generator"
-            )
+        architecture = settings.generator.architecture
+        for side in whole + part:
+            if side % stride:
+                raise ValueError(
+                    f"prepare.size_yx {whole} and crop_yx {part} must be divisible by {stride}, the stride of the "
+                    f"{architecture} generator"
+                )
         if part[0] > whole[0] or part[1] > whole[1]:
             raise ValueError(f"crop_yx {part} must fit into prepare.size_yx {whole}")
+
         # Each layer halves the image, and the last two convolutions of the PatchGAN take a pixel each.
         smallest = 3 * 2**settings.discriminator_layers
         if min(part) < smallest:

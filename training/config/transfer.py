@@ -36,5 +36,6 @@ class TransferConfig:
             raise ValueError(f"intensity must be one of {INTENSITY_RULES}, got {self.intensity!r}")
         if self.blending not in BLENDINGS:
             raise ValueError(f"blending must be one of {BLENDINGS}, got {self.blending!r}")
-        if min(self.rim_px, self.edge_px) < 0:
+        smaller = min(self.rim_px, self.edge_px)
+        if smaller < 0:
             raise ValueError(f"rim_px and edge_px must not be negative, got {self.rim_px} and {self.edge_px}")

@@ -27,6 +27,8 @@ LABEL_ERROR = 0.01
 """Difference from an integer by which a label may be stored."""
 PATIENT_ZYX = [2, 1, 0]
 """The patient's axes in the order z, y, x; rows of a direction matrix."""
+ROW = "{:8}{:6}{:>6}{:>10}{:>14}{:>14}  {}"
+"""A row of the table of findings: domain, site, cases, slices, their spacing, spacing within them, volumes."""
 FEWEST_SLICES = 11
 """The challenge's thinnest volume; fewer are worth a remark."""
 
@@ -128,6 +130,7 @@ def _nearest_axes(geometry: Geometry) -> list[int]:
 
 
 def _in_patient_order(geometry: Geometry, values_zyx: Sequence) -> tuple:
+    """`values_zyx`, one for each axis of the grid, for the patient's z, y and x."""
     values_xyz = values_zyx[::-1]
     return tuple(values_xyz[axis] for axis in _nearest_axes(geometry))
 
@@ -144,9 +147,10 @@ def _oddities_of_grid(geometry: Geometry) -> list[str]:
     oddities = []
     if _nearest_axes(geometry) != PATIENT_ZYX:
         oddities.append("slices not axial in the file")
-    elif min(np.diag(geometry.matrix)) < 0:
+    elif np.diag(geometry.matrix).min() < 0:
         oddities.append("axes stored in another direction than LPS")
-    if size_in_patient_order(geometry)[0] < FEWEST_SLICES:
+    slices, _, _ = size_in_patient_order(geometry)
+    if slices < FEWEST_SLICES:
         oddities.append("fewer than 11 slices")
     return oddities
 
@@ -164,8 +168,10 @@ def _read_label(path: Path, image: Path, geometry: Geometry, edition: Edition) -
         )
 
     # Nothing is to be learnt from the voxels around; where there is no label, one voxel stands for all.
-    box = bounding_box(label.voxels) or (slice(0, 1),) * 3
+    first = slice(0, 1)
+    box = bounding_box(label.voxels) or (first, first, first)
     label = label.part(box)
+
     values = np.rint(label.voxels)
     error = np.abs(label.voxels - values).max()
     if error > LABEL_ERROR:
@@ -187,8 +193,9 @@ def _oddities_of_label(labels: np.ndarray, edition: Edition) -> list[str]:
         anatomy = edition.anatomy_of(structure)
         if structure == TUMOUR or anatomy.components is None:
             continue
+        mask = edition.mask_of(labels, structure)
         # Voxels that meet at a corner belong together.
-        _, count = ndimage.label(edition.mask_of(labels, structure), np.ones((3, 3, 3)))
+        _, count = ndimage.label(mask, np.ones((3, 3, 3)))
         if count != anatomy.components:
             oddities.append(f"{count} pieces labelled as {structure} instead of {anatomy.components}")
     return oddities
@@ -217,15 +224,14 @@ def _parts_swapped(label: Volume, edition: Edition) -> bool | None:
 
 def table(found: Sequence[Findings]) -> str:
     """The findings in lines: a row for every domain and site, then what is odd, and how often."""
-    lines = [
-        f"{'domain':8}{'site':6}{'cases':>6}{'slices':>10}{'between mm':>14}{'in plane mm':>14}  volumes mm3, median"
-    ]
     groups: dict[tuple[str, str], list[Findings]] = {}
     for findings in found:
-        groups.setdefault((findings.domain, findings.site or "-"), []).append(findings)
+        site = findings.site or "-"
+        groups.setdefault((findings.domain, site), []).append(findings)
+
+    lines = [ROW.format("domain", "site", "cases", "slices", "between mm", "in plane mm", "volumes mm3, median")]
     for (domain, site), group in sorted(groups.items()):
-        row = f"{domain:8}{site:6}{len(group):6d}"
-        lines.append(f"{row}{_columns(group)}")
+        lines.append(ROW.format(domain, site, len(group), *_in_common(group)))
 
     count: Counter[str] = Counter()
     example: dict[str, str] = {}
@@ -233,31 +239,37 @@ def table(found: Sequence[Findings]) -> str:
         count.update(findings.oddities)
         for oddity in findings.oddities:
             example.setdefault(oddity, findings.case)
+
     for oddity, times in count.most_common():
         lines.append(f"{times} x {oddity} (as {example[oddity]})")
     return "\n".join(lines)
 
 
-def _columns(group: Sequence[Findings]) -> str:
-    """What the images and labels of one site have in common."""
-    sizes = []
-    between = []
-    in_plane: list[float] = []
+def _in_common(group: Sequence[Findings]) -> list[str]:
+    """Slices, spacing between and within them, and volumes of the images of one site, in words."""
+    slices = []
+    between_mm = []
+    in_plane_mm = []
     for findings in group:
-        sizes.append(findings.size_zyx[0])
-        between.append(findings.spacing_zyx[0])
-        in_plane += findings.spacing_zyx[1:]
-    slices = _range(sizes, "{:d}")
-    between_mm = _range(between, "{:.2f}")
-    in_plane_mm = _range(in_plane, "{:.2f}")
-    volumes = _volumes(group) or "no labels"
-    return f"{slices:>10}{between_mm:>14}{in_plane_mm:>14}  {volumes}"
+        z, y, x = findings.spacing_zyx
+        slices.append(findings.size_zyx[0])
+        between_mm.append(z)
+        in_plane_mm += [y, x]
+    return [
+        _range(slices, "{:d}"),
+        _range(between_mm, "{:.2f}"),
+        _range(in_plane_mm, "{:.2f}"),
+        _volumes(group) or "no labels",
+    ]
 
 
 def _range(values: Sequence[float], pattern: str) -> str:
+    """The smallest and the largest of `values`, or the one that all are."""
     low = pattern.format(min(values))
     high = pattern.format(max(values))
-    return low if low == high else f"{low}-{high}"
+    if low == high:
+        return low
+    return f"{low}-{high}"
 
 
 def _volumes(group: Sequence[Findings]) -> str:
@@ -266,18 +278,24 @@ def _volumes(group: Sequence[Findings]) -> str:
     for findings in group:
         for name, volume_mm3 in findings.volumes_mm3.items():
             by_structure.setdefault(name, []).append(volume_mm3)
-    medians = [f"{name} {np.median(by_structure[name]):.0f}" for name in sorted(by_structure)]
-    return ", ".join(medians)
+
+    words = []
+    for name, volumes_mm3 in sorted(by_structure.items()):
+        median = np.median(volumes_mm3)
+        words.append(f"{name} {median:.0f}")
+    return ", ".join(words)
 
 
 def swap_warning(found: Sequence[Findings], edition: Edition) -> str | None:
     """Words on labels of the tumour's two parts that look exchanged in most cases; None where they do not."""
     told = [findings.parts_swapped for findings in found if findings.parts_swapped is not None]
     swapped = sum(told)
+    # A small tumour may lie oddly; a majority is no chance.
     if 2 * swapped <= len(told):
         return None
-    inner = edition.parts["vs_intrameatal"][0]
-    outer = edition.parts["vs_extrameatal"][0]
+
+    (inner,) = edition.parts["vs_intrameatal"]
+    (outer,) = edition.parts["vs_extrameatal"]
     return (
         f"labels {outer} and {inner} look exchanged: in {swapped} of {len(told)} cases {inner}, which edition "
         f"{edition.year} is said to use inside the canal, lies farther from the cochlea than {outer}. Whole tumours "

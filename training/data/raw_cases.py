@@ -38,7 +38,7 @@ class KnownCases:
     """All training cases; where the run makes them itself, their files need not be there yet."""
 
     def of(self, domain: str) -> list[RawCase]:
-        """Cases of a domain, in the order of their names."""
+        """Cases of a domain, `source` or `target`, in the order of their names."""
         return [case for case in self.cases if case.domain == domain]
 
 
@@ -76,8 +76,9 @@ def data_dir(config: RunConfig, run_dir: Path) -> Path:
     """
     if config.phantom:
         return PHANTOM.folder(run_dir) / "data"
-    record = read_json(run_dir / DATA) or {}
-    if "data" not in record:
+
+    record = read_json(run_dir / DATA)
+    if not record or "data" not in record:
         raise InputError(f"{run_dir}: the run has no data yet; pass --data FOLDER with the challenge's folders")
     return Path(record["data"])
 
@@ -92,7 +93,8 @@ def find_cases(data: Path, edition: Edition) -> list[RawCase]:
 
 def _sources(folder: Path, edition: Edition) -> list[RawCase]:
     """The labelled T1 cases. Raises InputError where there is none, or one lacks its label."""
-    suffix = f"_{edition.source_suffix}.nii.gz"
+    # What all file names end in, without a case's name before it.
+    suffix = edition.source_name("")
     cases = []
     lacking = []
     for image in _images(folder):
@@ -139,6 +141,7 @@ def some_of(faults: list[str]) -> str:
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the challenge's own layout")
+
     found = []
     for path in sorted(folder.iterdir()):
         if path.name.endswith((".nii.gz", ".nii")):

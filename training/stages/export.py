@@ -39,6 +39,7 @@ def export(config: RunConfig, run_dir: Path) -> list[Path]:
     tensors: dict[str, dict] = {}
     documents: dict[str, dict] = {}
     networks = {}
+
     for name in config.arms:
         if name not in ARMS:
             known = ", ".join(ARMS)
@@ -49,6 +50,7 @@ def export(config: RunConfig, run_dir: Path) -> list[Path]:
         if arm.translator:
             translator = _pack_translator(arm.name, arm.translator, config, run_dir, tensors)
         networks[name] = {"translator": translator, "segmenter": segmenter}
+
     manifest = _manifest(config, run_dir, networks)
     write_bundle(folder, manifest, tensors, documents, {CARD: model_card(manifest)})
     return [path for path in folder.rglob("*") if path.is_file()]
@@ -57,28 +59,33 @@ def export(config: RunConfig, run_dir: Path) -> list[Path]:
 def _pack_segmenter(stage: Stage, config: RunConfig, run_dir: Path, tensors: dict, documents: dict) -> dict:
     """Add a segmenter's weights and documents to the bundle's; what the manifest says of it."""
     folder = stage.folder(run_dir)
+    settings = config.segmenter
     own = []
-    for fold in config.segmenter.folds or ("all",):
-        name = f"{stage.name}_fold_{fold}"
-        tensors[name] = load_file(folder / f"fold_{fold}.safetensors")
+    for fold in settings.folds or ("all",):
+        file = f"fold_{fold}"
+        name = f"{stage.name}_{file}"
+        tensors[name] = load_file(folder / f"{file}.safetensors")
         own.append(name)
-    for document in ("plans", "dataset"):
-        documents[f"{stage.name}_{document}"] = read_json(folder / f"{document}.json")
+
+    plans = f"{stage.name}_plans"
+    dataset = f"{stage.name}_dataset"
+    documents[plans] = read_json(folder / "plans.json")
+    documents[dataset] = read_json(folder / "dataset.json")
     return {
-        "plans": f"{stage.name}_plans",
-        "dataset": f"{stage.name}_dataset",
-        "configuration": config.segmenter.configuration,
+        "plans": plans,
+        "dataset": dataset,
+        "configuration": settings.configuration,
         "tensors": own,
-        "mirror_axes": [0, 1, 2] if config.segmenter.mirror_at_test else [],
-        "tile_step": config.segmenter.tile_step,
+        "mirror_axes": [0, 1, 2] if settings.mirror_at_test else [],
+        "tile_step": settings.tile_step,
     }
 
 
 def _pack_translator(arm: str, of: Translator, config: RunConfig, run_dir: Path, tensors: dict) -> dict:
     """Add an arm's T2 -> T1 generator to the bundle's weights; what the manifest says of it."""
     name = f"translator_{arm}"
-    weights = of.stage.folder(run_dir) / f"{of.file}.safetensors"
-    tensors[name] = load_file(weights)
+    folder = of.stage.folder(run_dir)
+    tensors[name] = load_file(folder / f"{of.file}.safetensors")
     settings = getattr(config, of.section)
     return {"generator": generator_to_dict(settings.generator), "tensors": name}
 
@@ -117,9 +124,11 @@ def _provenance(config: RunConfig, run_dir: Path) -> dict:
             "seconds": record["seconds"],
             "code_version": record["code_version"],
         }
+
     reference = None
     if HARMONISER.name in stages:
         reference = read_json(HARMONISER.folder(run_dir) / RECORD)
+
     provenance = read_audit(run_dir)
     provenance["training_data"] = f"crossMoDA {config.edition}"
     if config.phantom:
@@ -146,7 +155,9 @@ def publish(run_dir: Path, scores_path: Path, cases: int, out_dir: Path) -> None
     scores = read_json(scores_path)
     if not scores or "arms" not in scores:
         raise InputError(f"{scores_path}: holds no scores; make it with vestibule table1 --json")
-    manifest = {**bundle.manifest, "scores": {"cases": cases, **scores}}
+
+    manifest = dict(bundle.manifest)
+    manifest["scores"] = {"cases": cases, **scores}
     tensors: dict[str, dict] = {}
     documents: dict[str, dict] = {}
     for name in bundle.manifest["files"]:
