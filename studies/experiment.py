@@ -235,9 +235,10 @@ def averaged(runs: list[list[Row]]) -> list[Row]:
         for key, value in row.items():
             # Names and counts stay the first run's.
             if isinstance(value, float):
-                total = sum(own[place][key] for own in keyed)
-                value = total / len(keyed)
-            mean[key] = value
+                values = [float(own[place][key]) for own in keyed]
+                mean[key] = sum(values) / len(keyed)
+            else:
+                mean[key] = value
         means.append(mean)
     return means
 

@@ -131,7 +131,7 @@ def test_room_around_a_point_is_the_way_to_each_side_of_the_region(study):
 def test_pair_is_one_head_in_both_contrasts_with_its_labels(study, repository):
     config = study("experiment").sized(read_config(repository / "configs" / "phantom.yaml"), "tiny")
     phantom = replace(config.phantom, prevalence=1.0, sites=("ldn",), edition=2021)
-    pair = study("translation").draw_pair(0, phantom, config.prepare)
+    pair = study("translation").render_pair(0, phantom, config.prepare)
     error, rows, columns = study("translation").compared(pair.t2, pair.t1, pair.t1)
     assert pair.t1.shape == pair.t2.shape == pair.labels.shape
     # The same edges in other intensities.
