@@ -7,17 +7,20 @@ begin=$(date +%s)
 run() { echo "+ vestibule $*"; "$BIN/vestibule" "$@"; }
 
 run train run --config "$CONFIG" --run "$RUN"
-images="$RUN/phantom/data/target_validation"
-references="$RUN/phantom/data/references/target_validation"
-for arm in baseline oneshot; do
-  run predict "$images" "$RUN/predictions/$arm" --weights "$RUN/export/bundle" --arm "$arm"
+
+# Arms are the bundle's to name, folders the edition's.
+facts=$("$BIN/python" tools/demo_facts.py "$RUN")
+{ read -r bundle; read -r images; read -r references; read -r default_arm; mapfile -t arms; } <<< "$facts"
+
+for arm in "${arms[@]}"; do
+  run predict "$images" "$RUN/predictions/$arm" --weights "$bundle" --arm "$arm"
 done
-arms=()
-for arm in baseline oneshot; do
-  run evaluate "$RUN/predictions/$arm" "$references" "$RUN/scores/$arm" --edition 2021 --images "$images"
-  run pictures "$images" "$RUN/predictions/$arm" "$references" "$RUN/pictures/$arm" --edition 2021
-  arms+=("$arm=$RUN/scores/$arm")
+scores=()
+for arm in "${arms[@]}"; do
+  run evaluate "$RUN/predictions/$arm" "$references" "$RUN/scores/$arm" --images "$images"
+  run pictures "$images" "$RUN/predictions/$arm" "$references" "$RUN/pictures/$arm"
+  scores+=("$arm=$RUN/scores/$arm")
 done
-run table1 "${arms[@]}" --json "$RUN/table1.json"
-echo "Pictures: $RUN/transfer/figures (as the paper's Figure 2), $RUN/pictures/oneshot (as its Figure 3)"
+run table1 "${scores[@]}" --json "$RUN/table1.json"
+echo "Pictures: $RUN/transfer/figures (as the paper's Figure 2), $RUN/pictures/$default_arm (as its Figure 3)"
 echo "Done in $(($(date +%s) - begin)) s."
