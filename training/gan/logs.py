@@ -34,7 +34,9 @@ class LossLog:
             # Later rows will be written again.
             with self._path.open(newline="", encoding="utf-8") as stream:
                 for row in csv.DictReader(stream):
-                    if int(row["iteration"]) <= first_iteration:
+                    # A killed process may have left half of a row, whose iteration has lost digits.
+                    is_whole = None not in row.values()
+                    if is_whole and int(row["iteration"]) <= first_iteration:
                         kept.append(row)
         if kept:
             last = kept[-1]

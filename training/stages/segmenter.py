@@ -75,7 +75,7 @@ class Trainer(nnUNetTrainer):
         super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
 
     def plot_network_architecture(self) -> None:
-        """Left out: it wants a drawing library that nothing else needs."""
+        """Left out: it wants a plotting library that nothing else needs."""
 
 
 def check(config: RunConfig, known: KnownCases) -> None:

@@ -27,3 +27,15 @@ def test_new_log_starts_over(tmp_path):
         log.close()
     assert len(rows(tmp_path)) == 2
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_half_a_row_of_a_killed_process_is_dropped(tmp_path):
+    log = LossLog(tmp_path, ("loss",))
+    log.write(100, {"loss": 0.5})
+    log.close()
+    path = tmp_path / "losses.csv"
+    path.write_text(path.read_text() + "15")
+    resumed = LossLog(tmp_path, ("loss",), first_iteration=100)
+    resumed.write(150, {"loss": 0.25})
+    resumed.close()
+    assert [row[0] for row in rows(tmp_path)] == ["iteration", "100", "150"]
