@@ -173,37 +173,53 @@ def nearest_distances(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarr
     Returns:
         Distances (N,) in mm, in the order of `start`.
     """
-    # Along an axis of zero spacing, which an oblique image has in the challenge's mode, all voxels are in one place.
     counts = spacing_zyx > 0
-    start, goal = start * counts, goal * counts
-    low = np.minimum(start.min(axis=0), goal.min(axis=0))
-    high = np.maximum(start.max(axis=0), goal.max(axis=0))
+    if not counts.all():
+        # Along an axis of zero spacing, which a turned image has in the challenge's mode, all voxels are in one place.
+        start, goal = start * counts, goal * counts
+        spacing_zyx = np.where(counts, spacing_zyx, 1.0)
+    low, high = _box_of(start, goal)
     box_voxels = np.prod(high - low + 1, dtype=np.int64)
-    if box_voxels > DENSE_VOXELS_PER_POINT * (len(start) + len(goal)):
+    points = len(start) + len(goal)
+    if box_voxels > DENSE_VOXELS_PER_POINT * points:
         return distances_by_tree(start, goal, spacing_zyx)
-    return distances_by_transform(start - low, goal - low, np.where(counts, spacing_zyx, 1.0))
+    return distances_by_transform(start, goal, spacing_zyx)
 
 
 def distances_by_tree(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarray) -> np.ndarray:
-    """As `nearest_distances`, by a k-d tree."""
+    """As `nearest_distances`, by a k-d tree; no spacing is 0."""
     # Balancing a tree over voxels takes longer than it saves.
     tree = cKDTree(goal * spacing_zyx, balanced_tree=False, compact_nodes=False)
-    return tree.query(start * spacing_zyx)[0]
+    distances, _ = tree.query(start * spacing_zyx)
+    return distances
 
 
 def distances_by_transform(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarray) -> np.ndarray:
-    """As `nearest_distances`, by a distance transform; indices and spacing must be at least 0 and above 0."""
-    size = np.maximum(start.max(axis=0), goal.max(axis=0)) + 1
+    """As `nearest_distances`, by a distance transform; no spacing is 0."""
+    low, high = _box_of(start, goal)
+    size = high - low + 1
+
+    # One number a voxel instead of three: masks of noise have 15 million.
+    there = np.ravel_multi_index(tuple((goal - low).T), size)
     outside = np.ones(size, dtype=bool)  # (Z, Y, X)
-    outside[tuple(goal.T)] = False
+    outside.flat[there] = False
     # Indices alone: the transform's own distances of the whole box would take three times the memory.
     nearest = ndimage.distance_transform_edt(outside, sampling=spacing_zyx, return_distances=False, return_indices=True)
-    here = tuple(start.T)
+
+    here = np.ravel_multi_index(tuple((start - low).T), size)
     squared = np.zeros(len(start))
     for axis in range(3):
-        steps = nearest[axis][here] - here[axis]
+        found = nearest[axis].ravel()[here]
+        steps = found - (start[:, axis] - low[axis])
         squared += (steps * spacing_zyx[axis]) ** 2
     return np.sqrt(squared)
+
+
+def _box_of(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest index along each axis, (3,) each, of two sets of voxels."""
+    low = np.minimum(start.min(axis=0), goal.min(axis=0))
+    high = np.maximum(start.max(axis=0), goal.max(axis=0))
+    return low, high
 
 
 def _distances(
