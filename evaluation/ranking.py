@@ -33,11 +33,13 @@ class Field:
         if self.scores.shape != expected or 0 in expected:
             # Nothing can be said of no cases, and the mean over none is no number.
             raise ValueError(f"scores must be {expected} (cases, teams, measures), none 0, got {self.scores.shape}")
-        if not np.isfinite(self.scores).all():
+        is_finite = np.isfinite(self.scores)
+        if not is_finite.all():
             raise ValueError("scores must be finite; give a missing mask the worst score")
 
         for _, key in self.measures:
             metric = METRICS.get(key)
+            # A volume, say, has no better end.
             if metric is None or metric.higher_is_better is None:
                 raise ValueError(f"expected metrics of which more or less is better, got {key!r}")
 
@@ -78,7 +80,10 @@ class Ranking:
         Raises ValueError where the field has no such structure or metric.
         """
         measures = self.field.measures
-        chosen = [index for index, measure in enumerate(measures) if part in measure]
+        chosen = []
+        for index, measure in enumerate(measures):
+            if part in measure:
+                chosen.append(index)
         if not chosen:
             raise ValueError(f"expected a structure or metric of {measures}, got {part!r}")
         own = self.ranks[:, :, chosen]  # (cases, teams, chosen measures)
@@ -106,11 +111,13 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
     times = np.zeros((bootstraps, cases))
     for bootstrap, chosen in enumerate(sampled):
         times[bootstrap] = np.bincount(chosen, minlength=cases)
+
     # Rounded, so that teams that tie are not told apart by the order in which their ranks are added.
     sampled_means = np.round(times @ by_case / cases, 9)  # (bootstraps, teams)
     sampled_places = places_of(sampled_means)  # (bootstraps, teams)
 
-    full = places_of(by_case.mean(axis=0))
+    cumulative = by_case.mean(axis=0)  # (teams,)
+    full = places_of(cumulative)
     taus = np.empty(bootstraps)
     for bootstrap, places in enumerate(sampled_places):
         taus[bootstrap] = kendalltau(full, places).statistic

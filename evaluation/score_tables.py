@@ -57,6 +57,7 @@ def as_field(scores: TeamScores, path: Path) -> Field:
     if not measures:
         raise InputError(f"{path}: no column of scores; expected, for instance, VS_Dice or dice")
 
+    # A gap would let a team escape its worst cases, so there may be none.
     shape = (len(cases), len(teams), len(measures))
     values = np.empty(shape)
     for column, team in enumerate(teams):
@@ -64,12 +65,13 @@ def as_field(scores: TeamScores, path: Path) -> Field:
             known = scores.get((team, case))
             if known is None:
                 raise InputError(f"{path}: team {team} lacks case {case}; {WORST}")
-            if set(known) != set(measures):
+            if known.keys() != set(measures):
                 raise InputError(f"{path}: team {team} lacks a measure of case {case}; {WORST}")
 
             # Files may name the measures in different orders.
-            for index, measure in enumerate(measures):
-                values[row, column, index] = known[measure]
+            ordered = [known[measure] for measure in measures]
+            values[row, column] = ordered
+
     return Field(tuple(teams), tuple(cases), measures, values)
 
 
@@ -78,6 +80,7 @@ def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> t
 
     Raises InputError where the two share no case, a measure is missing or the team's name is taken.
     """
+    # Own scores are of one team.
     team, _ = next(iter(own))
     teams = {name for name, _ in published}
     cases = {case for _, case in published}
@@ -104,7 +107,9 @@ def with_own_scores(published: TeamScores, own: TeamScores, own_path: Path) -> t
 
         # Own scores may hold more than the field was ranked by.
         joined[team, case] = {measure: known[measure] for measure in measures}
-    return joined, len(cases) - len(common)
+
+    left_out = cases - common
+    return joined, len(left_out)
 
 
 def edition_of_scores(scores_dir: Path, rows: list[Row], given: Edition | None = None) -> Edition:
@@ -122,6 +127,7 @@ def edition_of_scores(scores_dir: Path, rows: list[Row], given: Edition | None =
         InputError: None of them tells it, or the names contradict the one that was given.
     """
     cases = [str(row["case"]) for row in rows]
+    # What was told at scoring counts where the names say nothing.
     if given is None and edition_of(cases) is None:
         path = scores_dir / "metrics.json"
         document = read_json(path)
@@ -142,6 +148,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV file ({error})") from error
+
     named = []
     for line, row in rows:
         cells = {}
@@ -157,6 +164,7 @@ def _measures(row: dict[str, str]) -> list[tuple[tuple[str, str], str]]:
     """Structure, metric and text of each score in a row, whose columns are in lower case."""
     ranked = [metric for metric in headlines() if metric.higher_is_better is not None]
     if "structure" in row:
+        # Ours may have blank cells for what a metric does not apply to; a headline applies to all.
         structure = row["structure"]
         return [((structure, metric.key), row[metric.key]) for metric in ranked if metric.key in row]
 
@@ -166,6 +174,7 @@ def _measures(row: dict[str, str]) -> list[tuple[tuple[str, str], str]]:
         label = metric.label.lower().replace(" ", "_")
         endings[f"_{metric.key}"] = metric.key
         endings[f"_{label}"] = metric.key
+
     found = []
     for column, text in row.items():
         matching = [ending for ending in endings if column.endswith(ending)]

@@ -134,6 +134,7 @@ def screen_labels(
 
         anatomy = edition.anatomy_of(structure)
         found = _structure_reasons(anatomy, voxels, mask.geometry, head_zyx)
+        # Named by its structure, as one mask may fail in several.
         reasons += [f"{structure}: {reason}" for reason in found]
     return reasons, volumes
 
@@ -226,6 +227,7 @@ def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry,
         corner_zyx = [part.start for part in box]
         reasons += _side_reasons(inside, corner_zyx, geometry)
 
+    # Half, as the coarse head may miss its own rim.
     if head is not None:
         in_head = np.count_nonzero(voxels & head)
         if in_head * 2 < count:
@@ -243,8 +245,10 @@ def _component_reasons(inside: np.ndarray, expected: int, least_mm3: float, geom
     beyond = float(further.sum())
 
     # As much as a part can be: less is crumbs, which cost a score little.
-    if beyond < least_mm3 / expected:
+    least_of_a_part = least_mm3 / expected
+    if beyond < least_of_a_part:
         return []
+
     largest = "largest" if expected == 1 else f"largest {expected}"
     return [f"{count} parts, {beyond:.0f} mm3 beyond the {largest}"]
 

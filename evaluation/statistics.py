@@ -88,6 +88,7 @@ def compare(rows: Iterable[Row], other: Iterable[Row], n_resamples: int = 10_000
     second = _by_key(other)
     unshared = first.keys() ^ second.keys()
     if unshared:
+        # The first by name, so that the message is the same whatever the order of the files.
         case, structure = min(unshared)
         raise ValueError(f"both must hold the same cases and structures; {structure} of {case} is in one alone")
 
@@ -101,6 +102,7 @@ def compare(rows: Iterable[Row], other: Iterable[Row], n_resamples: int = 10_000
             # In one order of cases, so that each difference is of one case.
             before = np.array([first[key][metric.key] for key in keys], dtype=float)  # (cases,)
             after = np.array([second[key][metric.key] for key in keys], dtype=float)  # (cases,)
+
             names = {"structure": structure, "metric": metric.key, "cases": len(keys)}
             found = _paired(after - before, metric, n_resamples, seed)
             comparisons.append(names | found)
@@ -186,6 +188,7 @@ def _summary(rows: list[Row]) -> dict:
         if metric.good_above is not None:
             is_good = values > metric.good_above
             found[metric.count_key] = int(is_good.sum())
+
         summary[metric.key] = found
     return summary
 

@@ -43,7 +43,8 @@ def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, 
         _warn_about(add, left_out)
 
     field = as_field(teams, scores)
-    ranking = rank_field(field, bootstraps, np.random.default_rng(seed))
+    generator = np.random.default_rng(seed)
+    ranking = rank_field(field, bootstraps, generator)
     document = as_document(ranking)
     if as_json:
         document["seed"] = seed
@@ -54,6 +55,7 @@ def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, 
     width = None if Console().is_terminal else 120
     table = _as_table(document)
     Console(width=width).print(table)
+
     if bootstraps:
         low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
         click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")
@@ -81,6 +83,7 @@ def _as_table(document: dict) -> Table:
             low, high = team["bootstrap"]["place_95"]
             places = str(low) if low == high else f"{low} to {high}"
             cells.append(places)
+
         table.add_row(*cells)
     return table
 

@@ -57,14 +57,18 @@ def screen(
         reasons = "; ".join(item.reasons)
         rows.append((item.case, reasons))
     table = TextTable(("case", "what speaks against it"), tuple(rows))
+
     # A file has no width; on a terminal, its own.
     width = None if Console().is_terminal else 120
     table.print(Console(width=width))
+
+    # An exit code of 1 lets a script stop before it uploads.
     raise InputError(f"{len(named)} of {len(found)} masks look as if they had failed: {_names(named)}")
 
 
 def _names(named: list[Screened]) -> str:
-    shown = ", ".join(item.case for item in named[:NAMES_SHOWN])
+    cases = [item.case for item in named[:NAMES_SHOWN]]
+    shown = ", ".join(cases)
     beyond = len(named) - NAMES_SHOWN
     if beyond <= 0:
         return shown

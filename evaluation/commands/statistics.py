@@ -40,6 +40,8 @@ def statistics(
     """
     folders = arm_folders(arms)
     rows = {arm: read_rows(folder) for arm, folder in folders.items()}
+
+    # Everything is measured against the arm that is named first.
     first, *others = rows
     pairs = {}
     for arm in others:
@@ -52,6 +54,7 @@ def statistics(
     for arm, own in rows.items():
         own_edition = edition_of_scores(folders[arm], own, edition)
         groups[arm] = group_summaries(own, own_edition)
+
     tables = [group_table(groups)]
     if pairs:
         tables.append(comparison_table(pairs))
@@ -61,9 +64,11 @@ def statistics(
     if json_path:
         write_json(json_path, {"groups": groups, "comparisons": pairs})
     if markdown_path:
-        write_text(markdown_path, "\n".join(table.markdown for table in tables))
+        markdown = [table.markdown for table in tables]
+        write_text(markdown_path, "\n".join(markdown))
     if latex_path:
-        write_text(latex_path, "\n".join(table.latex for table in tables))
+        latex = [table.latex for table in tables]
+        write_text(latex_path, "\n".join(latex))
 
 
 def read_arms(arms: tuple[str, ...]) -> dict[str, list[dict]]:

@@ -124,10 +124,12 @@ def write_ranking(output_dir: Path, teams: list[str]) -> dict:
     Raises InputError where a team lacks a case.
     """
     scores: TeamScores = {}
+    # From the files, so that what is ranked is what a reader can look up.
     for team in teams:
         path = output_dir / team / "cases.csv"
         scores |= read_scores(path, team)
     field = as_field(scores, output_dir)
+
     document = as_document(rank(field))
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
     write_text(output_dir / "ranking.json", text + "\n")

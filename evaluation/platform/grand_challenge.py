@@ -37,8 +37,10 @@ class MaskLoader(FileLoader):
 
     def load(self, *, fname: Path) -> list[dict]:
         """[{"case", "path"}] of one file. Raises FileLoaderError for what is not called like a mask."""
+        case = None
         is_hidden = fname.name.startswith(".")
-        case = None if is_hidden or fname.is_dir() else label_case(fname, self.edition)
+        if not is_hidden and not fname.is_dir():
+            case = label_case(fname, self.edition)
         if not case:
             raise FileLoaderError(f"{fname}: not called like a mask")
         return [{"case": case, "path": fname}]
@@ -71,6 +73,8 @@ class MaskEvaluation(ClassificationEvaluation):
         slug: Which image output of a job to score, where jobs have several.
         workers: How many processes share the cases; without, all happens in this process.
     """
+
+    _cases: DataFrame
 
     def __init__(
         self,
@@ -134,8 +138,7 @@ class MaskEvaluation(ClassificationEvaluation):
 
     def cross_validate(self) -> None:
         """Name missing and extra cases; neither fails the submission, but no case at all does (InputError)."""
-        merged: DataFrame = self._cases
-        ordered = merged.sort_values("case", key=lambda names: names.map(natural_order))
+        ordered = self._cases.sort_values("case", key=lambda names: names.map(natural_order))
         self._cases = ordered.reset_index(drop=True)
         is_matched = self._cases["_merge"] == "both"
         if not is_matched.any() and not self._problems:
@@ -158,6 +161,8 @@ class MaskEvaluation(ClassificationEvaluation):
         for _, case in self._cases.iterrows():
             pairs.append(self._pair(case))
         self.scores = scores_of(pairs, self.edition, self.mode, self._extra, self.workers)
+
+        # evalutils' own place for what it writes.
         by_case = flat_scores(self.scores.rows)
         self._case_results = DataFrame(by_case)
         self._aggregate_results = self.score_aggregates()
@@ -166,7 +171,9 @@ class MaskEvaluation(ClassificationEvaluation):
         """Every score of one case, named by structure and metric."""
         pair = self._pair(case)
         results = score_pairs([pair], self.edition, self.mode)
-        return flat_scores(results[pair.case].rows)[0]
+        rows = results[pair.case].rows
+        (scores,) = flat_scores(rows)
+        return scores
 
     def score_aggregates(self) -> dict:
         """Count, mean, deviation, quartiles, least and largest of each score, without NaN."""
@@ -192,4 +199,5 @@ class MaskEvaluation(ClassificationEvaluation):
         problem = self._problems.get(name)
         path = None if problem else case["path_prediction"]
         pair = Pair(name, case["path_ground_truth"], path, problem)
+        # A link to its own reference would score 1.
         return refuse_link(pair, self._ground_truth_path)

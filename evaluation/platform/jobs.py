@@ -88,6 +88,7 @@ def join_jobs(submission: Submission, references_dir: Path, edition: Edition) ->
     if not shared:
         raise InputError(f"{LISTING}: none of its {len(listed)} jobs is of a case of {references_dir}")
 
+    # The references tell which cases there are; a job that is missing costs its case too.
     pairs = []
     for case in sorted(references, key=natural_order):
         mask = submission.masks.get(case)
@@ -163,6 +164,7 @@ def _place_of(job: dict, slug: str | None) -> str:
         if kind == "Image" and slug in (None, name):
             places[name] = place
 
+    # One that is chosen blindly may be a map of probabilities.
     if len(places) != 1:
         names = sorted(places)
         raise ValueError(f"job {job['pk']} has the image outputs {names}, expected one; name it by its slug")
