@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from training.stage_table import Stage
+from training.stage_table import STAGES, Stage
 from vestibule import __version__
 from vestibule.errors import InputError
 from vestibule.files import read_json
@@ -19,6 +19,9 @@ REPORT = "report.txt"
 DATA = "data.json"
 """Where the run's training images lie; runs that make phantoms have none."""
 
+OLD_STAGES = ("singan", "blend")
+"""Stages of earlier versions, by which a run that one of them began is known."""
+
 
 def is_done(run_dir: Path, stage: Stage) -> bool:
     """Whether the run has finished the stage."""
@@ -30,6 +33,7 @@ def read_record(run_dir: Path, stage: Stage) -> dict:
     folder = stage.folder(run_dir)
     record = read_json(folder / FINISHED)
     if not record:
+        check_age(run_dir)
         raise InputError(f"{folder}: stage {stage.name!r} is not done; run it first")
     return record
 
@@ -46,6 +50,25 @@ def recorded_config(run_dir: Path, stage: Stage) -> dict:
     if not started:
         raise InputError(f"{stage.folder(run_dir)}: {STARTED} is missing or damaged; run stage {stage.name!r} again")
     return started["config"]
+
+
+def check_age(run_dir: Path) -> None:
+    """Raise InputError where an earlier version began the run: it would be cleared, and trained again.
+
+    Such a run has a stage that has another name now, or a stage that was given other sections of the configuration.
+    """
+    old = [run_dir / name for name in OLD_STAGES if (run_dir / name / STARTED).is_file()]
+    for stage in STAGES.values():
+        folder = stage.folder(run_dir)
+        record = read_json(folder / STARTED)
+        # The export is given everything, and is done again in seconds.
+        if record and stage.sections is not None and set(record["config"]) != set(stage.sections):
+            old.append(folder)
+    if old:
+        raise InputError(
+            f"{old[0]}: an earlier version of vestibule began this run, with other stages and keys; finish it with "
+            "that version, or name a new folder by --run. Nothing was changed in it"
+        )
 
 
 def code_version() -> str:

@@ -24,17 +24,12 @@ from training.config import RunConfig, stages_of
 from training.config.view import SectionView, sections_of
 from training.data.raw_cases import known_cases
 from training.gan.distributed import from_leader, leads
-from training.run_folder import DATA, FINISHED, REPORT, STARTED, code_version, read_outputs
-from training.stage_table import PREPARE, STAGES, TRANSFER, Stage
+from training.run_folder import DATA, FINISHED, REPORT, STARTED, check_age, code_version, read_outputs
+from training.stage_table import PREPARE, Stage
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
 
 logger = logging.getLogger(__name__)
-
-OLD_STAGES = ("singan", "blend")
-"""Stages of earlier versions, by which a run that one of them began is known."""
-OLD_KEY = "injection_scale"
-"""A key of earlier versions in the section of the transfer."""
 
 
 def run_stages(
@@ -145,22 +140,6 @@ def _entry_of(stage: Stage) -> tuple[ModuleType, Callable]:
     name, _, function = stage.entry.partition(":")
     module = importlib.import_module(name)
     return module, getattr(module, function)
-
-
-def check_age(run_dir: Path) -> None:
-    """Raise InputError where an earlier version began the run, whose stages and keys had other names."""
-    for name in (*OLD_STAGES, *STAGES):
-        record = read_json(run_dir / name / STARTED)
-        if record is None:
-            continue
-        sections = record.get("config", {})
-        renamed = not sections.keys().isdisjoint(OLD_STAGES)
-        has_old_key = OLD_KEY in sections.get(TRANSFER.name, {})
-        if name in OLD_STAGES or renamed or has_old_key:
-            raise InputError(
-                f"{run_dir / name}: an earlier version of vestibule began this run, with other stages and keys; finish "
-                "it with that version, or name a new folder by --run. Nothing was changed in it"
-            )
 
 
 def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None]) -> dict | None:

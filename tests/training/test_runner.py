@@ -6,8 +6,9 @@ import pytest
 from training import runner
 from training.config import stages_of
 from training.config.view import SectionView
+from training.run_folder import read_outputs
 from training.runner import run_stage
-from training.stage_table import CYCLEGAN, EXPORT, PREPARE, SEGMENTER, SUPERVISED, Stage
+from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PREPARE, SEGMENTER, SUPERVISED, Stage
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 
@@ -103,13 +104,20 @@ def test_stage_is_given_the_sections_of_its_row_and_the_seed(config):
 
 @pytest.mark.parametrize(
     ("stage", "section"),
-    [("singan", {"singan": {}}), ("blend", {"blend": {}}), ("transfer", {"transfer": {"injection_scale": 3}})],
+    [
+        ("singan", {"singan": {}}),
+        ("blend", {"blend": {}}),
+        ("transfer", {"transfer": {"injection_scale": 3}, "edition": 2021}),
+        ("prepare", {"prepare": {}, "edition": 2021}),
+    ],
 )
 def test_run_of_an_earlier_version_is_refused_and_left_alone(fake, config, tmp_path, stage, section):
     record = tmp_path / stage / "config.json"
     write_json(record, {"fingerprint": "0", "config": section})
     with pytest.raises(InputError, match=r"an earlier version .* began this run.* name a new folder by --run"):
         run_stage(FAKE, config, tmp_path)
+    with pytest.raises(InputError, match="an earlier version"):
+        read_outputs(tmp_path, HARMONISER)
     assert read_json(record)["fingerprint"] == "0"
     assert CALLS == []
 
