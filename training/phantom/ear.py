@@ -45,6 +45,9 @@ CANAL_RINGS = (
 """Lateral, superior and posterior semicircular canal: centre from the vestibule in mm, normal, radius in mm."""
 RING_LUMEN_MM = (0.5, 0.7)
 
+BACK = np.array([0.0, 1.0, 0.0])
+"""Unit vector to the patient's back."""
+
 
 @dataclass(frozen=True)
 class Ring:
@@ -94,7 +97,9 @@ class Ear:
     def face_normal(self) -> np.ndarray:
         """Normal of the petrous face in the side's frame, into the posterior fossa."""
         angle = np.deg2rad(self.petrous_angle_deg)
-        return np.array([-np.sin(angle), np.cos(angle), 0.0])
+        sine = np.sin(angle)
+        cosine = np.cos(angle)
+        return np.array([-sine, cosine, 0.0])
 
     @property
     def canal_length(self) -> float:
@@ -105,7 +110,7 @@ class Ear:
         """The canal as a frame for a tumour, in the side's coordinates."""
         along = (self.fundus - self.porus) / self.canal_length
         # The patient's back, less what of it runs along the canal.
-        back = unit(np.array([0.0, 1.0, 0.0]) - along[1] * along)
+        back = unit(BACK - along[1] * along)
         up = np.cross(along, back)
         axes = np.stack([along, back, up])
         return CanalFrame(self.porus, axes, axes @ self.face_normal)
@@ -127,15 +132,20 @@ def sample_ear(rng: np.random.Generator, sign: int, canal_half_mm: float) -> Ear
     slope = rng.uniform(*CANAL_SLOPE)
     tilt = rng.uniform(*CANAL_TILT)
     along = np.array([1.0, slope, tilt]) / np.sqrt(1 + slope**2 + tilt**2)
-    middle = np.array([canal_half_mm, rng.uniform(1.0, 3.0), rng.normal(0, 0.5)])
-    porus = middle - 0.5 * length_mm * along
-    fundus = middle + 0.5 * length_mm * along
+    middle_y = rng.uniform(1.0, 3.0)
+    middle_z = rng.normal(0, 0.5)
+    middle = np.array([canal_half_mm, middle_y, middle_z])
+    half = 0.5 * length_mm * along
+    porus = middle - half
+    fundus = middle + half
 
     # The cochlea's axes: the start of the basal turn is made orthogonal to the axis to the apex.
     to_apex = unit(COCHLEA_AXIS + rng.normal(0, 0.06, 3))
-    to_start = unit(COCHLEA_START - (COCHLEA_START @ to_apex) * to_apex)
+    along_axis = (COCHLEA_START @ to_apex) * to_apex
+    to_start = unit(COCHLEA_START - along_axis)
     across = np.cross(to_apex, to_start)
 
+    # The rest, in an order that a seed's anatomy depends on.
     vestibule = fundus + VESTIBULE_FROM_FUNDUS + rng.normal(0, 0.3, 3)
     canal_radius = float(rng.uniform(*CANAL_RADIUS_MM))
     cochlea_centre = fundus + COCHLEA_FROM_FUNDUS + rng.normal(0, 0.3, 3)
@@ -176,7 +186,9 @@ def cochlea_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> t
     """
     size = np.float32(ear.cochlea_size)
     axes = ear.cochlea_axes.T.astype(np.float32)
-    offset = np.stack([u, y, z], axis=-1) - ear.cochlea_centre.astype(np.float32)  # (..., 3)
+    centre = ear.cochlea_centre.astype(np.float32)
+    offset = np.stack([u, y, z], axis=-1) - centre  # (..., 3)
+
     # In the cochlea's own frame, of size 1: p and q in the plane of the base, h along the axis.
     p, q, h = np.moveaxis(offset @ axes / size, -1, 0)
     radial = np.hypot(p, q)
@@ -184,17 +196,20 @@ def cochlea_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> t
 
     lumen = np.full(radial.shape, 1e3, dtype=np.float32)
     for turn in range(int(np.ceil(TURNS))):
-        angle_here = angle + 2 * np.pi * turn
-        # Beyond the apex the end of the spiral is nearest, at a distance along the arc.
-        theta = np.minimum(angle + np.float32(2 * np.pi * turn), LAST_ANGLE)
-        past_end = angle_here - theta
+        turned = 2 * np.pi * turn
+        theta = np.minimum(angle + turned, LAST_ANGLE)
         middle, height, tube = _spiral(theta / LAST_ANGLE)
 
-        squared = (radial - middle) ** 2 + (h - height) ** 2 + (past_end * middle) ** 2
-        lumen = np.minimum(lumen, np.sqrt(squared) - tube)
+        # Beyond the apex the end of the spiral is nearest, at a distance along the arc.
+        past_end = angle + turned - theta
+        along_arc = past_end * middle
+        squared = (radial - middle) ** 2 + (h - height) ** 2 + along_arc**2
+        this_turn = np.sqrt(squared) - tube
+        lumen = np.minimum(lumen, this_turn)
 
     modiolus = MODIOLUS.distance(p, q, h)
-    whole = np.minimum(lumen, smooth_union(lumen, modiolus, 0.8))
+    filled = smooth_union(lumen, modiolus, 0.8)
+    whole = np.minimum(lumen, filled)
     return lumen * size, whole * size
 
 
@@ -212,7 +227,8 @@ def labyrinth_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) ->
     """
     distance = ellipsoid(u, y, z, ear.vestibule, VESTIBULE_RADII_MM)
     for ring in ear.canal_rings:
-        distance = np.minimum(distance, _ring_distance(ring, u, y, z))
+        to_ring = _ring_distance(ring, u, y, z)
+        distance = np.minimum(distance, to_ring)
     return distance
 
 
@@ -230,10 +246,18 @@ def canal_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray, radius
         Distances in mm, in the points' shape.
     """
     along = (ear.fundus - ear.porus) / ear.canal_length
-    # The rounded end of the rod lies at the fundus.
+
+    # The tube begins in the cistern, and its rounded end lies at the fundus.
+    start = ear.porus - 2.0 * along
     end = ear.fundus - along * ear.canal_radius * 0.7
-    tube = capsule(u, y, z, ear.porus - 2.0 * along, end, radius_mm, 0.8 * ear.canal_radius)
-    flare = capsule(u, y, z, ear.porus - 4.0 * along, ear.porus + along, 1.5 * radius_mm, radius_mm)
+    end_radius_mm = 0.8 * ear.canal_radius
+    tube = capsule(u, y, z, start, end, radius_mm, end_radius_mm)
+
+    # The flare narrows to the tube's width within a millimetre of the porus.
+    flare_start = ear.porus - 4.0 * along
+    flare_end = ear.porus + along
+    flare_radius_mm = 1.5 * radius_mm
+    flare = capsule(u, y, z, flare_start, flare_end, flare_radius_mm, radius_mm)
     return np.minimum(tube, flare)
 
 
@@ -254,9 +278,11 @@ def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[PointLike, PointLik
         root_back = -1.2 if index == 0 else 1.0
         root_up = 0.4 * np.sign(up)
         start = root + np.array([0.0, root_back, root_up])
+
         # At the porus the nerves lie closer together than in the canal.
         door = frame.point(np.array([0.0, 0.55 * back, 0.55 * up]))
         end = frame.point(np.array([ear.canal_length - 1.0, back, up]))
+
         # The cochlear nerve is the thickest.
         radius_mm = 0.55 if index == 1 else 0.5
         segments.append((start, door, radius_mm))
@@ -277,9 +303,10 @@ def _sample_rings(rng: np.random.Generator, vestibule: np.ndarray) -> tuple[Ring
     for from_vestibule, normal, mean_radius_mm in CANAL_RINGS:
         direction = np.asarray(normal) + rng.normal(0, 0.06, 3)
         centre = vestibule + np.asarray(from_vestibule) + rng.normal(0, 0.15, 3)
-        radius_mm = mean_radius_mm * rng.uniform(0.92, 1.08)
-        lumen_mm = rng.uniform(*RING_LUMEN_MM)
-        rings.append(Ring(centre, unit(direction), float(radius_mm), float(lumen_mm)))
+        radius_mm = float(mean_radius_mm * rng.uniform(0.92, 1.08))
+        lumen_mm = float(rng.uniform(*RING_LUMEN_MM))
+        ring = Ring(centre, unit(direction), radius_mm, lumen_mm)
+        rings.append(ring)
     return tuple(rings)
 
 
@@ -288,9 +315,14 @@ def _ring_distance(ring: Ring, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> n
     offset = []
     for values, middle in zip((u, y, z), ring.centre, strict=True):
         offset.append(values - np.float32(middle))
+
     # Height over the ring's plane, and distance from its axis.
-    height = sum(part * np.float32(step) for part, step in zip(offset, ring.normal, strict=True))
-    squared = sum(part * part for part in offset)
-    radial = np.sqrt(np.maximum(squared - height * height, 0))
+    height = np.zeros_like(offset[0])
+    squared = np.zeros_like(offset[0])
+    for part, step in zip(offset, ring.normal, strict=True):
+        height += part * np.float32(step)
+        squared += part * part
+    radial_squared = squared - height * height
+    radial = np.sqrt(np.maximum(radial_squared, 0))
     from_middle = np.hypot(radial - np.float32(ring.radius_mm), height)
     return from_middle - np.float32(ring.lumen_mm)

@@ -19,6 +19,7 @@ import numpy as np
 from training.phantom.shapes import (
     Lattice,
     Waves,
+    as_share,
     capsule,
     coverage,
     ellipsoid,
@@ -86,15 +87,15 @@ class CanalFrame:
     def local(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Coordinates a, b, c in mm of points given in the frame's own space."""
         porus_x, porus_y, porus_z = np.asarray(self.porus, dtype=np.float32)
-        dx = x - porus_x
-        dy = y - porus_y
-        dz = z - porus_z
-        axis_a, axis_b, axis_c = self.axes.astype(np.float32)
+        offset_x = x - porus_x
+        offset_y = y - porus_y
+        offset_z = z - porus_z
 
-        def project(axis: np.ndarray) -> np.ndarray:
-            return dx * axis[0] + dy * axis[1] + dz * axis[2]
-
-        return project(axis_a), project(axis_b), project(axis_c)
+        local = []
+        for axis_x, axis_y, axis_z in self.axes.astype(np.float32):
+            local.append(offset_x * axis_x + offset_y * axis_y + offset_z * axis_z)
+        a, b, c = local
+        return a, b, c
 
     def point(self, local: np.ndarray) -> np.ndarray:
         """Point in mm of local coordinates (3,)."""
@@ -140,10 +141,12 @@ class Tumour:
     @property
     def reach(self) -> float:
         """Radius in mm of a ball around the porus that holds the tumour."""
-        longest = float(max(self.ball_shape))
+        to_centre = float(np.linalg.norm(self.ball_offset))
         # A quarter more than the ball's longest radius, for the crease to the rod.
-        ball = self.ball_radius * (np.linalg.norm(self.ball_offset) + 1.25 * longest + self.relief)
-        return float(max(ball, self.canal_depth) + self.canal_radius + 1.0)
+        from_centre = 1.25 * np.max(self.ball_shape)
+        ball = self.ball_radius * (to_centre + from_centre + self.relief)
+        longer = max(ball, self.canal_depth)
+        return float(longer + self.canal_radius + 1.0)
 
     def distance(self, a: np.ndarray, b: np.ndarray, c: np.ndarray, face_normal: np.ndarray) -> np.ndarray:
         """Signed distance at local points; negative inside the tumour.
@@ -163,16 +166,19 @@ class Tumour:
         if self.ball_radius == 0:
             return rod
 
+        # The ball, its surface moved in and out by a few per cent of its radius.
         radius = np.float32(self.ball_radius)
         radii = radius * np.asarray(self.ball_shape, dtype=np.float32)
         ball = ellipsoid(a, b, c, self.ball_centre, radii)
-        relief = radius * np.float32(self.relief)
-        ball = ball + relief * self.lobes.at(a / radius, b / radius, c / radius)
+        relief_mm = radius * np.float32(self.relief)
+        lobes = self.lobes.at(a / radius, b / radius, c / radius)
+        ball = ball + relief_mm * lobes
 
         # The bone stops the ball, which is flattened against it; the rod goes on into the canal.
         normal_a, normal_b, normal_c = face_normal.astype(np.float32)
         into_bone = -(a * normal_a + b * normal_b + c * normal_c)
-        ball = smooth_intersection(ball, into_bone, BONE_BLEND * self.ball_radius)
+        blend_mm = BONE_BLEND * self.ball_radius
+        ball = smooth_intersection(ball, into_bone, blend_mm)
         return smooth_union(rod, ball, ROD_BLEND_MM)
 
     def cyst_distance(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -181,20 +187,23 @@ class Tumour:
         for *offset, relative_radius in self.cysts:
             centre = self.ball_centre + np.asarray(offset) * self.ball_radius
             radius = relative_radius * self.ball_radius
-            sphere = ellipsoid(a, b, c, centre, np.full(3, radius, dtype=np.float32))
+            radii = np.full(3, radius, dtype=np.float32)
+            sphere = ellipsoid(a, b, c, centre, radii)
             distance = np.minimum(distance, sphere)
         return distance
 
     def loose_share(self, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
         """Share of loose (Antoni B) tissue at local points, 0 to 1; a faint mottle in a solid tumour."""
         mean, amplitude = LOOSE_SHARE[self.tumour_class]
-        return np.clip(mean + amplitude * self.texture.at(a, b, c), 0, 1)
+        texture = self.texture.at(a, b, c)
+        return as_share(mean + amplitude * texture)
 
 
 def sample_volume(rng: np.random.Generator, limits_mm3: tuple[float, float] = VOLUME_RANGE_MM3) -> float:
     """A volume in mm3, log-uniform in `limits_mm3`."""
     low, high = np.log(limits_mm3)
-    return float(np.exp(rng.uniform(low, high)))
+    logarithm = rng.uniform(low, high)
+    return float(np.exp(logarithm))
 
 
 def sample_tumour(
@@ -221,11 +230,16 @@ def sample_tumour(
     """
     normal = USUAL_FACE_NORMAL if face_normal is None else np.asarray(face_normal)
     tumour_class = _sample_class(rng, volume_mm3)
-    widening = min(LARGEST_WIDENING, LARGEST_WIDENING * volume_mm3 / WIDENING_MM3)
-    canal_radius = canal_radius_mm * 0.97 * (1 + widening * rng.uniform(0.5, 1.0))
+
+    # The larger a tumour is, the more it widens its canal.
+    by_volume = LARGEST_WIDENING * volume_mm3 / WIDENING_MM3
+    widening = min(LARGEST_WIDENING, by_volume) * rng.uniform(0.5, 1.0)
+    canal_radius = canal_radius_mm * 0.97 * (1 + widening)
+
     # Most tumours fill their canal; some leave up to 70 % of it free.
     free_share = 0.7 * rng.uniform(0.02, 1.0) ** 2
-    canal_depth = canal_length_mm * (1 - free_share) - canal_radius_mm * TAPER
+    tip = canal_length_mm * (1 - free_share)
+    canal_depth = tip - canal_radius_mm * TAPER
 
     shape_a, shape_b, shape_c = rng.uniform(*BALL_SHAPE).tolist()
     offset_a, offset_b, offset_c = rng.uniform(*BALL_OFFSET).tolist()
@@ -250,6 +264,8 @@ def sample_tumour(
         gadolinium_mmol_l=gadolinium_mmol_l,
         cysts=cysts,
     )
+
+    # The canal alone holds a small tumour; a larger one grows out of it.
     rod = replace(draft, ball_radius=0.0)
     rod_mm3 = measure_volume(rod, normal)
     if rod_mm3 >= ROD_ALONE * volume_mm3:
@@ -270,15 +286,19 @@ def measure_volume(tumour: Tumour, face_normal: np.ndarray, steps: int = MEASURE
     """
     grid = _grid_around(tumour, steps)
     spacing_mm = _grid_spacing_mm(tumour, steps)
-    distance = tumour.distance(*grid.points(), face_normal)
-    return float(coverage(distance, spacing_mm).sum() * spacing_mm**3)
+    a, b, c = grid.points()
+    distance = tumour.distance(a, b, c, face_normal)
+    occupied = coverage(distance, spacing_mm).sum()
+    return float(occupied * spacing_mm**3)
 
 
 def measure_extent(tumour: Tumour, face_normal: np.ndarray) -> tuple[float, float]:
     """Length in mm inside the canal, and the largest axial diameter in mm in the angle (0 where there is none)."""
     points = _grid_around(tumour, EXTENT_STEPS).points()
-    inside = tumour.distance(*points, face_normal) < 0
+    distance = tumour.distance(*points, face_normal)
+    inside = distance < 0
     a, b, c = (values[inside] for values in points)  # (N,)
+
     normal_a, normal_b, normal_c = face_normal
     outside_bone = a * normal_a + b * normal_b + c * normal_c > 0
 
@@ -288,13 +308,18 @@ def measure_extent(tumour: Tumour, face_normal: np.ndarray) -> tuple[float, floa
         # The rod's rounded end before the porus is not in the canal.
         start = max(canal.min(), 0.0)
         in_canal_mm = float(max(canal.max() - start, 0.0))
+
+    # Rounded ends of a rod alone are no part in the angle.
     if tumour.ball_radius == 0 or not outside_bone.any():
         return in_canal_mm, 0.0
 
+    # The widest of the axial shadows in all directions.
     angles = np.linspace(0, np.pi, EXTENT_ANGLES, endpoint=False)
     cosines = np.cos(angles)[:, None]
     sines = np.sin(angles)[:, None]
-    along = cosines * a[outside_bone] + sines * b[outside_bone]  # (angles, N)
+    ball_a = a[outside_bone]
+    ball_b = b[outside_bone]
+    along = cosines * ball_a + sines * ball_b  # (angles, N)
     diameters_mm = np.ptp(along, axis=1)
     return in_canal_mm, float(diameters_mm.max())
 
@@ -309,14 +334,17 @@ def _grow_ball(draft: Tumour, volume_mm3: float, rod_mm3: float, normal: np.ndar
         normal: Unit normal (3,) of the petrous bone's face.
     """
     ball_mm3 = volume_mm3 - rod_mm3
+    # Of a whole ball of that volume.
     radius = (3 * ball_mm3 / (4 * np.pi)) ** (1 / 3)
+
     tumour = draft
     reached_mm3 = 0.0
     for _ in range(MOST_STEPS):
         tumour = replace(draft, ball_radius=float(radius))
         reached_mm3 = measure_volume(tumour, normal)
-        if abs(reached_mm3 / volume_mm3 - 1) < VOLUME_TOLERANCE:
+        if _is_met(reached_mm3, volume_mm3):
             break
+
         # The ball's volume goes with the cube of its radius, as far as the bone does not cut it.
         reached_ball_mm3 = max(reached_mm3 - rod_mm3, 0.05 * ball_mm3)
         radius *= (ball_mm3 / reached_ball_mm3) ** (1 / 3)
@@ -340,6 +368,7 @@ def _shrink_rod(
     # Cysts are features of the part in the angle.
     if rod.tumour_class == "cystic":
         rod = replace(rod, tumour_class="solid", cysts=())
+
     tumour = rod
     length = radius = reached_mm3 = 0.0
     shrink = 1.0
@@ -348,14 +377,26 @@ def _shrink_rod(
         radius = rod.canal_radius * shrink**0.3
         tumour = replace(rod, canal_depth=length, canal_radius=radius)
         reached_mm3 = measure_volume(tumour, normal)
-        if abs(reached_mm3 / volume_mm3 - 1) < VOLUME_TOLERANCE:
+        if _is_met(reached_mm3, volume_mm3):
             break
-        # Volume goes with the power 1 + 2 x 0.3 of `shrink`.
+
+        # Volume goes with the power 1 + 2 x 0.3 of `shrink`, whose inverse is near 0.6.
         shrink *= (volume_mm3 / reached_mm3) ** 0.6
 
+    # The rounded ends take 1.8 radii of the canal.
     free_mm = max(canal_length_mm - length - 1.8 * radius, 0.0)
     start = rng.uniform(0, free_mm + 1e-6)
-    return replace(tumour, canal_start=float(start), canal_depth=float(start + length), volume_mm3=reached_mm3)
+    return replace(
+        tumour,
+        canal_start=float(start),
+        canal_depth=float(start + length),
+        volume_mm3=reached_mm3,
+    )
+
+
+def _is_met(reached_mm3: float, volume_mm3: float) -> bool:
+    """Whether a measured volume is near enough to the wanted one."""
+    return abs(reached_mm3 / volume_mm3 - 1) < VOLUME_TOLERANCE
 
 
 def _grid_spacing_mm(tumour: Tumour, steps: int) -> float:
@@ -367,9 +408,12 @@ def _grid_around(tumour: Tumour, steps: int) -> Lattice:
     """A grid over the whole tumour in its canal's frame."""
     spacing_mm = _grid_spacing_mm(tumour, steps)
     low, high = _box(tumour)
-    size_x, size_y, size_z = np.ceil((high - low) / spacing_mm).astype(int).tolist()
+    sizes = np.ceil((high - low) / spacing_mm)
+    size_a, size_b, size_c = sizes.astype(int).tolist()
+
+    first = low + 0.5 * spacing_mm
     steps_zyx = spacing_mm * np.eye(3)[::-1]
-    return Lattice((size_z, size_y, size_x), low + 0.5 * spacing_mm, steps_zyx)
+    return Lattice((size_c, size_b, size_a), first, steps_zyx)
 
 
 def _box(tumour: Tumour) -> tuple[np.ndarray, np.ndarray]:
@@ -377,6 +421,7 @@ def _box(tumour: Tumour) -> tuple[np.ndarray, np.ndarray]:
     margin = tumour.canal_radius + 1.0
     low = np.array([tumour.canal_start - margin, -margin, -margin])
     high = np.array([tumour.canal_depth + margin, margin, margin])
+
     if tumour.ball_radius > 0:
         # A relief is a sum of waves and hardly ever above three standard deviations.
         relative_radii = np.asarray(tumour.ball_shape) + 3 * tumour.relief
@@ -387,7 +432,8 @@ def _box(tumour: Tumour) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sample_class(rng: np.random.Generator, volume_mm3: float) -> str:
-    shares = next(shares for limit_mm3, shares in CLASS_SHARES.items() if volume_mm3 <= limit_mm3)
+    limit_mm3 = min(limit for limit in CLASS_SHARES if volume_mm3 <= limit)
+    shares = CLASS_SHARES[limit_mm3]
     return str(rng.choice(CLASSES, p=shares))
 
 
@@ -399,7 +445,8 @@ def _sample_cysts(rng: np.random.Generator) -> tuple[tuple[float, float, float, 
     for _ in range(count):
         direction = unit(rng.normal(size=3))
         radius = rng.uniform(0.18, 0.45)
-        # Three quarters of the ball's radius keep a wall around the cyst.
-        a, b, c = direction * rng.uniform(0.0, 0.75 - radius)
+        # A quarter of the ball's radius is left as a wall around the cyst.
+        from_centre = rng.uniform(0.0, 0.75 - radius)
+        a, b, c = direction * from_centre
         cysts.append((a, b, c, float(radius)))
     return tuple(cysts)
