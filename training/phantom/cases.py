@@ -31,13 +31,19 @@ def plan_cases(config: PhantomConfig) -> list[Case]:
     leaves the first ones as they were, and no patient is in two domains.
     """
     edition = get_edition(config.edition)
-    count_of = {"source": config.cases, "target": config.cases, "validation": config.validation_cases}
+    sites = config.site_cycle
+    count_of = {
+        "source": config.cases,
+        "target": config.cases,
+        "validation": config.validation_cases,
+    }
 
     cases: list[Case] = []
     for domain_index, domain in enumerate(DOMAINS):
         for index in range(count_of[domain]):
-            site = config.site_cycle[index % len(config.site_cycle)]
-            name = edition.case_name(site, number=len(cases) + 1)
+            site = sites[index % len(sites)]
+            number = len(cases) + 1
+            name = edition.case_name(site, number)
             seed = _case_seed(config.seed, domain_index, index)
             cases.append(Case(name, domain, site, seed))
     return cases
@@ -51,9 +57,11 @@ def case_paths(case: Case, edition: Edition, out_dir: Path) -> tuple[Path, Path]
         folder = out_dir / edition.source_folder
         return folder / edition.source_name(case.name), folder / label_name
 
-    folder_name = edition.target_folder if case.domain == "target" else edition.validation_folder
+    is_training = case.domain == "target"
+    folder_name = edition.target_folder if is_training else edition.validation_folder
     image_path = out_dir / folder_name / edition.target_name(case.name)
-    return image_path, edition.references_of(out_dir, folder_name) / label_name
+    references = edition.references_of(out_dir, folder_name)
+    return image_path, references / label_name
 
 
 def _case_seed(population_seed: int, domain_index: int, index: int) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from training.phantom.tumour import VOLUME_RANGE_MM3
 from vestibule.editions import get_edition
 
+FEWEST_VALIDATION = 4
+"""Unseen target patients where nobody says how many."""
 SMALLEST_SHAPE_VOX = 8
 """Voxels that an image has at least along each axis."""
 SPACING_RANGE_MM = (0.1, 10.0)
@@ -48,6 +50,7 @@ class PhantomConfig:
 
         if self.cases < 1 or self.validation_cases < 1 or self.workers < 1:
             raise ValueError("cases, validation and workers must be at least 1")
+
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
 
@@ -57,9 +60,12 @@ class PhantomConfig:
         if self.spacing_zyx is not None and max(self.spacing_zyx) > largest_mm:
             raise ValueError(f"spacing_zyx must be at most {largest_mm:g} mm, got {self.spacing_zyx}")
 
-        if self.sites is not None and (not self.sites or not set(self.sites) <= set(edition.sites)):
-            known, given = ", ".join(edition.sites), ", ".join(self.sites)
-            raise ValueError(f"sites of edition {self.edition} are {known}, got {given}")
+        if self.sites is not None:
+            foreign = set(self.sites) - set(edition.sites)
+            if foreign or not self.sites:
+                known = ", ".join(edition.sites)
+                given = ", ".join(self.sites)
+                raise ValueError(f"sites of edition {self.edition} are {known}, got {given}")
 
         if not (0 <= self.prevalence <= 1 and 0 <= self.oblique <= 1):
             raise ValueError("prevalence and oblique must lie between 0 and 1")
@@ -67,14 +73,15 @@ class PhantomConfig:
         low, high = self.volume_mm3
         lowest, highest = VOLUME_LIMITS_MM3
         if not lowest <= low < high <= highest:
-            raise ValueError(
-                f"volume_mm3 must be two rising numbers between {lowest:g} and {highest:g} mm3, got {self.volume_mm3}"
-            )
+            limits = f"between {lowest:g} and {highest:g} mm3"
+            raise ValueError(f"volume_mm3 must be two rising numbers {limits}, got {self.volume_mm3}")
 
     @property
     def validation_cases(self) -> int:
         """Unseen target patients."""
-        return max(4, self.cases // 2) if self.validation is None else self.validation
+        if self.validation is not None:
+            return self.validation
+        return max(FEWEST_VALIDATION, self.cases // 2)
 
     @property
     def site_cycle(self) -> tuple[str, ...]:

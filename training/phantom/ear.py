@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.phantom.shapes import Capsule, PointLike, capsule, ellipsoid, smooth_union, unit
+from training.phantom.shapes import Capsule, capsule, ellipsoid, smooth_union, unit
 from training.phantom.tumour import CanalFrame
 
 CANAL_LENGTH_MM = (10.0, 12.0)
@@ -100,6 +100,11 @@ class Ear:
         sine = np.sin(angle)
         cosine = np.cos(angle)
         return np.array([-sine, cosine, 0.0])
+
+    @property
+    def middle(self) -> np.ndarray:
+        """Middle (3,) between porus and vestibule, around which the ear lies."""
+        return 0.5 * (self.porus + self.vestibule)
 
     @property
     def canal_length(self) -> float:
@@ -261,7 +266,7 @@ def canal_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray, radius
     return np.minimum(tube, flare)
 
 
-def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[PointLike, PointLike, float]]:
+def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, float]]:
     """Rods of the facial, cochlear and two vestibular nerves, from the brainstem to the fundus.
 
     Args:
@@ -272,7 +277,7 @@ def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[PointLike, PointLik
         Start, end and radius in mm of each rod.
     """
     frame = ear.frame()
-    segments: list[tuple[PointLike, PointLike, float]] = []
+    segments: list[tuple[np.ndarray, np.ndarray, float]] = []
     for index, (back, up) in enumerate(ear.nerve_offsets):
         # The facial nerve leaves the brainstem before the others.
         root_back = -1.2 if index == 0 else 1.0

@@ -18,6 +18,11 @@ from vestibule.volume import Volume, read_labels, read_volume
 COLOURS = ("#ff5050", "#40d0ff", "#ffd040", "#70e060", "#e080ff")
 """Outlines of label 1, 2 and so on; they repeat where an edition has more labels."""
 ROWS = 3
+COLUMNS_OF = {
+    "source": (slice(0, 2), "ceT1 and its label"),
+    "target": (slice(2, 4), "T2 and its hidden reference"),
+}
+"""Columns of the picture for each domain, and what they show."""
 ZOOM_MM = 90.0
 """Width of the enlarged part."""
 BRIGHTEST_PERCENTILE = 99.7
@@ -33,21 +38,27 @@ def write_preview(path: Path, cases: list[Case], config: PhantomConfig, out_dir:
         config: What the population is made of.
         out_dir: Folder of the population.
     """
-    figure = Figure(figsize=(18, 4.2 * ROWS), facecolor="black", layout="constrained")
+    figure = Figure(
+        figsize=(18, 4.2 * ROWS),
+        facecolor="black",
+        layout="constrained",
+    )
     axes = figure.subplots(ROWS, 4, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
 
     edition = get_edition(config.edition)
-    titles = {"source": "ceT1 and its label", "target": "T2 and its hidden reference"}
-    for column, (domain, title) in zip((0, 2), titles.items(), strict=True):
+    for domain, (columns, title) in COLUMNS_OF.items():
         shown = [case for case in cases if case.domain == domain][:ROWS]
         for row, case in enumerate(shown):
             image_path, label_path = case_paths(case, edition, out_dir)
-            whole, enlarged = axes[row, column : column + 2]
-            _plot_case(whole, enlarged, read_volume(image_path), read_labels(label_path))
+            image = read_volume(image_path)
+            label = read_labels(label_path)
+            whole, enlarged = axes[row, columns]
+            _plot_case(whole, enlarged, image, label)
             whole.set_title(f"{case.name}: {title}", color="white", fontsize=11)
 
+    # A canvas of its own: no window and no global state of matplotlib's.
     FigureCanvasAgg(figure)
     with atomic(path) as partial:
         figure.savefig(partial, dpi=70, facecolor="black")
@@ -55,19 +66,29 @@ def write_preview(path: Path, cases: list[Case], config: PhantomConfig, out_dir:
 
 def _plot_case(whole: Axes, enlarged: Axes, image: Volume, label: Volume) -> None:
     """Plot the slice with most of the label: the whole of it, and its labelled part enlarged with outlines."""
-    labelled = label.voxels > 0
-    k = int(labelled.sum(axis=(1, 2)).argmax()) if labelled.any() else len(image.voxels) // 2
-    plane, mask = image.voxels[k], label.voxels[k]  # (Y, X)
+    per_slice = (label.voxels > 0).sum(axis=(1, 2))
+    middle_slice = len(image.voxels) // 2
+    k = int(per_slice.argmax()) if per_slice.any() else middle_slice
+    plane = image.voxels[k]  # (Y, X)
+    mask = label.voxels[k]
 
     _, step_y_mm, step_x_mm = image.geometry.spacing_zyx
     white = float(np.percentile(image.voxels, BRIGHTEST_PERCENTILE))
     for axis in (whole, enlarged):
-        axis.imshow(plane, cmap="gray", vmin=0, vmax=white, aspect=step_y_mm / step_x_mm, interpolation="bicubic")
+        axis.imshow(
+            plane,
+            cmap="gray",
+            vmin=0,
+            vmax=white,
+            aspect=step_y_mm / step_x_mm,
+            interpolation="bicubic",
+        )
 
     for value in np.unique(mask[mask > 0]):
         colour = COLOURS[(int(value) - 1) % len(COLOURS)]
         enlarged.contour(mask == value, [0.5], colors=colour, linewidths=1.0)
 
+    # The enlarged part is wider than high.
     centre_y, centre_x = _middle_of(mask)
     half_x = 0.5 * ZOOM_MM / step_x_mm
     half_y = 0.35 * ZOOM_MM / step_y_mm
@@ -81,5 +102,8 @@ def _middle_of(mask: np.ndarray) -> tuple[float, float]:
     if not mask.any():
         size_y, size_x = mask.shape
         return size_y / 2, size_x / 2
+
     rows, columns = np.nonzero(mask)
-    return float(rows.min() + rows.max()) / 2, float(columns.min() + columns.max()) / 2
+    middle_y = float(rows.min() + rows.max()) / 2
+    middle_x = float(columns.min() + columns.max()) / 2
+    return middle_y, middle_x

@@ -11,7 +11,7 @@ from training.phantom.anatomy import Patient
 from training.phantom.ear import Ear, canal_distance, cochlea_distance, labyrinth_distance, nerve_segments
 from training.phantom.head import paint_head
 from training.phantom.scanner import acquire, lattice_in_head
-from training.phantom.shapes import Lattice, PointLike, Window, capsule, coverage, ellipsoid, mean_of_parts
+from training.phantom.shapes import Lattice, Window, capsule, coverage, ellipsoid, mean_of_parts
 from training.phantom.signals import Sequence, tissue_signal, tissue_signals
 from training.phantom.skull import petrous_distance
 from training.phantom.tissues import TISSUES
@@ -33,6 +33,11 @@ COARSE_MM = 1.6
 EAR_REACH_MM = 18.0
 """Radius of a ball that holds an inner ear and its canal, around the middle between porus and vestibule."""
 OTIC_CAPSULE_RADII_MM = (10.5, 11.5, 9.5)
+OTIC_CAPSULE_OFFSET = np.array([0.5, -1.0, 0.5])
+"""Its centre from the middle between fundus and vestibule, mm."""
+LABYRINTH_OFFSET, LABYRINTH_REACH_MM = np.array([1.0, 1.5, 1.0]), 8.5
+"""Middle of a ball that holds it, from the vestibule's, and that ball's radius."""
+COCHLEA_REACH_MM = 6.0
 CANAL_WALL_MM = 1.5
 """Thickness of the bone around the canal."""
 NERVE_ROOT = np.array([15.5, 5.0, -2.0])
@@ -70,6 +75,7 @@ def render_signal(patient: Patient, sequence: Sequence, geometry: Geometry) -> t
     """True signal (Z, Y, X), and the share of each voxel that `extrameatal`, `intrameatal` and `cochlea` fill."""
     lattice = lattice_in_head(geometry, patient.turn, patient.shift_mm)
     signal = _render_head(patient, lattice, tissue_signals(sequence))
+
     fractions = {}
     for structure in (*PARTS, COCHLEA):
         fractions[structure] = np.zeros(geometry.size_zyx, dtype=np.float32)
@@ -78,8 +84,12 @@ def render_signal(patient: Patient, sequence: Sequence, geometry: Geometry) -> t
         tumour = patient.tumour if ear is patient.tumour_ear else None
         for window in _ear_windows(ear, tumour, lattice):
             fine = _render_ear(ear, tumour, sequence, lattice.window(window))
+
+            # What the ear does not cover of a voxel keeps the head's signal.
             covered = mean_of_parts(fine.covered, fine.factors)
-            signal[window] = signal[window] * (1 - covered) + mean_of_parts(fine.signal, fine.factors)
+            ear_signal = mean_of_parts(fine.signal, fine.factors)
+            signal[window] = signal[window] * (1 - covered) + ear_signal
+
             for structure, mask in fine.masks.items():
                 fractions[structure][window] += mean_of_parts(mask, fine.factors)
     return signal, fractions
@@ -100,15 +110,18 @@ def label_voxels(fractions: dict[str, np.ndarray], edition: int) -> np.ndarray:
     known = get_edition(edition)
     extrameatal, intrameatal = (fractions[part] for part in PARTS)
     label = np.zeros(extrameatal.shape, dtype=np.uint8)
+
     if COCHLEA in known.structures:
         label[fractions[COCHLEA] >= 0.5] = known.values_of(COCHLEA)[0]
     if TUMOUR not in known.structures:
         return label
 
+    # The whole first: an edition need not tell its parts apart.
     tumour = extrameatal + intrameatal >= 0.5
     label[tumour] = known.values_of(TUMOUR)[0]
     is_intrameatal = intrameatal > extrameatal
-    for part, is_part in zip(PARTS, (~is_intrameatal, is_intrameatal), strict=True):
+    places = {"extrameatal": ~is_intrameatal, "intrameatal": is_intrameatal}
+    for part, is_part in places.items():
         name = f"{TUMOUR}_{part}"
         if name in known.parts:
             label[tumour & is_part] = known.values_of(name)[0]
@@ -124,8 +137,10 @@ def _render_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) 
 
     signal = np.empty(lattice.size_zyx, dtype=np.float32)
     for start in range(0, nz, step):
-        window = (slice(start, min(start + step, nz)), slice(0, ny), slice(0, nx))
+        stop = min(start + step, nz)
+        window = (slice(start, stop), slice(0, ny), slice(0, nx))
         fine = lattice.window(window).refined(factors)
+
         painted = paint_head(fine, patient.head, patient.ears, signals, patient.mass)
         signal[window] = mean_of_parts(painted, factors)
     return signal
@@ -133,9 +148,10 @@ def _render_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) 
 
 def _ear_windows(ear: Ear, tumour: Tumour | None, lattice: Lattice) -> Iterator[Window]:
     """Windows, a few slices each, of what lies within reach of an ear and its tumour."""
-    balls = [(0.5 * (ear.porus + ear.vestibule), EAR_REACH_MM)]
+    balls = [(ear.middle, EAR_REACH_MM)]
     if tumour is not None:
         balls.append((ear.porus, tumour.reach + 1.0))
+
     windows = []
     for centre, reach_mm in balls:
         window = lattice.near(centre * ear.mirror, reach_mm)
@@ -145,10 +161,14 @@ def _ear_windows(ear: Ear, tumour: Tumour | None, lattice: Lattice) -> Iterator[
         return
 
     # The box around all of them, in slabs.
-    low_z, low_y, low_x = (min(window[axis].start for window in windows) for axis in range(3))
-    high_z, high_y, high_x = (max(window[axis].stop for window in windows) for axis in range(3))
-    parts = int(np.prod(lattice.factors(FINE_MM, at_least=2)))
-    points_per_slice = (high_y - low_y) * (high_x - low_x) * parts
+    starts = [[along.start for along in window] for window in windows]
+    stops = [[along.stop for along in window] for window in windows]
+    low_z, low_y, low_x = np.min(starts, axis=0).tolist()
+    high_z, high_y, high_x = np.max(stops, axis=0).tolist()
+
+    factors = lattice.factors(FINE_MM, at_least=2)
+    voxels_per_slice = (high_y - low_y) * (high_x - low_x)
+    points_per_slice = voxels_per_slice * int(np.prod(factors))
     step = max(1, SLAB_POINTS // points_per_slice)
     for start in range(low_z, high_z, step):
         stop = min(start + step, high_z)
@@ -159,6 +179,9 @@ def _render_ear(ear: Ear, tumour: Tumour | None, sequence: Sequence, lattice: La
     """One side's ear and tumour on the sub-voxels of `lattice`, later tissues over earlier ones."""
     fine = FineCanvas(ear, lattice, tissue_signals(sequence))
     fine.paint_bone_and_canal(tumour)
+    fine.paint_labyrinth()
+    fine.paint_nerves()
+    fine.paint_artery()
     fine.paint_cochlea()
     if tumour is not None:
         fine.paint_tumour(tumour, sequence)
@@ -166,23 +189,25 @@ def _render_ear(ear: Ear, tumour: Tumour | None, sequence: Sequence, lattice: La
 
 
 class FineCanvas:
-    """Sub-voxels around one ear: what covers them, its signal, and what is labelled."""
+    """Sub-voxels around one ear: what covers them, its signal, and what is labelled.
+
+    Args:
+        ear: The ear; the canvas lies in its side's frame.
+        voxels: The voxels whose sub-voxels are painted, in the head's frame.
+        signals: Signal of each tissue by its name.
+    """
 
     def __init__(self, ear: Ear, voxels: Lattice, signals: dict[str, float]) -> None:
-        """An empty canvas.
-
-        Args:
-            ear: The ear; the canvas lies in its side's frame.
-            voxels: The voxels whose sub-voxels are painted, in the head's frame.
-            signals: Signal of each tissue by its name.
-        """
         self.ear = ear
         self.signals = signals
         self.factors = voxels.factors(FINE_MM, at_least=2)
         """Sub-voxels along (Z, Y, X) in a voxel."""
         fine = voxels.refined(self.factors)
         self.width = float(np.mean(fine.spacing_zyx))
-        self.lattice = Lattice(fine.size_zyx, fine.first * ear.mirror, fine.steps * ear.mirror)
+        first = fine.first * ear.mirror
+        steps = fine.steps * ear.mirror
+        self.lattice = Lattice(fine.size_zyx, first, steps)
+        """The sub-voxels in the side's frame."""
         self.u, self.y, self.z = self.lattice.points()
         self.covered = np.zeros(fine.size_zyx, dtype=np.float32)
         """Share of each sub-voxel (Z f, Y f, X f) that anything has been laid over."""
@@ -210,42 +235,65 @@ class FineCanvas:
             Share of each sub-voxel of the window that the tissue has.
         """
         share = coverage(distance, self.width)
-        self.covered[window] += share * (1 - self.covered[window])
+        uncovered = 1 - self.covered[window]
+        self.covered[window] += share * uncovered
+
         view = self.signal[window]
         view += share * (np.float32(value) - view)
         return share
 
     def paint_bone_and_canal(self, tumour: Tumour | None) -> None:
-        """Otic capsule, canal with its fluid and nerves, vestibule and semicircular canals, the artery in the angle."""
+        """Otic capsule and the canal with its fluid."""
         ear = self.ear
-        found = self.near(0.5 * (ear.porus + ear.vestibule), EAR_REACH_MM)
+        found = self.near(ear.middle, EAR_REACH_MM)
         if found is None:
             return
 
         window, u, y, z = found
-        capsule_centre = 0.5 * (ear.fundus + ear.vestibule) + np.array([0.5, -1.0, 0.5])
+        capsule_centre = 0.5 * (ear.fundus + ear.vestibule) + OTIC_CAPSULE_OFFSET
         otic_capsule = ellipsoid(u, y, z, capsule_centre, OTIC_CAPSULE_RADII_MM)
+
         # A tumour widens the canal that it grows in.
-        canal_radius = max(ear.canal_radius, tumour.canal_radius if tumour else 0.0)
+        widened = tumour.canal_radius if tumour else 0.0
+        canal_radius = max(ear.canal_radius, widened)
         canal = canal_distance(ear, u, y, z, canal_radius)
-        bone = np.minimum(otic_capsule, canal - CANAL_WALL_MM)
+        canal_wall = canal - CANAL_WALL_MM
+
+        # Neither capsule nor wall stand out of the petrous bone.
         inside_petrous = petrous_distance(ear, u, y, z) + 0.5
+        bone = np.minimum(otic_capsule, canal_wall)
         self.lay(window, np.maximum(bone, inside_petrous), self.signals["bone"])
         self.lay(window, canal, self.signals["csf"])
 
-        self._lay_labyrinth()
-        for start, end, radius_mm in nerve_segments(ear, NERVE_ROOT):
+    def paint_labyrinth(self) -> None:
+        """Fluid of the vestibule and the semicircular canals."""
+        middle = self.ear.vestibule + LABYRINTH_OFFSET
+        found = self.near(middle, LABYRINTH_REACH_MM)
+        if found is None:
+            return
+
+        window, u, y, z = found
+        distance = labyrinth_distance(self.ear, u, y, z)
+        self.lay(window, distance, self.signals["labyrinth"])
+
+    def paint_nerves(self) -> None:
+        """Facial, cochlear and vestibular nerves from the brainstem to the fundus."""
+        for start, end, radius_mm in nerve_segments(self.ear, NERVE_ROOT):
             self._lay_rod(start, end, radius_mm, "nerve")
-        # The anterior inferior cerebellar artery loops to the porus and back to the cerebellum.
-        loop = ear.porus + ARTERY_LOOP_FROM_PORUS
+
+    def paint_artery(self) -> None:
+        """The anterior inferior cerebellar artery, which loops to the porus and back to the cerebellum."""
+        loop = self.ear.porus + ARTERY_LOOP_FROM_PORUS
+        end = NERVE_ROOT + ARTERY_END_FROM_ROOT
         self._lay_rod(ARTERY_START, loop, 0.55, "blood")
-        self._lay_rod(loop, NERVE_ROOT + ARTERY_END_FROM_ROOT, 0.5, "blood")
+        self._lay_rod(loop, end, 0.5, "blood")
 
     def paint_cochlea(self) -> None:
         """The spiral's fluid; its label holds the walls between the turns too."""
-        found = self.near(self.ear.cochlea_centre, 6.0)
+        found = self.near(self.ear.cochlea_centre, COCHLEA_REACH_MM)
         if found is None:
             return
+
         window, u, y, z = found
         lumen, whole = cochlea_distance(self.ear, u, y, z)
         share = self.lay(window, whole, self.signals["bone"])
@@ -257,8 +305,10 @@ class FineCanvas:
         found = self.near(self.ear.porus, tumour.reach)
         if found is None:
             return
+
         window, u, y, z = found
-        distance, values, outside_bone = tumour_on(tumour, self.ear.frame(), sequence, u, y, z)
+        frame = self.ear.frame()
+        distance, values, outside_bone = tumour_on(tumour, frame, sequence, u, y, z)
         share = self.lay(window, distance, values)
         self.mark("extrameatal", window, share * outside_bone)
         self.mark("intrameatal", window, share * ~outside_bone)
@@ -269,21 +319,17 @@ class FineCanvas:
         mask[window] = share
         self.masks[structure] = mask
 
-    def _lay_labyrinth(self) -> None:
-        """Fluid of the vestibule and the semicircular canals."""
-        middle = self.ear.vestibule + np.array([1.0, 1.5, 1.0])
-        found = self.near(middle, 8.5)
-        if found is not None:
-            window, u, y, z = found
-            self.lay(window, labyrinth_distance(self.ear, u, y, z), self.signals["labyrinth"])
-
-    def _lay_rod(self, start: PointLike, end: PointLike, radius_mm: float, tissue: str) -> None:
+    def _lay_rod(self, start: np.ndarray, end: np.ndarray, radius_mm: float, tissue: str) -> None:
         """A straight piece of a nerve or a vessel."""
-        length_mm = float(np.linalg.norm(end - start))
-        found = self.near(0.5 * (start + end), 0.5 * length_mm + radius_mm)
-        if found is not None:
-            window, u, y, z = found
-            self.lay(window, capsule(u, y, z, start, end, radius_mm), self.signals[tissue])
+        middle = 0.5 * (start + end)
+        half_length_mm = 0.5 * float(np.linalg.norm(end - start))
+        found = self.near(middle, half_length_mm + radius_mm)
+        if found is None:
+            return
+
+        window, u, y, z = found
+        distance = capsule(u, y, z, start, end, radius_mm)
+        self.lay(window, distance, self.signals[tissue])
 
 
 def tumour_on(
@@ -311,13 +357,21 @@ def tumour_on(
     # Texture is costly, so it is evaluated where there is a tumour only.
     inside = distance < SIGNAL_REACH_MM
     at = (a[inside], b[inside], c[inside])
-    dense = replace(TISSUES["schwannoma"], gadolinium_mmol_l=tumour.gadolinium_mmol_l)
-    loose = replace(TISSUES["schwannoma_loose"], gadolinium_mmol_l=LOOSE_GADOLINIUM * tumour.gadolinium_mmol_l)
+
+    # Every tumour takes up its own amount of contrast agent.
+    dense_mmol_l = tumour.gadolinium_mmol_l
+    loose_mmol_l = LOOSE_GADOLINIUM * dense_mmol_l
+    dense = replace(TISSUES["schwannoma"], gadolinium_mmol_l=dense_mmol_l)
+    loose = replace(TISSUES["schwannoma_loose"], gadolinium_mmol_l=loose_mmol_l)
+    dense_signal = tissue_signal(sequence, dense)
+    loose_signal = tissue_signal(sequence, loose)
+
     loose_share = tumour.loose_share(*at)
-    value = (1 - loose_share) * tissue_signal(sequence, dense) + loose_share * tissue_signal(sequence, loose)
+    value = (1 - loose_share) * dense_signal + loose_share * loose_signal
     if tumour.cysts:
         in_cyst = tumour.cyst_distance(*at) < 0
-        value = np.where(in_cyst, tissue_signal(sequence, TISSUES["cyst"]), value)
+        cyst_signal = tissue_signal(sequence, TISSUES["cyst"])
+        value = np.where(in_cyst, cyst_signal, value)
     values = np.zeros(inside.shape, dtype=np.float32)
     values[inside] = value
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from training.phantom.config import PhantomConfig
-from training.phantom.shapes import Lattice, rotation
+from training.phantom.shapes import Lattice, rotation, xyz_of
 from training.phantom.signals import (
     BalancedSteadyState,
     Mprage,
@@ -96,35 +96,39 @@ def sample_geometry(protocol: Protocol, config: PhantomConfig, rng: np.random.Ge
     Returns:
         The grid.
     """
-    slice_range_mm, *in_plane_mm = protocol.spacing_zyx
+    slice_range_mm, row_mm, column_mm = protocol.spacing_zyx
     slice_mm = round(float(rng.uniform(*slice_range_mm)), 2)
     side_vox = int(rng.choice(protocol.size_yx))
     is_oblique = rng.random() < config.oblique
     angles_deg = rng.uniform(-1, 1, 3) * LARGEST_TURN_DEG
     centre_mm = rng.normal(0, SHIFT_SD_MM)
 
-    spacing_zyx = config.spacing_zyx or (slice_mm, *in_plane_mm)
+    spacing_zyx = config.spacing_zyx or (slice_mm, row_mm, column_mm)
     slices = max(FEWEST_SLICES, round(protocol.cover_mm / spacing_zyx[0]))
     size_zyx = config.shape_zyx or (slices, side_vox, side_vox)
     direction = rotation(angles_deg) if is_oblique else np.eye(3)
 
     # From the middle of the grid to the middle of its first voxel.
-    steps_xyz = (np.asarray(size_zyx[::-1]) - 1) / 2
-    half_xyz_mm = steps_xyz * np.asarray(spacing_zyx[::-1])
-    origin_xyz = centre_mm - direction @ half_xyz_mm
+    steps_xyz = (xyz_of(size_zyx) - 1) / 2
+    half_xyz_mm = steps_xyz * xyz_of(spacing_zyx)
+    origin_x, origin_y, origin_z = (centre_mm - direction @ half_xyz_mm).tolist()
+
+    # Plain numbers, whatever a configuration holds.
+    size_z, size_y, size_x = map(int, size_zyx)
+    spacing_z, spacing_y, spacing_x = map(float, spacing_zyx)
     return Geometry(
-        size_zyx=tuple(map(int, size_zyx)),
-        spacing_zyx=tuple(map(float, spacing_zyx)),
-        origin_xyz=tuple(origin_xyz.tolist()),
+        size_zyx=(size_z, size_y, size_x),
+        spacing_zyx=(spacing_z, spacing_y, spacing_x),
+        origin_xyz=(origin_x, origin_y, origin_z),
         direction=tuple(direction.ravel().tolist()),
     )
 
 
 def lattice_in_head(geometry: Geometry, turn: np.ndarray, shift_mm: np.ndarray) -> Lattice:
     """The voxel centres of a scanner grid in the frame of a head that is turned by `turn` and moved by `shift_mm`."""
-    first = turn.T @ (np.asarray(geometry.origin_xyz) - shift_mm)
-    spacing_xyz = np.asarray(geometry.spacing_zyx[::-1])
-    columns_xyz = turn.T @ geometry.matrix * spacing_xyz
+    to_head = turn.T
+    first = to_head @ (np.asarray(geometry.origin_xyz) - shift_mm)
+    columns_xyz = to_head @ geometry.matrix * xyz_of(geometry.spacing_zyx)
     steps_zyx = columns_xyz.T[::-1].copy()
     return Lattice(geometry.size_zyx, first, steps_zyx)
 
@@ -147,6 +151,7 @@ def acquire(signal: np.ndarray, geometry: Geometry, sequence: Sequence, rng: np.
     signal *= bias_field(signal.shape, geometry, rng)
     blur(signal, rng.uniform(*POINT_SPREAD_VOX))
 
+    # Noise and units relative to the brain, which is what an operator looks at.
     brain = abs(brain_signal(sequence))
     noise_sd = brain / rng.uniform(*SIGNAL_TO_NOISE)
     units_per_signal = rng.uniform(*BRAIN_UNITS) / brain
@@ -158,7 +163,8 @@ def acquire(signal: np.ndarray, geometry: Geometry, sequence: Sequence, rng: np.
 def blur(signal: np.ndarray, width_vox: float) -> None:
     """Blur in place by a Gaussian of full width `width_vox` at half maximum along each axis: the point spread."""
     # A Gaussian falls to one half at sqrt(2 ln 2) standard deviations.
-    sigma_vox = width_vox / (2 * np.sqrt(2 * np.log(2)))
+    width_in_sigmas = 2 * np.sqrt(2 * np.log(2))
+    sigma_vox = width_vox / width_in_sigmas
     for axis in range(3):
         gaussian_filter1d(signal, sigma_vox, axis=axis, mode="nearest", truncate=3.0, output=signal)
 
@@ -175,9 +181,11 @@ def bias_field(size_zyx: tuple[int, ...], geometry: Geometry, rng: np.random.Gen
     for axis, (size, step_mm) in enumerate(zip(size_zyx, geometry.spacing_zyx, strict=True)):
         from_middle_vox = np.arange(size) - (size - 1) / 2
         t = from_middle_vox * step_mm / BIAS_LENGTH_MM
-        exponent = linear[axis] * t + square[axis] * t * t
         axes.append(t)
+
+        exponent = linear[axis] * t + square[axis] * t * t
         terms.append(np.exp(exponent).astype(np.float32))
+
     _, y, x = axes
     along_z, along_y, along_x = terms
     crossed = np.exp(cross * np.outer(y, x)).astype(np.float32)  # (Y, X)
@@ -188,12 +196,15 @@ def bias_field(size_zyx: tuple[int, ...], geometry: Geometry, rng: np.random.Gen
 def add_rician_noise(signal: np.ndarray, sd: float, rng: np.random.Generator) -> np.ndarray:
     """Magnitude (Z, Y, X) of `signal` with Gaussian noise of `sd` in both parts (Gudbjartsson and Patz 1995)."""
     size_z, size_y, size_x = signal.shape
-    sd = np.float32(sd)
+    noise_sd = np.float32(sd)
     image = np.empty(signal.shape, dtype=np.float32)
+
     # Slice by slice, so that the noise of a whole volume never lies in memory.
     for k in range(size_z):
         real, imaginary = rng.standard_normal((2, size_y, size_x), dtype=np.float32)
-        np.hypot(signal[k] + sd * real, sd * imaginary, out=image[k])
+        real *= noise_sd
+        imaginary *= noise_sd
+        np.hypot(signal[k] + real, imaginary, out=image[k])
     return image
 
 

@@ -6,6 +6,7 @@ voxels, their sub-voxels and any window of them are the same thing. Coordinates 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -54,17 +55,21 @@ class Lattice:
 
     def window(self, window: Window) -> Lattice:
         """The lattice of a window of this one."""
-        starts = np.asarray([part.start for part in window])
+        starts = [part.start for part in window]
         size_z, size_y, size_x = (part.stop - part.start for part in window)
-        return Lattice((size_z, size_y, size_x), self.first + starts @ self.steps, self.steps)
+        offset = np.asarray(starts) @ self.steps
+        return Lattice((size_z, size_y, size_x), self.first + offset, self.steps)
 
     def refined(self, factors_zyx: tuple[int, int, int]) -> Lattice:
         """The sub-voxel centres: each voxel split into `factors_zyx` equal parts."""
         factors = np.asarray(factors_zyx)
-        size_z, size_y, size_x = (np.asarray(self.size_zyx) * factors).tolist()
+        sizes = np.asarray(self.size_zyx) * factors
+        size_z, size_y, size_x = sizes.tolist()
+
         # The first of f sub-voxels has its middle half a sub-voxel after the voxel's edge, which lies at -1/2.
         offset = (0.5 / factors - 0.5) @ self.steps
-        return Lattice((size_z, size_y, size_x), self.first + offset, self.steps / factors[:, None])
+        steps = self.steps / factors[:, None]
+        return Lattice((size_z, size_y, size_x), self.first + offset, steps)
 
     def factors(self, width_mm: float, at_least: int = 1) -> tuple[int, int, int]:
         """Parts along (Z, Y, X) into which a voxel is split for sub-voxels of at most `width_mm`."""
@@ -76,17 +81,26 @@ class Lattice:
     def near(self, centre: PointLike, radius_mm: float) -> Window | None:
         """Window of the voxels that touch the ball around `centre`, or None where the ball is off the lattice."""
         spacing = self.spacing_zyx
+
         # Steps are orthogonal, so that a projection onto each of them gives the index.
         to_index = self.steps / spacing[:, None] ** 2
         index = to_index @ (np.asarray(centre) - self.first)
         reach = radius_mm / spacing + 0.5
 
-        low = np.maximum(np.ceil(index - reach), 0).astype(int)
-        high = np.minimum(np.floor(index + reach) + 1, self.size_zyx).astype(int)
+        first = np.ceil(index - reach)
+        last = np.floor(index + reach)
+        low = np.maximum(first, 0).astype(int)
+        high = np.minimum(last + 1, self.size_zyx).astype(int)
         if (low >= high).any():
             return None
-        along_z, along_y, along_x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        return along_z, along_y, along_x
+
+        low_z, low_y, low_x = low.tolist()
+        high_z, high_y, high_x = high.tolist()
+        return (
+            slice(low_z, high_z),
+            slice(low_y, high_y),
+            slice(low_x, high_x),
+        )
 
 
 @dataclass(frozen=True)
@@ -104,10 +118,14 @@ class Waves:
         # Normalised Gaussian vectors are uniform on the sphere.
         directions = rng.normal(size=(count, 3))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        shortest, longest = wavelength_mm
-        lengths_mm = np.exp(rng.uniform(np.log(shortest), np.log(longest), count))
+
+        shortest, longest = np.log(wavelength_mm)
+        logarithms = rng.uniform(shortest, longest, count)
+        lengths_mm = np.exp(logarithms)
         numbers = 2 * np.pi / lengths_mm
-        return Waves(directions * numbers[:, None], phases=rng.uniform(0, 2 * np.pi, count))
+        vectors = directions * numbers[:, None]
+        phases = rng.uniform(0, 2 * np.pi, count)
+        return Waves(vectors, phases)
 
     @property
     def amplitude(self) -> np.float32:
@@ -124,15 +142,19 @@ class Waves:
         phase_steps = self.vectors @ lattice.steps.T  # (N, zyx): radians from one voxel to the next
         start = self.vectors @ lattice.first + self.phases  # (N,)
 
-        along_z = np.arange(nz)[:, None, None] * phase_steps[None, None, :, 0]  # (Z, 1, N)
-        along_y = np.arange(ny)[None, :, None] * phase_steps[None, None, :, 1]  # (1, Y, N)
-        phase_zy = start[None, None, :] + along_z + along_y  # (Z, Y, N)
-        phase_zy = phase_zy.reshape(nz * ny, -1).astype(np.float32)  # (Z Y, N)
-        phase_x = (np.arange(nx)[None, :] * phase_steps[:, 2:3]).astype(np.float32)  # (N, X)
+        step_z, step_y, step_x = phase_steps.T  # (N,) each
+        along_z = np.arange(nz)[:, None, None] * step_z  # (Z, 1, N)
+        along_y = np.arange(ny)[None, :, None] * step_y  # (1, Y, N)
+        phase_zy = start + along_z + along_y  # (Z, Y, N)
+        phase_x = np.arange(nx) * step_x[:, None]  # (N, X)
 
+        # Phases in double precision, cosines in single.
+        phase_zy = phase_zy.reshape(nz * ny, -1).astype(np.float32)  # (Z Y, N)
+        phase_x = phase_x.astype(np.float32)
         left = np.concatenate([np.cos(phase_zy), -np.sin(phase_zy)], axis=1)  # (Z Y, 2 N)
         right = np.concatenate([np.cos(phase_x), np.sin(phase_x)], axis=0)  # (2 N, X)
-        return (left @ (right * self.amplitude)).reshape(nz, ny, nx)
+        summed = left @ (right * self.amplitude)  # (Z Y, X)
+        return summed.reshape(nz, ny, nx)
 
     def at(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """The field at any points, in their shape, float32."""
@@ -140,8 +162,8 @@ class Waves:
         vectors = self.vectors.astype(np.float32)
         phases = self.phases.astype(np.float32)
         total = np.zeros(shape, dtype=np.float32)
-        for vector, phase in zip(vectors, phases, strict=True):
-            total += np.cos(x * vector[0] + y * vector[1] + z * vector[2] + phase)
+        for (along_x, along_y, along_z), phase in zip(vectors, phases, strict=True):
+            total += np.cos(x * along_x + y * along_y + z * along_z + phase)
         return total * self.amplitude
 
 
@@ -205,22 +227,15 @@ def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, ra
         Distances in mm, in the points' shape.
     """
     # In place: this is called for every part of the head, and a temporary of a slab costs as much as the arithmetic.
-    scaled = np.zeros(0)
-    slope = np.zeros(0)
-    for axis, (values, middle, radius) in enumerate(zip((x, y, z), centre, radii, strict=True)):
+    scaled = np.zeros_like(x)
+    slope = np.zeros_like(x)
+    for values, middle, radius in zip((x, y, z), centre, radii, strict=True):
         part = values - np.float32(middle)
         part *= np.float32(1 / radius)
         part *= part
-        if axis == 0:
-            scaled = part.copy()
-        else:
-            scaled += part
-
+        scaled += part
         part *= np.float32(1 / radius**2)
-        if axis == 0:
-            slope = part
-        else:
-            slope += part
+        slope += part
     np.sqrt(scaled, out=scaled)
     np.sqrt(slope, out=slope)
 
@@ -256,17 +271,18 @@ def capsule(
         Distances in mm, in the points' shape.
     """
     start = np.asarray(start, dtype=np.float32)
-    axis = np.asarray(end, dtype=np.float32) - start
+    end = np.asarray(end, dtype=np.float32)
+    axis = end - start
     offsets = [values - first for values, first in zip((x, y, z), start, strict=True)]
 
     # Where on the axis each point is nearest to it: 0 at the start, 1 at the end.
-    squared_length = axis @ axis
-    along = offsets[0] * (axis[0] / squared_length)
-    for part, step in zip(offsets[1:], axis[1:], strict=True):
-        along += part * (step / squared_length)
+    projection = axis / (axis @ axis)
+    along = np.zeros_like(x)
+    for part, step in zip(offsets, projection, strict=True):
+        along += part * step
     np.clip(along, 0, 1, out=along)
 
-    distance = np.zeros_like(along)
+    distance = np.zeros_like(x)
     for part, step in zip(offsets, axis, strict=True):
         part -= along * step
         part *= part
@@ -294,7 +310,9 @@ def smooth_union(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:
     """Union of two shapes whose crease is filled over `blend_mm`."""
     blend = np.float32(blend_mm)
     overlap = np.maximum(blend - np.abs(a - b), 0)
-    return np.minimum(a, b) - overlap * overlap * (np.float32(0.25) / blend)
+    # A quarter of the blend where both are equally near, and smooth where the overlap ends.
+    filling = overlap * overlap * (np.float32(0.25) / blend)
+    return np.minimum(a, b) - filling
 
 
 def smooth_intersection(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:
@@ -328,6 +346,11 @@ def mean_of_parts(fine: np.ndarray, factors_zyx: tuple[int, int, int]) -> np.nda
     return mean.astype(np.float32, copy=False)
 
 
+def xyz_of(zyx: Sequence[float]) -> np.ndarray:
+    """A size, spacing or index (z, y, x) in the order x, y, z, as an array (3,)."""
+    return np.array(zyx[::-1])
+
+
 def unit(vector: np.ndarray) -> np.ndarray:
     """`vector` with length 1."""
     return vector / np.linalg.norm(vector)
@@ -335,8 +358,10 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 def rotation(angles_deg: np.ndarray) -> np.ndarray:
     """Rotation matrix (3, 3) about x, then y, then z."""
-    sin_x, sin_y, sin_z = np.sin(np.deg2rad(angles_deg))
-    cos_x, cos_y, cos_z = np.cos(np.deg2rad(angles_deg))
+    angles = np.deg2rad(angles_deg)
+    sin_x, sin_y, sin_z = np.sin(angles)
+    cos_x, cos_y, cos_z = np.cos(angles)
+
     about_x = np.array([[1, 0, 0], [0, cos_x, -sin_x], [0, sin_x, cos_x]])
     about_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
     about_z = np.array([[cos_z, -sin_z, 0], [sin_z, cos_z, 0], [0, 0, 1]])

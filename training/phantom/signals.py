@@ -38,22 +38,29 @@ class Mprage:
         """
         flip = np.deg2rad(self.flip_deg)
         half = self.echoes // 2
+        rest = self.echoes - half
+        train_ms = self.echoes * self.echo_spacing_ms
         before_train_ms = self.ti_ms - half * self.echo_spacing_ms
-        after_train_ms = self.tr_ms - before_train_ms - self.echoes * self.echo_spacing_ms
+        after_train_ms = self.tr_ms - before_train_ms - train_ms
 
         # Each step is a matrix (2, 2) that takes (m, 1) to (m', 1).
         invert = np.diag([-1.0, 1.0])
         excite = np.diag([np.cos(flip), 1.0])
         recover_before = _relaxation(before_train_ms, tissue.t1_ms)
         recover_after = _relaxation(after_train_ms, tissue.t1_ms)
-        echo = _relaxation(self.echo_spacing_ms, tissue.t1_ms) @ excite
+        recover_between = _relaxation(self.echo_spacing_ms, tissue.t1_ms)
+        echo = recover_between @ excite
+
+        # From just before an inversion to the central echo, and from there to just before the next.
         to_centre = np.linalg.matrix_power(echo, half) @ recover_before @ invert
-        to_end = recover_after @ np.linalg.matrix_power(echo, self.echoes - half)
+        to_end = recover_after @ np.linalg.matrix_power(echo, rest)
 
         # m = slope m + offset over one period, so m = offset / (1 - slope).
         slope, offset = (to_end @ to_centre)[0]
         steady = offset / (1 - slope)
         at_centre = to_centre[0] @ (steady, 1.0)
+
+        # The central pulse tips it into the transverse plane, where it decays until the echo.
         decay = np.exp(-self.te_ms / tissue.t2_ms)
         return float(tissue.proton_density * at_centre * np.sin(flip) * decay)
 
@@ -72,7 +79,10 @@ class SpoiledGradientEcho:
         """PD sin(a) (1 - E1) / (1 - cos(a) E1) exp(-TE / T2)."""
         flip = np.deg2rad(self.flip_deg)
         e1 = np.exp(-self.tr_ms / tissue.t1_ms)
-        steady = np.sin(flip) * (1 - e1) / (1 - np.cos(flip) * e1)
+        sine = np.sin(flip)
+        cosine = np.cos(flip)
+        # Recovery between two pulses against what a pulse takes.
+        steady = sine * (1 - e1) / (1 - cosine * e1)
         decay = np.exp(-self.te_ms / tissue.t2_ms)
         return float(tissue.proton_density * steady * decay)
 
@@ -96,7 +106,11 @@ class BalancedSteadyState:
         flip = np.deg2rad(self.flip_deg)
         e1 = np.exp(-self.tr_ms / tissue.t1_ms)
         e2 = np.exp(-self.tr_ms / tissue.t2_ms)
-        steady = np.sin(flip) * (1 - e1) / (1 - (e1 - e2) * np.cos(flip) - e1 * e2)
+        sine = np.sin(flip)
+        cosine = np.cos(flip)
+        # Both magnetisations are in balance: nothing is spoiled from one pulse to the next.
+        balance = 1 - (e1 - e2) * cosine - e1 * e2
+        steady = sine * (1 - e1) / balance
         decay = np.exp(-self.te_ms / tissue.t2_ms)
         return float(tissue.proton_density * steady * decay)
 
@@ -120,6 +134,8 @@ class TurboSpinEcho:
         recovery_ms = self.tr_ms - self.echo_train * self.echo_spacing_ms
         steady = 1 - np.exp(-recovery_ms / tissue.t1_ms)
         decay = np.exp(-self.te_ms / tissue.t2_ms)
+
+        # The refocusing train keeps part of fat's signal that a single echo would lose.
         if tissue.slow_t2 is not None and tissue.t2_fast_ms is not None:
             slow_share, slow_ms = tissue.slow_t2
             slow = np.exp(-self.te_ms / slow_ms)
