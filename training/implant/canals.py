@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from training.implant.midsagittal import midsagittal_plane
 from training.implant.template import GRID_MM, POSES_DEG, around_canal, match, mean_ear, sharpen
-from training.phantom.shapes import rotation, unit
+from training.phantom.ear import BACK
+from training.phantom.shapes import rotation, unit, xyz_of
 from training.phantom.tumour import CanalFrame
 from vestibule.errors import InputError
 from vestibule.preprocessing import PreprocessingConfig, working_geometry
@@ -68,15 +69,18 @@ class Canal:
         """Axes for a tumour: outward along the canal, back, up."""
         along = (self.fundus - self.porus) / self.length_mm
         # The patient's back, less what of it runs along the canal.
-        back = unit(np.array([0.0, 1.0, 0.0]) - along[1] * along)
+        back = unit(BACK - along[1] * along)
         up = np.cross(along, back)
+        # On the right side the three would be left-handed otherwise, and up would be down.
         if up[2] <= 0:
             up = -up
         axes = np.stack([along, back, up])
 
         outward = np.sign(along[0])
         angle = np.deg2rad(PETROUS_ANGLE_DEG)
-        face_normal = np.array([-outward * np.sin(angle), np.cos(angle), 0.0])
+        sine = np.sin(angle)
+        cosine = np.cos(angle)
+        face_normal = np.array([-outward * sine, cosine, 0.0])
         return CanalFrame(self.porus, axes, axes @ face_normal)
 
     def moved(self, transform: sitk.Transform) -> Canal:
@@ -107,7 +111,8 @@ def locate_canal(
     if given is not None:
         return mirrored(given, image) if mirror else given
     if t2 is not None:
-        return find_canals(t2)[side].moved(align(image, t2))
+        on_t2 = find_canals(t2)[side]
+        return on_t2.moved(align(image, t2))
     return find_canals(image)[side]
 
 
@@ -125,13 +130,20 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
     oriented = reorient(t2)
     grid, voxels = _region(oriented)
     slice_mm = oriented.geometry.spacing_zyx[0]
+
+    # From 0 for air to about 1 for fluid.
     low, high = np.percentile(voxels, (2, 99.5))
-    scaled = np.clip((voxels - low) / max(high - low, 1e-6), 0, 1.2)
+    width = max(high - low, 1e-6)
+    scaled = np.clip((voxels - low) / width, 0, 1.2)
     image = sharpen(scaled, GRID_MM)
 
     # The right ear is a left one in the mirror.
-    matches = {"left": match(image, slice_mm), "right": match(image[:, :, ::-1], slice_mm)}
-    usual = USUAL_WEIGHT * _usual_place(image.shape[1], image.shape[2])
+    _, size_y, size_x = image.shape
+    matches = {
+        "left": match(image, slice_mm),
+        "right": match(image[:, :, ::-1], slice_mm),
+    }
+    usual = USUAL_WEIGHT * _usual_place(size_y, size_x)
     scores = {side: likeness + usual for side, (likeness, _) in matches.items()}
     places = _best_pair(scores["left"], scores["right"])
 
@@ -143,6 +155,7 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
         canal, middle_xyz = _canal_at(grid, index, pose, sign)
         canals[side] = canal
         doubts.append(_doubt(oriented, middle_xyz, sign, likeness[index]))
+
     # The two were chosen together, so what speaks against one speaks against both.
     doubt = next((doubt for doubt in doubts if doubt), None)
     return {side: replace(canal, doubt=doubt) for side, canal in canals.items()}
@@ -156,7 +169,9 @@ def mirrored(canal: Canal, image: Volume) -> Canal:
         height = (end - point) @ normal
         return end - 2 * height * normal
 
-    return Canal(reflect(canal.porus), reflect(canal.fundus), canal.radius_mm, MIRROR_DOUBT)
+    porus = reflect(canal.porus)
+    fundus = reflect(canal.fundus)
+    return Canal(porus, fundus, canal.radius_mm, MIRROR_DOUBT)
 
 
 def align(t1: Volume, t2: Volume) -> sitk.Transform:
@@ -178,8 +193,13 @@ def align(t1: Volume, t2: Volume) -> sitk.Transform:
 
     fixed = sitk.Cast(to_image(reorient(t2)), sitk.sitkFloat32)
     moving = sitk.Cast(to_image(reorient(t1)), sitk.sitkFloat32)
-    by_moments = sitk.CenteredTransformInitializerFilter.MOMENTS
-    start = sitk.CenteredTransformInitializer(fixed, moving, sitk.Euler3DTransform(), by_moments)
+    start = sitk.CenteredTransformInitializer(
+        fixed,
+        moving,
+        sitk.Euler3DTransform(),
+        sitk.CenteredTransformInitializerFilter.MOMENTS,
+    )
+
     # Heads of one visit lie alike in the scanner; the middle of the voxels is a start only where they do not overlap.
     transform = sitk.Euler3DTransform()
     transform.SetCenter(start.GetCenter())
@@ -195,15 +215,22 @@ def _region(oriented: Volume) -> tuple[Geometry, np.ndarray]:
     """A grid of `GRID_MM` around both ears, and the image on it (Z, Y, X)."""
     geometry = oriented.geometry
     region = working_geometry(oriented, PreprocessingConfig((GRID_MM, GRID_MM), REGION_YX))
-    slices = max(FEWEST_SLICES, round(geometry.size_zyx[0] * geometry.spacing_zyx[0] / GRID_MM))
+    height_mm = geometry.size_zyx[0] * geometry.spacing_zyx[0]
+    slices = max(FEWEST_SLICES, round(height_mm / GRID_MM))
     _, size_y, size_x = region.size_zyx
     size_zyx = (slices, size_y, size_x)
 
     # The same middle with slices as thick as the voxels are wide.
-    middle_vox = (np.array(region.size_zyx[::-1]) - 1) / 2
-    half_mm = (np.array(size_zyx[::-1]) - 1) / 2 * GRID_MM
+    middle_vox = (xyz_of(region.size_zyx) - 1) / 2
+    half_mm = (xyz_of(size_zyx) - 1) / 2 * GRID_MM
     origin_xyz = region.to_patient(middle_vox) - region.matrix @ half_mm
-    grid = Geometry(size_zyx, (GRID_MM, GRID_MM, GRID_MM), tuple(origin_xyz.tolist()), region.direction)
+    origin_x, origin_y, origin_z = origin_xyz.tolist()
+    grid = Geometry(
+        size_zyx=size_zyx,
+        spacing_zyx=(GRID_MM, GRID_MM, GRID_MM),
+        origin_xyz=(origin_x, origin_y, origin_z),
+        direction=region.direction,
+    )
     return grid, resample(oriented, grid).voxels
 
 
@@ -211,11 +238,14 @@ def _usual_place(size_y: int, size_x: int) -> np.ndarray:
     """How usual it is for the middle of the canal to lie at each place (Y, X) of the region: 0, or less."""
     deviations = []
     for size, usual_mm, sd_mm in zip((size_y, size_x), USUAL_YX_MM, USUAL_SD_YX_MM, strict=True):
-        from_middle_mm = (np.arange(size) - (size - 1) / 2) * GRID_MM
+        middle = (size - 1) / 2
+        from_middle_mm = (np.arange(size) - middle) * GRID_MM
         deviations.append((from_middle_mm - usual_mm) / sd_mm)
-    along_y, along_x = deviations
+
     # The logarithm of a Gaussian.
-    return -0.5 * (along_y[:, None] ** 2 + along_x[None, :] ** 2)
+    along_y, along_x = deviations
+    squared = along_y[:, None] ** 2 + along_x[None, :] ** 2  # (Y, X)
+    return -0.5 * squared
 
 
 def _best_pair(left: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -227,17 +257,24 @@ def _best_pair(left: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], tu
     """
     # For each place of a left canal, the best right one near its mirrored place.
     window = [2 * round(limit_mm / GRID_MM) + 1 for limit_mm in ASYMMETRY_MM]
-    joint = left + ndimage.maximum_filter(right, window, mode="nearest")
-    at_left = tuple(int(at) for at in np.unravel_index(int(joint.argmax()), joint.shape))
+    best_right = ndimage.maximum_filter(right, window, mode="nearest")
+    at_left = _largest(left + best_right)
 
+    # Which one that was.
     near = []
     for at, width in zip(at_left, window, strict=True):
         half = width // 2
         near.append(slice(max(0, at - half), at + half + 1))
-    part = right[tuple(near)]
-    in_part = np.unravel_index(int(part.argmax()), part.shape)
-    at_right = tuple(int(at + along.start) for at, along in zip(in_part, near, strict=True))
-    return at_left, at_right
+    at_right = []
+    for at, along in zip(_largest(right[tuple(near)]), near, strict=True):
+        at_right.append(at + along.start)
+    return at_left, tuple(at_right)
+
+
+def _largest(values: np.ndarray) -> tuple[int, ...]:
+    """Index of the largest value, the first of several."""
+    index = np.unravel_index(int(values.argmax()), values.shape)
+    return tuple(int(at) for at in index)
 
 
 def _canal_at(
@@ -252,12 +289,14 @@ def _canal_at(
         sign: 1 for the left ear, -1 for the right.
     """
     mirror = np.array([sign, 1, 1])
-    middle_vox = (np.array(grid.size_zyx[::-1]) - 1) / 2
-    offset_mm = (np.array(index[::-1]) - middle_vox) * GRID_MM
+    middle_vox = (xyz_of(grid.size_zyx) - 1) / 2
+    offset_mm = (xyz_of(index) - middle_vox) * GRID_MM
     turn = rotation(np.array(pose_deg))
 
     def in_patient(from_middle_mm: np.ndarray) -> np.ndarray:
-        return grid.to_patient(middle_vox + mirror * from_middle_mm / GRID_MM)
+        """A point, given in the frame of the left ear, from the middle of the region."""
+        index_xyz = middle_vox + mirror * from_middle_mm / GRID_MM
+        return grid.to_patient(index_xyz)
 
     ear = mean_ear()
     porus = in_patient(offset_mm + turn @ ear.porus)
@@ -278,25 +317,31 @@ def _doubt(oriented: Volume, middle_xyz: np.ndarray, sign: int, likeness: float)
         return f"the most likely place looks little like an inner ear ({likeness:.2f} on a scale of 1)"
 
     around = around_canal()
-    geometry, voxels = oriented.geometry, oriented.voxels
-    points_mm = (around.points * [sign, 1, 1]) @ geometry.matrix.T
-    offset_mm = middle_xyz + points_mm - np.array(geometry.origin_xyz)
-    index_xyz = offset_mm @ geometry.matrix / np.array(geometry.spacing_zyx[::-1])
-    index = index_xyz[:, ::-1]  # (N, zyx)
-    inside = ((index > -1) & (index < np.array(voxels.shape))).all(axis=1)
+    geometry = oriented.geometry
+    voxels = oriented.voxels
+    mirrored_mm = around.points * [sign, 1, 1]  # (N, xyz)
+    points_xyz = middle_xyz + mirrored_mm @ geometry.matrix.T
+    index = geometry.to_index(points_xyz)[:, ::-1]  # (N, zyx)
+
+    after_first = index > -1
+    before_last = index < np.array(voxels.shape)
+    inside = (after_first & before_last).all(axis=1)
     if inside.mean() < LEAST_SEEN:
         return "the image ends beside the most likely place"
 
     # The head without the air around it.
-    head = np.median(voxels[voxels > 0.5 * voxels.mean()])
+    is_head = voxels > 0.5 * voxels.mean()
+    head = np.median(voxels[is_head])
 
     def brightness(part: np.ndarray) -> np.ndarray:
         """Of the points of a part that lie in the image, in medians of the head."""
-        return ndimage.map_coordinates(voxels, index[inside & part].T, order=1, mode="nearest") / head
+        there = index[inside & part]
+        return ndimage.map_coordinates(voxels, there.T, order=1, mode="nearest") / head
 
     bone = np.median(brightness(around.bone))
     if bone > MOST_BONE:
         return f"no dark bone lies around the most likely place, its brightness is {bone:.0%} of the head's"
-    if np.percentile(brightness(around.fluid), 90) < LEAST_FLUID:
+    fluid = np.percentile(brightness(around.fluid), 90)
+    if fluid < LEAST_FLUID:
         return "nothing as bright as fluid lies at the most likely place; is it a T2 image?"
     return None

@@ -49,7 +49,8 @@ def write_implanted(
     """
     image_out, label_out = output_paths(image_path, out_dir, edition)
     values = part_values(edition)
-    write_volume(label_out, label.with_voxels(values[label.voxels]), like=image_path)
+    edition_label = label.with_voxels(values[label.voxels])
+    write_volume(label_out, edition_label, like=image_path)
     write_volume(image_out, image, like=image_path)
     return image_out, label_out
 
@@ -93,7 +94,7 @@ def record(image_path: Path, canal: Canal, tumour: Tumour, contrast: str, seed: 
 def add_record(out_dir: Path, image_name: str, entry: dict[str, Any]) -> None:
     """Add what was done to an image to the record of its folder. Raises InputError where the record cannot be read."""
     path = out_dir / RECORD
-    entries = {}
+    entries: Any = {}
     if path.is_file():
         entries = read_json(path)
         if not isinstance(entries, dict):

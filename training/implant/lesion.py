@@ -10,7 +10,7 @@ from scipy import ndimage
 from training.implant.canals import Canal
 from training.phantom.render import tumour_on
 from training.phantom.scanner import blur
-from training.phantom.shapes import Lattice, coverage
+from training.phantom.shapes import Lattice, coverage, xyz_of
 from training.phantom.signals import SEQUENCES, Sequence, tissue_signal
 from training.phantom.tissues import TISSUES
 from training.phantom.tumour import Tumour, sample_tumour
@@ -78,6 +78,7 @@ def implant(
     """
     frame = canal.frame()
     tumour = sample_tumour(rng, volume_mm3, canal.length_mm, canal.radius_mm, frame.face_normal)
+
     lattice = _lattice_of(image)
     margin_mm = 2 * max(image.geometry.spacing_zyx[1:])
     window = lattice.near(frame.porus, tumour.reach + margin_mm)
@@ -91,19 +92,23 @@ def implant(
     # Noise with the grain of the image: as wide as the point spread, then scaled to the strength that was measured.
     noise = rng.standard_normal(rendered.share.shape).astype(np.float32)
     blur(noise, POINT_SPREAD_VOX)
-    brightness = rendered.brightness + noise * np.float32(look.noise_sd / noise.std())
+    noise *= np.float32(look.noise_sd / noise.std())
+    brightness = rendered.brightness + noise
 
+    # A voxel is labelled by what fills half of it, before the point spread.
     is_tumour = rendered.share >= 0.5
     is_intrameatal = rendered.intrameatal > 0.5 * rendered.share
     label = np.zeros(lattice.size_zyx, dtype=np.uint8)
     label[window][is_tumour] = 1
     label[window][is_tumour & is_intrameatal] = 2
 
+    # The edge is as soft as the image's own.
     share = rendered.share
     blur(share, POINT_SPREAD_VOX)
     share[share < UNTOUCHED] = 0
     voxels = image.voxels.astype(np.float32, copy=True)
-    voxels[window] += share * (brightness - voxels[window])
+    view = voxels[window]
+    view += share * (brightness - view)
     return image.with_voxels(voxels), image.with_voxels(label), tumour
 
 
@@ -128,6 +133,7 @@ def measure_look(image: Volume, lattice: Lattice, canal: Canal, contrast: str) -
     window = lattice.near(frame.porus, LOOK_MM)
     if window is None:
         raise InputError("the canal lies outside of the image; give its porus and fundus in patient mm (LPS)")
+
     near = image.voxels[window]
     outward, back, up = frame.local(*lattice.window(window).points())
 
@@ -142,12 +148,14 @@ def measure_look(image: Volume, lattice: Lattice, canal: Canal, contrast: str) -
     # deviation, and a difference of two voxels has sqrt(2) times the noise of one.
     neighbours = cerebellum[:, :, 1:] & cerebellum[:, :, :-1]
     steps = np.diff(near, axis=2)[neighbours]
-    deviation = float(np.median(np.abs(steps - np.median(steps))))
+    deviations = np.abs(steps - np.median(steps))
+    deviation = float(np.median(deviations))
     noise_sd = deviation * 1.4826 / np.sqrt(2)
 
     fluid = 0.0
     if contrast == "T2":
-        in_reach = outward * outward + back * back + up * up < FLUID_MM**2
+        squared = outward * outward + back * back + up * up
+        in_reach = squared < FLUID_MM**2
         fluid = float(np.percentile(near[in_reach], FLUID_PERCENTILE))
     return Look(brain, fluid, noise_sd)
 
@@ -156,11 +164,16 @@ def _render(tumour: Tumour, canal: Canal, lattice: Lattice, look: Look, contrast
     """The tumour on the voxels of `lattice`, as bright as it is between the image's own brain and fluid."""
     factors = lattice.factors(FINE_MM, at_least=2)
     fine = lattice.refined(factors)
-    distance, signal, outside_bone = tumour_on(tumour, canal.frame(), sequence, *fine.points())
-    filled = coverage(distance, float(np.mean(fine.spacing_zyx)))
+    width_mm = float(np.mean(fine.spacing_zyx))
+    x, y, z = fine.points()
+    distance, signal, outside_bone = tumour_on(tumour, canal.frame(), sequence, x, y, z)
+
+    filled = coverage(distance, width_mm)
     share = _mean_of_parts(filled, factors)
     intrameatal = _mean_of_parts(filled * ~outside_bone, factors)
-    mean_signal = _mean_of_parts(filled * signal, factors) / np.maximum(share, 1e-6)
+    # Of the tumour's own part of each voxel.
+    summed_signal = _mean_of_parts(filled * signal, factors)
+    mean_signal = summed_signal / np.maximum(share, 1e-6)
 
     # Two tissues whose signal is known and whose brightness was measured give the scale: brain and fluid on T2, nothing
     # and brain on T1.
@@ -177,14 +190,16 @@ def _render(tumour: Tumour, canal: Canal, lattice: Lattice, look: Look, contrast
     brightness = dark_look + (mean_signal - dark) * units_per_signal
 
     # The point spread takes brightness from beyond the surface, where the tumour has none of its own.
-    nearest = ndimage.distance_transform_edt(share < BEYOND, return_distances=False, return_indices=True)
-    return Rendered(share, intrameatal, brightness[tuple(nearest)].astype(np.float32))
+    is_beyond = share < BEYOND
+    nearest = ndimage.distance_transform_edt(is_beyond, return_distances=False, return_indices=True)
+    continued = brightness[tuple(nearest)]
+    return Rendered(share, intrameatal, continued.astype(np.float32))
 
 
 def _lattice_of(image: Volume) -> Lattice:
     """An image's voxel centres in patient mm."""
     geometry = image.geometry
-    columns_xyz = geometry.matrix * np.asarray(geometry.spacing_zyx[::-1])
+    columns_xyz = geometry.matrix * xyz_of(geometry.spacing_zyx)
     steps_zyx = columns_xyz.T[::-1].copy()
     return Lattice(geometry.size_zyx, np.asarray(geometry.origin_xyz), steps_zyx)
 

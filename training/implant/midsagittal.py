@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage, optimize
 
-from training.phantom.shapes import rotation
+from training.phantom.shapes import rotation, xyz_of
 from vestibule.region import find_ears
 from vestibule.resampling import resample
 from vestibule.volume import Geometry, Volume, reorient
@@ -30,12 +30,15 @@ def midsagittal_plane(image: Volume) -> tuple[np.ndarray, np.ndarray]:
     oriented = reorient(image)
     geometry = oriented.geometry
     voxels = _coarse(oriented)  # (Z, Y, X)
-    last_xyz = np.array(voxels.shape[::-1]) - 1
+    last_xyz = xyz_of(voxels.shape) - 1
 
     # In the image's own frame: x, y, z in mm from the first voxel.
     values = voxels.transpose(2, 1, 0).ravel()  # (N,), in the points' order
     axes = [np.arange(last + 1) for last in last_xyz]
-    points = GRID_MM * np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)  # (N, xyz)
+    index_xyz = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)  # (X, Y, Z, xyz)
+    points = GRID_MM * index_xyz.reshape(-1, 3)  # (N, xyz)
+
+    # The middle of the head's outline sideways, where it is known.
     middle = GRID_MM * last_xyz / 2
     ears = find_ears(oriented)
     if ears is not None:
@@ -51,23 +54,33 @@ def midsagittal_plane(image: Volume) -> tuple[np.ndarray, np.ndarray]:
         """Minus the correlation of voxels with their mirror images; 1 where hardly any of these is in the image."""
         point, normal = plane(*parameters)
         height = (points - point) @ normal  # (N,), above the plane
-        there = (points - 2 * height[:, None] * normal) / GRID_MM  # (N, xyz), in voxels
-        inside = ((there >= 0) & (there <= last_xyz)).all(axis=1)
+        reflected = points - 2 * height[:, None] * normal
+        there = reflected / GRID_MM  # (N, xyz), in voxels
+
+        after_first = there >= 0
+        before_last = there <= last_xyz
+        inside = (after_first & before_last).all(axis=1)
         if inside.mean() < LEAST_MIRRORED:
             return 1.0
-        mirrored = ndimage.map_coordinates(voxels, there[inside, ::-1].T, order=1)
-        return -float(np.corrcoef(values[inside], mirrored)[0, 1])
 
-    candidates = [[shift_mm, 0.0, 0.0] for shift_mm in STARTS_MM]
+        index_zyx = there[inside, ::-1]
+        mirrored = ndimage.map_coordinates(voxels, index_zyx.T, order=1)
+        correlation = np.corrcoef(values[inside], mirrored)[0, 1]
+        return -float(correlation)
+
+    candidates = [np.array([shift_mm, 0.0, 0.0]) for shift_mm in STARTS_MM]
     start = min(candidates, key=unlikeness)
-    simplex = np.array(start) + np.concatenate([np.zeros((1, 3)), np.diag(FIRST_STEPS)])
+
+    # The start, and a first step from it in each parameter.
+    steps = np.diag(FIRST_STEPS)
+    simplex = np.concatenate([start[None], start + steps])
     # The correlation has no useful gradient: trilinear interpolation makes it kink at every voxel.
     options = {"initial_simplex": simplex, "xatol": 0.1}
     best = optimize.minimize(unlikeness, start, method="Nelder-Mead", options=options)
 
     point, normal = plane(*best.x)
-    spacing_xyz = np.array(geometry.spacing_zyx[::-1])
-    return geometry.to_patient(point / spacing_xyz), geometry.matrix @ normal
+    index_xyz = point / xyz_of(geometry.spacing_zyx)
+    return geometry.to_patient(index_xyz), geometry.matrix @ normal
 
 
 def _coarse(oriented: Volume) -> np.ndarray:
@@ -75,9 +88,16 @@ def _coarse(oriented: Volume) -> np.ndarray:
     geometry = oriented.geometry
     sizes = []
     for size, spacing_mm in zip(geometry.size_zyx, geometry.spacing_zyx, strict=True):
-        sizes.append(max(FEWEST_VOXELS, round(size * spacing_mm / GRID_MM)))
+        length_mm = size * spacing_mm
+        sizes.append(max(FEWEST_VOXELS, round(length_mm / GRID_MM)))
+
     size_z, size_y, size_x = sizes
-    grid = Geometry((size_z, size_y, size_x), (GRID_MM, GRID_MM, GRID_MM), geometry.origin_xyz, geometry.direction)
+    grid = Geometry(
+        size_zyx=(size_z, size_y, size_x),
+        spacing_zyx=(GRID_MM, GRID_MM, GRID_MM),
+        origin_xyz=geometry.origin_xyz,
+        direction=geometry.direction,
+    )
     coarse = resample(oriented, grid).voxels
     dark, bright = np.percentile(coarse, (2, 99))
     return np.clip(coarse, dark, bright)

@@ -12,7 +12,7 @@ from scipy import fft, ndimage
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig
 from training.phantom.render import render_signal
-from training.phantom.shapes import rotation
+from training.phantom.shapes import as_share, rotation
 from training.phantom.signals import SEQUENCES
 from vestibule.volume import Geometry
 
@@ -77,23 +77,30 @@ def mean_ear() -> MeanEar:
     """The mean of `PEOPLE` synthetic left ears without tumour on a turbo spin echo; the same at every call."""
     half_zyx = np.array(TEMPLATE_HALF_ZYX)
     size_z, size_y, size_x = (2 * half_zyx + 1).tolist()
-    total: np.ndarray | float = 0.0
+    nobody_ill = PhantomConfig(prevalence=0.0)
+    total = np.zeros((size_z, size_y, size_x), dtype=np.float32)
     ends = []
     for seed in range(PEOPLE):
-        patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(seed))
+        patient = make_patient(nobody_ill, np.random.default_rng(seed))
         upright = replace(patient, turn_deg=np.zeros(3), shift_mm=np.zeros(3))
-        left = upright.ears[0]
+        left, _ = upright.ears
         middle = 0.5 * (left.porus + left.fundus)
+
+        # Voxel centres around the middle of the canal.
+        origin_xyz = middle - TEMPLATE_MM * half_zyx[::-1]
         grid = Geometry(
             size_zyx=(size_z, size_y, size_x),
             spacing_zyx=(TEMPLATE_MM, TEMPLATE_MM, TEMPLATE_MM),
-            origin_xyz=tuple(middle - TEMPLATE_MM * half_zyx[::-1]),
+            origin_xyz=tuple(origin_xyz),
             direction=tuple(np.eye(3).ravel()),
         )
         signal, _ = render_signal(upright, SEQUENCES["tse"], grid)
+
+        # In parts of fluid's signal.
         fluid = np.percentile(signal, 99)
         total = total + signal / fluid
         ends.append((left.porus - middle, left.fundus - middle))
+
     porus, fundus = np.mean(ends, axis=0)
     return MeanEar(total / PEOPLE, porus, fundus)
 
@@ -102,7 +109,8 @@ def sharpen(image: np.ndarray, step_mm: float) -> np.ndarray:
     """The root of an image (Z, Y, X) that is 0 and up, less its blur in plane."""
     root = np.sqrt(np.maximum(image, 0))
     sigma_vox = BACKGROUND_MM / step_mm
-    return root - ndimage.gaussian_filter(root, (0, sigma_vox, sigma_vox))
+    background = ndimage.gaussian_filter(root, (0, sigma_vox, sigma_vox))
+    return root - background
 
 
 def match(image: np.ndarray, slice_mm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -118,22 +126,27 @@ def match(image: np.ndarray, slice_mm: float) -> tuple[np.ndarray, np.ndarray]:
     patch = _patch()
     weight = patch.weight
     total = weight.sum()
+
+    # So much that the whole patch lies in the image wherever its middle does.
     padding = []
-    for at, size in zip(patch.middle, weight.shape, strict=True):
-        padding.append((at, size - 1 - at))
+    for at, length in zip(patch.middle, weight.shape, strict=True):
+        padding.append((at, length - 1 - at))
     padded = np.pad(image, padding, mode="edge")
+
     # Cross-correlation by the Fourier transform: patches have some 2,000 points.
     size = [fft.next_fast_len(n, real=True) for n in padded.shape]
     window = tuple(slice(0, n) for n in image.shape)
 
     def weighted_mean(spectrum: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         """Mean of an image over the patch at each place (Z, Y, X), weighted by `kernel`."""
-        product = spectrum * np.conj(fft.rfftn(kernel, size))
-        return fft.irfftn(product, size)[window] / total
+        kernel_spectrum = np.conj(fft.rfftn(kernel, size))
+        sums = fft.irfftn(spectrum * kernel_spectrum, size)
+        return sums[window] / total
 
     spectrum = fft.rfftn(padded, size)
     squares = fft.rfftn(padded * padded, size)
-    variance = weighted_mean(squares, weight) - weighted_mean(spectrum, weight) ** 2
+    mean = weighted_mean(spectrum, weight)
+    variance = weighted_mean(squares, weight) - mean**2
     least_variance = max(FLAT * float(variance.max()), 1e-9)
     spread = np.sqrt(np.maximum(variance, least_variance))
 
@@ -141,10 +154,13 @@ def match(image: np.ndarray, slice_mm: float) -> tuple[np.ndarray, np.ndarray]:
     best_pose = np.zeros(image.shape, dtype=int)
     for pose, values in enumerate(_turned(patch.points, slice_mm)):
         # Without its mean, the template makes the image's own mean drop out.
-        mean = (values * weight).sum() / total
-        offset = values - mean
-        template_spread = np.sqrt((offset**2 * weight).sum() / total)
-        likeness = weighted_mean(spectrum, offset * weight) / (spread * template_spread)
+        template_mean = (values * weight).sum() / total
+        offset = values - template_mean
+        template_variance = (offset**2 * weight).sum() / total
+        template_spread = np.sqrt(template_variance)
+
+        covariance = weighted_mean(spectrum, offset * weight)
+        likeness = covariance / (spread * template_spread)
         best_pose[likeness > best] = pose
         best = np.maximum(best, likeness)
     return best, best_pose
@@ -155,8 +171,9 @@ def around_canal() -> Surroundings:
     """What lies around a left canal's middle in synthetic ears."""
     points = _patch().points.reshape(-1, 3)
     x, _, z = points.T
-    index = points[:, ::-1] / TEMPLATE_MM + np.array(TEMPLATE_HALF_ZYX)
+    index = _template_index(points)
     signal = ndimage.map_coordinates(mean_ear().signal, index.T, order=1)
+
     # Above and below, and in the cistern, people differ.
     near = np.abs(z) < 7
     bone = (signal < BONE) & near & (x > -4)
@@ -169,7 +186,8 @@ def _patch() -> Patch:
     for low_mm, high_mm in PATCH_MM:
         first = np.ceil(low_mm / GRID_MM)
         last = np.floor(high_mm / GRID_MM)
-        axes.append(np.arange(first, last + 1) * GRID_MM)
+        steps = np.arange(first, last + 1)
+        axes.append(steps * GRID_MM)
     z, y, x = np.meshgrid(*axes, indexing="ij")
 
     weight = np.ones(z.shape)
@@ -177,7 +195,9 @@ def _patch() -> Patch:
         middle_mm = 0.5 * (low_mm + high_mm)
         half_mm = 0.5 * (high_mm - low_mm)
         reach = np.abs(values - middle_mm) / half_mm  # 1 at the edge
-        weight *= np.clip((1.15 - reach) / 0.4, 0, 1)
+        # Falls from 1 at three quarters of the way, to 0 beyond the edge.
+        weight *= as_share((1.15 - reach) / 0.4)
+
     middle = tuple(int(np.argmin(np.abs(axis))) for axis in axes)
     return Patch(np.stack([x, y, z], axis=-1), weight, middle)
 
@@ -189,8 +209,14 @@ def _turned(points: np.ndarray, slice_mm: float) -> Iterator[np.ndarray]:
     slice_vox = max(1, round(slice_mm / TEMPLATE_MM))
     signal = ndimage.uniform_filter1d(signal, slice_vox, axis=0)
     signal = sharpen(signal, TEMPLATE_MM)
+
     for pose_deg in POSES_DEG:
         # Rows times a rotation turn the points back, which turns the ear forth.
         turned_xyz = points @ rotation(np.array(pose_deg))
-        index = turned_xyz[..., ::-1] / TEMPLATE_MM + np.array(TEMPLATE_HALF_ZYX)
-        yield ndimage.map_coordinates(signal, np.moveaxis(index, -1, 0), order=1, mode="nearest")
+        index = np.moveaxis(_template_index(turned_xyz), -1, 0)  # (zyx, Z, Y, X)
+        yield ndimage.map_coordinates(signal, index, order=1, mode="nearest")
+
+
+def _template_index(points: np.ndarray) -> np.ndarray:
+    """Continuous indices (..., zyx) in the mean ear of points (..., xyz) in mm from the canal's middle."""
+    return points[..., ::-1] / TEMPLATE_MM + np.array(TEMPLATE_HALF_ZYX)
