@@ -172,7 +172,7 @@ def _paint_cerebrum(
     angle = np.deg2rad(np.mean([ear.petrous_angle_deg for ear in ears]))
     cosine = np.float32(np.cos(angle))
     sine = np.float32(np.sin(angle))
-    porus_u, porus_y, _ = np.mean([ear.porus for ear in ears], axis=0, dtype=np.float32)
+    porus_u, porus_y, _ = np.stack([ear.porus for ear in ears]).mean(axis=0, dtype=np.float32)
     behind_porus = (y - porus_y) * cosine - (u - porus_u) * sine
     before_petrous = behind_porus + 14.0
 
