@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from training.implant.canals import Canal
-from training.phantom.tumour import Tumour
+from training.phantom.tumour_shape import Tumour
 from vestibule.editions import TUMOUR, Edition, case_of_image
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json

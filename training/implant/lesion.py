@@ -8,12 +8,13 @@ import numpy as np
 from scipy import ndimage
 
 from training.implant.canals import Canal
-from training.phantom.render import tumour_on
 from training.phantom.scanner import blur
 from training.phantom.shapes import Lattice, coverage, xyz_of
 from training.phantom.signals import SEQUENCES, Sequence, tissue_signal
 from training.phantom.tissues import TISSUES
-from training.phantom.tumour import Tumour, sample_tumour
+from training.phantom.tumour import sample_tumour
+from training.phantom.tumour_shape import Tumour
+from training.phantom.tumour_signal import tumour_on
 from vestibule.errors import InputError
 from vestibule.volume import Volume
 

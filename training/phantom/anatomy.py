@@ -10,7 +10,8 @@ from training.phantom.config import PhantomConfig
 from training.phantom.ear import Ear, sample_ear
 from training.phantom.head_model import Head, sample_head
 from training.phantom.shapes import rotation
-from training.phantom.tumour import Tumour, measure_extent, sample_tumour, sample_volume
+from training.phantom.tumour import sample_tumour, sample_volume
+from training.phantom.tumour_shape import Tumour, measure_extent
 
 CANAL_HALF_MM = 27.8
 """Distance of a canal's middle from the midline in the mean head."""

@@ -8,7 +8,7 @@ from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
 from training.phantom.shapes import EVERYWHERE, Capsule, Ellipsoid, Point, Polyline, as_share, both, smooth_union
 from training.phantom.skull import INNER_VAULT, VAULT_CENTRE
-from training.phantom.tumour import Tumour
+from training.phantom.tumour_shape import Tumour
 
 Place = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Coordinates u, y, z in mm (Z, Y, X), where a tumour has pushed points away: where they came from."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.phantom.shapes import Capsule, capsule, ellipsoid, smooth_union, unit
-from training.phantom.tumour import CanalFrame
+from training.phantom.tumour_shape import CanalFrame
 
 CANAL_LENGTH_MM = (10.0, 12.0)
 CANAL_RADIUS_MM = (2.0, 2.5)

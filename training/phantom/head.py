@@ -24,7 +24,7 @@ from training.phantom.skull import (
     paint_temporal_bones,
     vault_distance,
 )
-from training.phantom.tumour import Tumour
+from training.phantom.tumour_shape import Tumour
 
 DURA_MM = 0.5
 BASE_BONE_MM = 2.5

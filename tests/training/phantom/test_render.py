@@ -7,9 +7,10 @@ import pytest
 from scipy.ndimage import label as components
 
 from training.phantom import render as render_module
-from training.phantom.render import label_voxels, render, render_signal, tumour_on
+from training.phantom.render import label_voxels, render, render_signal
 from training.phantom.shapes import rotation
 from training.phantom.signals import SEQUENCES, tissue_signals
+from training.phantom.tumour_signal import tumour_on
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,8 @@ import pytest
 from scipy.stats import kstest
 
 from training.phantom.shapes import Lattice
-from training.phantom.tumour import (
-    CLASSES,
-    VOLUME_RANGE_MM3,
-    CanalFrame,
-    measure_extent,
-    measure_volume,
-    sample_tumour,
-    sample_volume,
-)
+from training.phantom.tumour import CLASSES, VOLUME_RANGE_MM3, sample_tumour, sample_volume
+from training.phantom.tumour_shape import CanalFrame, measure_extent, measure_volume
 
 FRAME = CanalFrame(np.zeros(3), np.eye(3))
 
