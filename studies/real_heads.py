@@ -23,13 +23,12 @@ from scipy.ndimage import map_coordinates, zoom
 from evaluation.reporting.table import table1
 from evaluation.scoring.scores import Row, summarise
 from training.arms import BASELINE, ONESHOT, UPPER_BOUND
-from training.config import RunConfig, read_config, stages_of
+from training.config import RunConfig, read_config
 from training.implant.canals import Canal, align, find_canals
 from training.implant.files import RECORD
 from training.implant.lesion import implant
 from training.phantom.tumour import sample_volume
-from training.run_folder import DATA
-from training.runner import run_stage
+from training.runner import run_stages
 from training.stage_table import PHANTOM
 from vestibule.editions import TUMOUR, Edition, case_of_image, get_edition
 from vestibule.errors import InputError
@@ -79,9 +78,7 @@ def scored(arguments: argparse.Namespace) -> dict[str, list[Row]]:
     if not (data / RECORD).is_file():
         rng = np.random.default_rng(config.seed)
         make_data(arguments.data, data, edition, COPIES[arguments.size], rng)
-    write_json(arguments.out / DATA, {"data": str(data.resolve())})
-    for stage in stages_of(config):
-        run_stage(stage, config, arguments.out, print)
+    run_stages(config, arguments.out, data, report=print)
 
     found = {}
     for arm in ARMS:

@@ -46,9 +46,10 @@ def read_outputs(run_dir: Path, stage: Stage) -> dict[str, str]:
 def recorded_config(run_dir: Path, stage: Stage) -> dict:
     """The parts of the configuration that a finished stage was made with. Raises InputError where it is not done."""
     read_record(run_dir, stage)
-    started = read_json(stage.folder(run_dir) / STARTED)
+    path = stage.folder(run_dir) / STARTED
+    started = read_json(path)
     if not started:
-        raise InputError(f"{stage.folder(run_dir)}: {STARTED} is missing or damaged; run stage {stage.name!r} again")
+        raise InputError(f"{path}: missing or damaged; run stage {stage.name!r} again")
     return started["config"]
 
 
@@ -57,12 +58,18 @@ def check_age(run_dir: Path) -> None:
 
     Such a run has a stage that has another name now, or a stage that was given other sections of the configuration.
     """
-    old = [run_dir / name for name in OLD_STAGES if (run_dir / name / STARTED).is_file()]
+    old = []
+    for name in OLD_STAGES:
+        if (run_dir / name / STARTED).is_file():
+            old.append(run_dir / name)
     for stage in STAGES.values():
         folder = stage.folder(run_dir)
         record = read_json(folder / STARTED)
         # The export is given everything, and is done again in seconds.
-        if record and stage.sections is not None and set(record["config"]) != set(stage.sections):
+        if not record or stage.sections is None:
+            continue
+        given = set(record["config"])
+        if given != set(stage.sections):
             old.append(folder)
     if old:
         raise InputError(

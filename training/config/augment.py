@@ -28,7 +28,14 @@ class AugmentConfig:
     """Whether a last round sees real T2 alone."""
 
     def __post_init__(self) -> None:
-        factors = self.small_factors + self.large_factors + self.cochlea_factors
-        smallest = min(factors, default=1.0)
-        if self.rounds < 0 or smallest <= 0:
-            raise ValueError(f"rounds must not be negative and factors be above 0, got {self.rounds} and {factors}")
+        if self.rounds < 0:
+            raise ValueError(f"rounds must not be negative, got {self.rounds}")
+        factors = {
+            "small_factors": self.small_factors,
+            "large_factors": self.large_factors,
+            "cochlea_factors": self.cochlea_factors,
+        }
+        for key, values in factors.items():
+            for value in values:
+                if value <= 0:
+                    raise ValueError(f"{key} must be above 0, got {list(values)}")

@@ -55,16 +55,23 @@ def expected_reference(config: RunConfig, known: KnownCases) -> ExpectedReferenc
 
 def _require_tumours(wanted: int, known: KnownCases, edition: Edition) -> None:
     """Raise InputError where fewer than `wanted` T2 cases have a label with a tumour."""
-    labels = [case.label for case in known.cases if case.domain == "target" and case.label]
+    labels = [case.label for case in known.of("target") if case.label]
     if not labels:
         raise InputError(
             "no labelled T2 training image to choose the reference slice from; set reference.case and reference.slice"
         )
+
     found = 0
-    for label in labels:
-        # A phantom's label may not be made yet, and most have a tumour.
-        if not label.is_file() or edition.mask_of(read_labels(label).voxels, TUMOUR).any():
+    for path in labels:
+        if path.is_file():
+            labels_of_case = read_labels(path).voxels  # (Z, Y, X)
+            shows = bool(edition.mask_of(labels_of_case, TUMOUR).any())
+        else:
+            # A phantom that is not made yet; most have a tumour.
+            shows = True
+        if shows:
             found += 1
+        # Reading goes no farther than it must.
         if found == wanted:
             return
     raise InputError(f"reference.count asks for {wanted} cases; {found} labelled T2 training images show a tumour")
@@ -74,8 +81,8 @@ def _named_case(name: str, known: KnownCases) -> RawCase:
     targets = {case.name: case for case in known.of("target")}
     if name not in targets:
         near = difflib.get_close_matches(name, targets, n=1)
-        first = ", ".join(list(targets)[:3])
-        hint = f"did you mean {near[0]!r}?" if near else f"the first ones are {first}"
+        first = list(targets)[:3]
+        hint = f"did you mean {near[0]!r}?" if near else f"the first ones are {', '.join(first)}"
         raise InputError(f"reference.case {name!r} is no T2 training case; {hint}")
     return targets[name]
 
@@ -87,11 +94,14 @@ def _usable_index(index: int | None, case: RawCase) -> int:
             raise InputError(f"reference.slice must be a slice of {case.name}, counted from 0, got {index}")
         return index
 
-    voxels = reorient(read_scan(case.image)).voxels  # (Z, Y, X)
+    # Slices are counted as those of the prepared volume, which lies along the patient's axes.
+    oriented = reorient(read_scan(case.image))
+    voxels = oriented.voxels  # (Z, Y, X)
     last = len(voxels) - 1
     if index is None or not 0 <= index <= last:
         raise InputError(f"reference.slice must be from 0 to {last} for {case.name}, got {index}")
-    if voxels[index].min() == voxels[index].max():
+    section = voxels[index]
+    if section.min() == section.max():
         raise InputError(f"{case.name}: slice {index} is constant; choose another reference slice")
     return index
 
@@ -101,5 +111,6 @@ def _shows_tumour(case: RawCase, index: int, edition: Edition) -> bool:
         return False
     if not case.label.is_file():
         return True
-    labels = reorient(read_labels(case.label)).voxels  # (Z, Y, X)
-    return bool(edition.mask_of(labels[index], TUMOUR).any())
+    oriented = reorient(read_labels(case.label))
+    section = oriented.voxels[index]  # (Y, X)
+    return bool(edition.mask_of(section, TUMOUR).any())

@@ -12,5 +12,11 @@ from training.phantom.population import make_population
 def make(config: RunConfig, run_dir: Path) -> list[Path]:
     """Make the phantoms in `phantom/data`; returns their files."""
     folder = data_dir(config, run_dir)
-    make_population(folder, population_of(config))
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    population = population_of(config)
+    make_population(folder, population)
+
+    files = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            files.append(path)
+    return files

@@ -37,14 +37,19 @@ def check(config: RunConfig, known: KnownCases) -> None:
     """
     if is_done(known.run_dir, PREPARE):
         return
+
     rows, columns = config.prepare.size_yx
     needed = 0
     for case in known.cases:
-        if case.image.is_file():
-            geometry, _ = read_header(case.image)
-            slices = size_in_patient_order(geometry)[0]
-            voxel_bytes = IMAGE_BYTES + (LABEL_BYTES if case.label else 0)
-            needed += slices * rows * columns * voxel_bytes
+        if not case.image.is_file():
+            continue
+        geometry, _ = read_header(case.image)
+        slices, _, _ = size_in_patient_order(geometry)
+        voxel_bytes = IMAGE_BYTES
+        if case.label:
+            voxel_bytes += LABEL_BYTES
+        needed += slices * rows * columns * voxel_bytes
+
     free = shutil.disk_usage(known.run_dir).free
     if needed > free:
         raise InputError(
@@ -74,6 +79,7 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
     data = data_dir(config, run_dir)
     cases = find_cases(data, edition)
     outputs = [folder / "index.json"]
+
     rules = UNKNOWN
     if not config.phantom:
         rules = audit(cases, data, edition)
@@ -81,7 +87,8 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
         for remark in rules["remarks"]:
             logger.warning("warning: %s", remark)
 
-    entries = file_by_file(partial(_prepare_case, config=config, folder=folder), cases, PREPARE.name)
+    prepare_one = partial(_prepare_case, config=config, folder=folder)
+    entries = file_by_file(prepare_one, cases, PREPARE.name)
     write_json(folder / "index.json", {"cases": entries, "rules": rules})
     for entry in entries:
         outputs.append(folder / entry["image"])
@@ -106,6 +113,7 @@ def _prepare_case(case: RawCase, config: RunConfig, folder: Path) -> dict:
     edition = get_edition(config.edition)
     volume = read_scan(case.image)
     mask = read_labels(case.label) if case.label else None
+    # A region that would cut the label off is enlarged.
     working = to_working(volume, config.prepare, keep=mask)
     image_name = f"{case.domain}/{case.name}.npy"
     _save(folder / image_name, working.voxels.astype(np.float16))
