@@ -157,6 +157,13 @@ def test_no_page_holds_a_path_of_one_machine(repository):
     assert not found
 
 
+def test_every_recipe_for_an_extension_links_its_test(repository):
+    text = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tests = sorted((repository / "tests" / "scenarios").glob("test_*.py"))
+    assert len(tests) == text.count("\nIts test: [")
+    assert [path.name for path in tests if f"(tests/scenarios/{path.name})" not in text] == []
+
+
 def test_every_page_of_docs_is_in_the_navigation_of_the_site(repository):
     navigation = (repository / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     named = set(re.findall(r"[\w/-]+\.md", navigation))
