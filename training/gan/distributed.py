@@ -9,6 +9,7 @@ Ranks and collectives are Lightning Fabric's.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -63,7 +64,16 @@ def launch_fabric(accelerator: str, precision: str) -> Fabric:
         plugins=[TorchElasticEnvironment()],
     )
     fabric.launch()
+    # Left to the interpreter's end, Gloo's threads are now and then destroyed while they run, which aborts the process.
+    atexit.unregister(_leave)
+    atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Leave the other processes, where this one had joined them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _processes() -> int:
