@@ -46,70 +46,93 @@ def main() -> None:
     if arguments.curve:
         curve(arguments, config)
         return
-    source, target = (torch.rand(size, device=pick_device()) * 2 - 1 for _ in range(2))
+
+    device = pick_device()
+    source = torch.rand(size, device=device) * 2 - 1
+    target = torch.rand(size, device=device) * 2 - 1
     choices = torch.rand(2, arguments.batch, 2)
     steps = steps_of(arguments, config)
-    published = steps.pop(PUBLISHED)
-    ways = {
-        PUBLISHED: lambda: published(source, target),
-        **{name: partial(step, source, target, choices) for name, step in steps.items()},
-    }
+    ways = {PUBLISHED: partial(steps.pop(PUBLISHED), source, target)}
+    for name, step in steps.items():
+        ways[name] = partial(step, source, target, choices)
     found = seconds_of(ways, arguments.repeats)
+
     print(f"{size[0]} x {arguments.side} x {arguments.side}, width {arguments.width}, {machine()}")
     for name, seconds in found.items():
         print(f"{name:>20}: {seconds:8.3f} s a step, {found[PUBLISHED] / seconds:.2f} x")
-    loading = seconds_of_a_draw(arguments, config.sampling)
-    step = min(seconds for name, seconds in found.items() if name.startswith("ours"))
-    print(f"{'drawing both batches':>20}: {loading:8.3f} s, {loading / (loading + step):.1%} of a step with it")
+    loading = seconds_of_batches(arguments, config.sampling)
+    fastest = min(seconds for name, seconds in found.items() if name.startswith("ours"))
+    share = loading / (loading + fastest)
+    print(f"{'reading both batches':>20}: {loading:8.3f} s, {share:.1%} of a step with it")
 
 
 def steps_of(arguments: argparse.Namespace, config: CycleGANConfig) -> dict[str, Callable[..., dict]]:
     """The published step and ours, in float32 and in the automatic precision where that is another; all start alike."""
     ours = in_each_precision(partial(CycleGAN, config))
     first = ours["ours, float32"]
+    first_parts = first.parts()
     for model in ours.values():
         for name, part in model.parts().items():
             if isinstance(part, torch.nn.Module):
-                part.load_state_dict(first.parts()[name].state_dict())
+                part.load_state_dict(first_parts[name].state_dict())
+
     published = PublishedCycleGAN(arguments.width, arguments.blocks, arguments.critic_width)
+    device = first.fabric.device
     for network, own in (
         (published.forth, first.source_to_target),
         (published.back, first.target_to_source),
-        (published.critic_a, first.discriminator_source),
-        (published.critic_b, first.discriminator_target),
+        (published.discriminator_a, first.discriminator_source),
+        (published.discriminator_b, first.discriminator_target),
     ):
-        take_weights(network.to(first.fabric.device), own)
-    return {PUBLISHED: published.step, **{name: model.step for name, model in ours.items()}}
+        take_weights(network.to(device), own)
+    steps = {PUBLISHED: published.step}
+    for name, model in ours.items():
+        steps[name] = model.step
+    return steps
 
 
 def curve(arguments: argparse.Namespace, config: CycleGANConfig) -> None:
     """Print the losses of all ways on the same slices of a run."""
     config = replace(config, iterations=arguments.steps)
     sampling = replace(config.sampling, crop_yx=(arguments.side, arguments.side))
-    samplers = [SliceSampler(read_cases(arguments.curve, domain), sampling) for domain in ("source", "target")]
-    steps, generator = steps_of(arguments, config), np.random.default_rng(0)
-    published, device = steps.pop(PUBLISHED), pick_device()
+    sources = SliceSampler(read_cases(arguments.curve, "source"), sampling)
+    targets = SliceSampler(read_cases(arguments.curve, "target"), sampling)
+    generator = np.random.default_rng(0)
+    device = pick_device()
+    steps = steps_of(arguments, config)
+    published = steps[PUBLISHED]
+    # It has a pool of its own, and no use for our random choices from ours.
+    steps[PUBLISHED] = lambda source, target, _: published(source, target)
 
-    def draw() -> tuple[torch.Tensor, ...]:
-        slices = [load_slices(sampler.sample(generator)).to(device) for sampler in samplers]
-        return *slices, torch.from_numpy(generator.random((2, arguments.batch, 2)))
+    def sample() -> tuple[torch.Tensor, ...]:
+        source = load_slices(sources.sample(generator)).to(device)
+        target = load_slices(targets.sample(generator)).to(device)
+        choices = torch.from_numpy(generator.random((2, arguments.batch, 2)))
+        return source, target, choices
 
     print(f"{arguments.batch} x {arguments.side} x {arguments.side}, width {arguments.width}, {machine()}")
-    print_curves({PUBLISHED: lambda source, target, _: published(source, target), **steps}, draw, arguments.steps)
+    print_curves(steps, sample, arguments.steps)
 
 
-def seconds_of_a_draw(arguments: argparse.Namespace, sampling: SamplingConfig) -> float:
-    """Seconds to draw and read a source and a target batch from memory-mapped volumes."""
+def seconds_of_batches(arguments: argparse.Namespace, sampling: SamplingConfig) -> float:
+    """Seconds to sample and read a source and a target batch from memory-mapped volumes."""
+    generator = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         cases = [write_case(Path(folder), number, arguments.side) for number in range(10)]
-        sampler, generator = SliceSampler(cases, sampling), np.random.default_rng(0)
-        return seconds_of({"draw": lambda: [load_slices(sampler.sample(generator)) for _ in range(2)]}, 20)["draw"]
+        sampler = SliceSampler(cases, sampling)
+
+        def read_both() -> None:
+            for _ in range(2):
+                load_slices(sampler.sample(generator))
+
+        return seconds_of({"read": read_both}, 20)["read"]
 
 
 def write_case(folder: Path, number: int, side: int) -> PreparedCase:
     """A prepared volume of 40 slices of noise."""
     path = folder / f"case_{number}.npy"
-    np.save(path, np.random.default_rng(number).uniform(-1, 1, (40, side, side)).astype(np.float16))
+    noise = np.random.default_rng(number).uniform(-1, 1, (40, side, side))
+    np.save(path, noise.astype(np.float16))
     return PreparedCase(f"case_{number}", "source", "ldn", path, None, (1.5, 0.6, 0.6), (0.5,) * 40, ())
 
 

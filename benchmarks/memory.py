@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py                 10 and 200 volumes of 40 x 192 x 192, 300 batches of 4 each
 
-Prints what a process holds of its own after drawing (anonymous memory; pages of mapped files are the system's to drop)
+Prints what a process holds of its own after sampling (anonymous memory; pages of mapped files are the system's to drop)
 and the time of a batch.
 """
 
@@ -17,42 +17,50 @@ from pathlib import Path
 
 import numpy as np
 
+BATCHES = 300
+
 
 def main() -> None:
-    """Draw in a fresh process for each number of cases, so that none inherits another's memory."""
+    """Sample in a fresh process for each number of cases, so that none inherits another's memory."""
     arguments = parse()
     if arguments.inside:
-        draw(arguments.inside, arguments.cases[0])
+        sample(arguments.inside, arguments.cases[0])
         return
     for count in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, "--inside", folder, "--cases", str(count)]
-            print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(), flush=True)
+            ended = subprocess.run(command, check=True, capture_output=True, text=True)
+            print(ended.stdout.strip(), flush=True)
 
 
-def draw(folder: Path, count: int) -> None:
-    """Write `count` volumes, draw 300 batches from them, and print memory and time."""
+def sample(folder: Path, count: int) -> None:
+    """Write `count` volumes, read 300 batches of them, and print memory and time."""
     from cyclegan import write_case
 
     from training.config import SamplingConfig
     from training.data.slices import SliceSampler, load_slices
 
-    sampler = SliceSampler([write_case(folder, number, 192) for number in range(count)], SamplingConfig(batch_size=4))
+    cases = [write_case(folder, number, 192) for number in range(count)]
+    sampler = SliceSampler(cases, SamplingConfig(batch_size=4))
     generator = np.random.default_rng(0)
+    # The first batch also opens files and imports what it needs.
     load_slices(sampler.sample(generator))
-    before, begin = own_mib(), time.perf_counter()
-    for _ in range(300):
+
+    before = own_mib()
+    begin = time.perf_counter()
+    for _ in range(BATCHES):
         load_slices(sampler.sample(generator))
-    seconds = (time.perf_counter() - begin) / 300
+    seconds = (time.perf_counter() - begin) / BATCHES
     grown = own_mib() - before
-    print(f"{count:4d} cases: {own_mib():7.1f} MiB ({grown:+.1f} by 300 batches), {seconds * 1e3:.2f} ms a batch")
+    print(f"{count:4d} cases: {own_mib():7.1f} MiB ({grown:+.1f} by {BATCHES} batches), {seconds * 1e3:.2f} ms a batch")
 
 
 def own_mib() -> float:
     """Anonymous resident memory of this process, MiB."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    (value,) = (line.split()[1] for line in lines if line.startswith("RssAnon"))
-    return int(value) / 1024
+    (line,) = [line for line in lines if line.startswith("RssAnon")]
+    _, kib, _ = line.split()
+    return int(kib) / 1024
 
 
 def parse() -> argparse.Namespace:

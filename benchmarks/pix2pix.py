@@ -37,14 +37,18 @@ def main() -> None:
     """Time both and print the ratio."""
     arguments = parse()
     torch.manual_seed(0)
-    steps, device = steps_of(arguments), pick_device()
+    steps = steps_of(arguments)
+    device = pick_device()
     size = (arguments.batch, 1, arguments.side, arguments.side)
     print(f"{arguments.architecture}, {size[0]} x {arguments.side} x {arguments.side}, {machine()}")
     if arguments.curve:
         print_curves(steps, pairs_of(arguments), arguments.steps)
         return
-    condition, real = (torch.rand(size, device=device) * 2 - 1 for _ in range(2))
-    found = seconds_of({name: partial(step, condition, real) for name, step in steps.items()}, arguments.repeats)
+
+    condition = torch.rand(size, device=device) * 2 - 1
+    real = torch.rand(size, device=device) * 2 - 1
+    ways = {name: partial(step, condition, real) for name, step in steps.items()}
+    found = seconds_of(ways, arguments.repeats)
     for name, seconds in found.items():
         print(f"{name:>20}: {seconds:8.3f} s a step, {found[PUBLISHED] / seconds:.2f} x")
 
@@ -63,25 +67,34 @@ def steps_of(arguments: argparse.Namespace) -> dict[str, Callable[..., dict]]:
     for model in ours.values():
         model.generator.load_state_dict(first.generator.state_dict())
         model.discriminator.load_state_dict(first.discriminator.state_dict())
-    published = PublishedPix2Pix(plain(arguments.width, arguments.blocks), arguments.critic_width)
-    take_weights(published.generator.to(first.fabric.device), first.generator)
-    take_weights(published.critic.to(first.fabric.device), first.discriminator)
-    return {PUBLISHED: published.step, **{name: model.step for name, model in ours.items()}}
+
+    generator = plain(arguments.width, arguments.blocks)
+    published = PublishedPix2Pix(generator, arguments.critic_width)
+    device = first.fabric.device
+    take_weights(published.generator.to(device), first.generator)
+    take_weights(published.discriminator.to(device), first.discriminator)
+    steps = {PUBLISHED: published.step}
+    for name, model in ours.items():
+        steps[name] = model.step
+    return steps
 
 
 def pairs_of(arguments: argparse.Namespace) -> Callable[[], tuple[torch.Tensor, torch.Tensor]]:
-    """Draws pairs (T2, T1) from B' and A of a run that has both."""
+    """What samples pairs (T2, T1) from B' and A of a run that has both."""
     sources = {case.name: case for case in read_cases(arguments.curve, "source")}
     sampling = SamplingConfig(batch_size=arguments.batch, crop_yx=(arguments.side, arguments.side))
     sampler = SliceSampler(read_cases(arguments.curve, "source", TRANSFER), sampling)
-    generator, device = np.random.default_rng(0), pick_device()
+    generator = np.random.default_rng(0)
+    device = pick_device()
 
-    def draw() -> tuple[torch.Tensor, torch.Tensor]:
+    def sample() -> tuple[torch.Tensor, torch.Tensor]:
         picks = sampler.sample(generator)
         partners = [replace(pick, case=sources[pick.case.name]) for pick in picks]
-        return load_slices(picks).to(device), load_slices(partners).to(device)
+        condition = load_slices(picks).to(device)  # (B, 1, Y, X)
+        real = load_slices(partners).to(device)  # (B, 1, Y, X)
+        return condition, real
 
-    return draw
+    return sample
 
 
 def parse() -> argparse.Namespace:

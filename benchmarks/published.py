@@ -45,18 +45,24 @@ class UNet(nn.Module):
     def __init__(self, width: int, stages: int) -> None:
         super().__init__()
         widths = [width * min(2**stage, 8) for stage in range(stages)]
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()
         for stage, outputs in enumerate(widths):
-            layers = [nn.LeakyReLU(0.2)] if stage else []
-            layers.append(nn.Conv2d(widths[stage - 1] if stage else 1, outputs, 4, 2, 1))
+            inputs = widths[stage - 1] if stage else 1
+            layers: list[nn.Module] = [nn.LeakyReLU(0.2)] if stage else []
+            layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1))
             if 0 < stage < stages - 1:
                 layers.append(nn.BatchNorm2d(outputs))
             self.down.append(nn.Sequential(*layers))
         for stage in reversed(range(stages)):
-            inputs, outputs = widths[stage] * (1 if stage == stages - 1 else 2), widths[stage - 1] if stage else 1
+            is_deepest = stage == stages - 1
+            # All but the deepest take the features of their own level beside what comes up.
+            inputs = widths[stage] if is_deepest else 2 * widths[stage]
+            outputs = widths[stage - 1] if stage else 1
             layers = [nn.ReLU(), nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)]
-            layers += [nn.BatchNorm2d(outputs)] if stage else [nn.Tanh()]
-            layers += [nn.Dropout(0.5)] if stages - 4 <= stage < stages - 1 and stage else []
+            layers.append(nn.BatchNorm2d(outputs) if stage else nn.Tanh())
+            if stages - 4 <= stage < stages - 1 and stage:
+                layers.append(nn.Dropout(0.5))
             self.up.append(nn.Sequential(*layers))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -71,7 +77,7 @@ class UNet(nn.Module):
         return image
 
 
-def patch_critic(inputs: int, width: int, layers: int, norm: type[nn.Module]) -> nn.Module:
+def patch_discriminator(inputs: int, width: int, layers: int, norm: type[nn.Module]) -> nn.Module:
     """The PatchGAN of both: (B, `inputs`, Y, X) -> logits."""
     found = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
     current = width
@@ -97,13 +103,16 @@ class Pool:
                 self.images.append(fake)
             elif random.random() > 0.5:
                 place = random.randrange(50)
-                fake, self.images[place] = self.images[place].clone(), fake
+                older = self.images[place].clone()
+                self.images[place] = fake
+                fake = older
             shown.append(fake)
         return torch.stack(shown)
 
 
 def _adam(*networks: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.Adam([p for network in networks for p in network.parameters()], 2e-4, betas=(0.5, 0.999))
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return torch.optim.Adam(parameters, 2e-4, betas=(0.5, 0.999))
 
 
 def _trainable(on: bool, *networks: nn.Module) -> None:
@@ -118,70 +127,87 @@ def _judge(logits: torch.Tensor, real: bool) -> torch.Tensor:
 def take_weights(published: nn.Module, ours: nn.Module) -> None:
     """Give a published network the convolutions of ours, so that both start alike."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    pairs = ([module for module in network.modules() if isinstance(module, kinds)] for network in (published, ours))
-    for to, of in zip(*pairs, strict=True):
+    receivers = [module for module in published.modules() if isinstance(module, kinds)]
+    givers = [module for module in ours.modules() if isinstance(module, kinds)]
+    for to, of in zip(receivers, givers, strict=True):
         to.load_state_dict(of.state_dict())
 
 
 class PublishedCycleGAN:
     """Zhu et al. 2017: least squares, cycle 10, identity 0.5."""
 
-    def __init__(self, width: int, blocks: int, critic_width: int, critic_layers: int = 3) -> None:
-        self.forth, self.back = resnet(width, blocks), resnet(width, blocks)
-        self.critic_a, self.critic_b = (
-            patch_critic(1, critic_width, critic_layers, nn.InstanceNorm2d) for _ in range(2)
-        )
-        self.generators, self.critics = _adam(self.forth, self.back), _adam(self.critic_a, self.critic_b)
-        self.pool_a, self.pool_b = Pool(), Pool()
+    def __init__(self, width: int, blocks: int, discriminator_width: int, layers: int = 3) -> None:
+        self.forth = resnet(width, blocks)
+        self.back = resnet(width, blocks)
+        self.discriminator_a = patch_discriminator(1, discriminator_width, layers, nn.InstanceNorm2d)
+        self.discriminator_b = patch_discriminator(1, discriminator_width, layers, nn.InstanceNorm2d)
+        self.generators = _adam(self.forth, self.back)
+        self.discriminators = _adam(self.discriminator_a, self.discriminator_b)
+        self.pool_a = Pool()
+        self.pool_b = Pool()
 
     def step(self, a: torch.Tensor, b: torch.Tensor) -> dict[str, torch.Tensor]:
         """One update of everything on slices (B, 1, Y, X). Returns terms of the loss, by our names."""
-        _trainable(False, self.critic_a, self.critic_b)
-        fake_b, fake_a = self.forth(a), self.back(b)
-        cycled_a, cycled_b = self.back(fake_b), self.forth(fake_a)
+        _trainable(False, self.discriminator_a, self.discriminator_b)
+        fake_b = self.forth(a)
+        fake_a = self.back(b)
+        cycled_a = self.back(fake_b)
+        cycled_b = self.forth(fake_a)
         self.generators.zero_grad()
+        kept_b = functional.l1_loss(self.forth(b), b)
+        kept_a = functional.l1_loss(self.back(a), a)
         losses = {
-            "identity": 5 * (functional.l1_loss(self.forth(b), b) + functional.l1_loss(self.back(a), a)),
-            "adversarial_ab": _judge(self.critic_b(fake_b), True),
-            "adversarial_ba": _judge(self.critic_a(fake_a), True),
+            "identity": 5 * (kept_b + kept_a),
+            "adversarial_ab": _judge(self.discriminator_b(fake_b), True),
+            "adversarial_ba": _judge(self.discriminator_a(fake_a), True),
             "cycle_a": 10 * functional.l1_loss(cycled_a, a),
             "cycle_b": 10 * functional.l1_loss(cycled_b, b),
         }
         sum(losses.values()).backward()
         self.generators.step()
-        _trainable(True, self.critic_a, self.critic_b)
-        self.critics.zero_grad()
-        for critic, real, pool, fake in (
-            (self.critic_b, b, self.pool_b, fake_b),
-            (self.critic_a, a, self.pool_a, fake_a),
+
+        _trainable(True, self.discriminator_a, self.discriminator_b)
+        self.discriminators.zero_grad()
+        for discriminator, real, pool, fake in (
+            (self.discriminator_b, b, self.pool_b, fake_b),
+            (self.discriminator_a, a, self.pool_a, fake_a),
         ):
             shown = pool.query(fake.detach())
-            (0.5 * (_judge(critic(real), True) + _judge(critic(shown), False))).backward()
-        self.critics.step()
+            of_real = _judge(discriminator(real), True)
+            of_fake = _judge(discriminator(shown), False)
+            loss = 0.5 * (of_real + of_fake)
+            loss.backward()
+        self.discriminators.step()
         return losses
 
 
 class PublishedPix2Pix:
     """Isola et al. 2017: conditional PatchGAN, L1 x 100."""
 
-    def __init__(self, generator: nn.Module, critic_width: int, critic_layers: int = 3) -> None:
+    def __init__(self, generator: nn.Module, discriminator_width: int, layers: int = 3) -> None:
         self.generator = generator
-        self.critic = patch_critic(2, critic_width, critic_layers, nn.BatchNorm2d)
-        self.generator_step, self.critic_step = _adam(generator), _adam(self.critic)
+        self.discriminator = patch_discriminator(2, discriminator_width, layers, nn.BatchNorm2d)
+        self.generator_step = _adam(generator)
+        self.discriminator_step = _adam(self.discriminator)
 
     def step(self, condition: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
         """One update of both on pairs of (B, 1, Y, X). Returns the generator's terms of the loss, by our names."""
         fake = self.generator(condition)
-        _trainable(True, self.critic)
-        self.critic_step.zero_grad()
-        of_fake = self.critic(torch.cat([condition, fake], 1).detach())
-        of_real = self.critic(torch.cat([condition, real], 1))
-        (0.5 * (_judge(of_fake, False) + _judge(of_real, True))).backward()
-        self.critic_step.step()
-        _trainable(False, self.critic)
+        fake_pair = torch.cat([condition, fake], 1)  # (B, 2, Y, X)
+        real_pair = torch.cat([condition, real], 1)  # (B, 2, Y, X)
+
+        _trainable(True, self.discriminator)
+        self.discriminator_step.zero_grad()
+        of_fake = _judge(self.discriminator(fake_pair.detach()), False)
+        of_real = _judge(self.discriminator(real_pair), True)
+        loss = 0.5 * (of_fake + of_real)
+        loss.backward()
+        self.discriminator_step.step()
+
+        _trainable(False, self.discriminator)
         self.generator_step.zero_grad()
         losses = {
-            "adversarial": _judge(self.critic(torch.cat([condition, fake], 1)), True),
+            "adversarial": _judge(self.discriminator(fake_pair), True),
             "pixel": 100 * functional.l1_loss(fake, real),
         }
         sum(losses.values()).backward()

@@ -9,7 +9,7 @@
 A curve's line is a whole training with that many iterations a scale on the reference slice of the run: its seconds, the
 error of the reconstruction, the distance of random samples' patches to the slice's in each band of a Laplacian pyramid
 (sliced Wasserstein, finest band first), how much random samples differ from each other as a share of the slice's own
-spread (a model that has learnt the slice by heart scores well on patches and draws nothing new; samples that take the
+spread (a model that has learnt the slice by heart scores well on patches and makes nothing new; samples that take the
 coarsest scales from the slice share more, so that models can be compared where they differ alike), and how far the
 slice injected at each scale comes out changed.
 """
@@ -98,7 +98,12 @@ def seconds_at(side: int, width: int, repeats: int, iterations: int, dtypes: Ite
     config = SinGANConfig(width=width, iterations=iterations, discriminator_steps=3, generator_steps=3)
     with tempfile.TemporaryDirectory() as folder:
         log = LossLog(Path(folder), LOSSES)
-        ways = {"published": lambda: [published.epoch(torch.zeros_like(real)) for _ in range(iterations)]}
+
+        def run_published() -> None:
+            for _ in range(iterations):
+                published.epoch(torch.zeros_like(real))
+
+        ways = {"published": run_published}
         for dtype in dtypes:
             name = str(dtype).removeprefix("torch.")
             ways[f"ours, {name}"] = partial(_train_anew, real, width, config, log, dtype)
@@ -108,12 +113,15 @@ def seconds_at(side: int, width: int, repeats: int, iterations: int, dtypes: Ite
 
 
 def _train_anew(real: torch.Tensor, width: int, config: SinGANConfig, log: LossLog, dtype: torch.dtype) -> None:
-    model = SinGAN([tuple(real.shape[-2:])], [width], config.layers).to(real.device, memory_format=layout_for(dtype))
+    size = tuple(real.shape[-2:])
+    model = SinGAN([size], [width], config.layers)
+    model = model.to(real.device, memory_format=layout_for(dtype))
     train_scale(model, 0, real, config, log, dtype)
 
 
 def _ratios(found: dict[str, float]) -> str:
-    return "; ".join(f"{name} {seconds:.3f} s, {found['published'] / seconds:.2f} x" for name, seconds in found.items())
+    published = found["published"]
+    return "; ".join(f"{name} {seconds:.3f} s, {published / seconds:.2f} x" for name, seconds in found.items())
 
 
 def curve(run_dir: Path, config: SinGANConfig, shares: list[float], precision: str) -> None:
@@ -136,25 +144,41 @@ def curve(run_dir: Path, config: SinGANConfig, shares: list[float], precision: s
 def measures(model: SinGAN, image: np.ndarray) -> str:
     """A line of `MEASURES` of a trained cascade and the slice it has learnt, (Y, X) in [-1, 1]."""
     full = torch.from_numpy(image)[None, None].to(model.amplitudes.device)
-    drawn = "".join(_told(*compared(model, image, start)) for start in STARTS)
-    injected = " ".join(f"{_rmse(model.inject(full, scale), full):.3f}" for scale in range(1, model.scales))
-    return f"{_rmse(model.reconstruct(model.scales - 1), full):.4f}  {drawn}{injected}"
+    rebuilt = model.reconstruct(model.scales - 1)
+    sampled = ""
+    for start in STARTS:
+        patches, spread = compared(model, image, start)
+        sampled += _told(patches, spread)
+    injected = []
+    for scale in range(1, model.scales):
+        changed = model.inject(full, scale)
+        injected.append(f"{_rmse(changed, full):.3f}")
+    return f"{_rmse(rebuilt, full):.4f}  {sampled}{' '.join(injected)}"
 
 
 @torch.no_grad()
 def compared(model: SinGAN, image: np.ndarray, start: int) -> tuple[list[float], float]:
     """Samples, random from scale `start` on: mean distance of their patches to those of `image` by band, and spread."""
-    samples = model.sample(SAMPLES, model.scales - 1, torch.Generator().manual_seed(0), start)[:, 0].cpu().numpy()
-    found = [pyramid_distance(sample, image, BANDS, np.random.default_rng(0)) for sample in samples]
-    return np.mean(found, axis=0).tolist(), float(samples.std(axis=0).mean() / image.std())
+    generator = torch.Generator().manual_seed(0)
+    images = model.sample(SAMPLES, model.scales - 1, generator, start)  # (SAMPLES, 1, Y, X)
+    samples = images[:, 0].cpu().numpy()
+    found = []
+    for sample in samples:
+        # The same directions for each, so that samples differ and not the measure.
+        found.append(pyramid_distance(sample, image, BANDS, np.random.default_rng(0)))
+    spread = samples.std(axis=0).mean() / image.std()
+    return np.mean(found, axis=0).tolist(), float(spread)
 
 
 def _told(patches: list[float], spread: float) -> str:
-    return f"{' '.join(f'{value:.3f}' for value in patches)}  {spread:.2f}        "
+    bands = " ".join(f"{value:.3f}" for value in patches)
+    return f"{bands}  {spread:.2f}        "
 
 
 def _rmse(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).square().mean().sqrt()) / 2
+    error = (one - other).square().mean().sqrt()
+    # As a share of the range from -1 to 1.
+    return float(error) / 2
 
 
 def parse() -> argparse.Namespace:

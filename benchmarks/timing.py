@@ -20,13 +20,15 @@ def seconds_of(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, f
     """Median seconds of a call of each way over `repeats` rounds, after one round that is not counted."""
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(repeats + 1):
+        # In turn, so that what else the machine does falls on all of them.
         for name, call in ways.items():
             wait()
             begin = time.perf_counter()
             call()
             wait()
+            seconds = time.perf_counter() - begin
             if number:
-                spent[name].append(time.perf_counter() - begin)
+                spent[name].append(seconds)
     return {name: median(values) for name, values in spent.items()}
 
 
@@ -46,19 +48,29 @@ def wait() -> None:
 
 
 def print_curves(
-    ways: dict[str, Callable[..., dict[str, torch.Tensor]]], draw: Callable[[], tuple], steps: int, lines: int = 6
+    ways: dict[str, Callable[..., dict[str, torch.Tensor]]], sample: Callable[[], tuple], steps: int, lines: int = 6
 ) -> None:
-    """Train all on the same batches; print the means of the first way's losses over as many parts of `steps`."""
+    """Train all on the same batches; print the means of the first way's losses over parts of the training.
+
+    Args:
+        ways: The updates, called with a batch; each returns its losses by name.
+        sample: Gives a batch.
+        steps: Updates in all.
+        lines: Parts into which they are split.
+    """
     part = max(1, steps // lines)
     for begin in range(0, steps - part + 1, part):
-        sums: dict[str, dict[str, float]] = {name: {} for name in ways}
+        means: dict[str, dict[str, float]] = {name: {} for name in ways}
         for _ in range(part):
-            batch = draw()
+            batch = sample()
             for name, step in ways.items():
+                own = means[name]
                 for loss, value in step(*batch).items():
-                    sums[name][loss] = sums[name].get(loss, 0.0) + float(value.detach()) / part
-        shared = sorted(next(iter(sums.values())))
-        for name, found in sums.items():
+                    own[loss] = own.get(loss, 0.0) + float(value.detach()) / part
+
+        # The published update has fewer terms; what it has, ours has too.
+        shared = sorted(next(iter(means.values())))
+        for name, found in means.items():
             shown = "  ".join(f"{loss} {found[loss]:6.3f}" for loss in shared)
             print(f"{begin + 1:5d} to {begin + part:5d}  {name:>20}:  {shown}", flush=True)
 

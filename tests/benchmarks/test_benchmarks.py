@@ -21,7 +21,7 @@ def benchmark(repository, monkeypatch):
     ("make", "parameters"),
     [
         (lambda published: published.resnet(64, 9), 11_365_633),
-        (lambda published: published.patch_critic(1, 64, 3, published.nn.InstanceNorm2d), 2_762_689),
+        (lambda published: published.patch_discriminator(1, 64, 3, published.nn.InstanceNorm2d), 2_762_689),
     ],
 )
 def test_what_is_timed_against_has_the_published_size(benchmark, make, parameters):
