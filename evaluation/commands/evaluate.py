@@ -57,24 +57,31 @@ def evaluate(
                        means, spacing from the affine's diagonal, 350 mm
                        for an empty prediction
     """
-    rules = edition_of_masks(references, edition).with_intrameatal(int(intrameatal))
+    told = edition_of_masks(references, edition)
+    rules = told.with_intrameatal(int(intrameatal))
     wanted = Pictures(images, wants_report is not False, views, sheets)
     has_pictures = wanted.page or wanted.sheets
     missing = missing_packages() if has_pictures else []
-    if missing and (wants_report or sheets or images):
-        raise InputError(f"a report needs {', '.join(missing)}: pip install 'vestibule[evaluation]'")
+    names = ", ".join(missing)
+    is_asked_for = wants_report or sheets or images
+    if missing and is_asked_for:
+        raise InputError(f"a report needs {names}: pip install 'vestibule[evaluation]'")
 
-    at_most = len(list(references.iterdir()))
-    workers = workers or default_workers(at_most)
+    if workers is None:
+        at_most = len(list(references.iterdir()))
+        workers = default_workers(at_most)
+
     with progress_bar("scoring") as advance:
         scores = score_folder(predictions, references, out, rules, mode, workers, advance)
     files = [out / "metrics.json", out / "cases.csv"]
 
     if missing:
-        click.echo(f"note: no report.html, {', '.join(missing)} not installed", err=True)
+        click.echo(f"note: no report.html, {names} not installed", err=True)
     elif has_pictures:
+        folders = predictions, references, out
         with progress_bar("rendering") as advance:
-            files += build_report(scores, predictions, references, out, rules, wanted, workers, advance)
+            files += build_report(scores, *folders, rules, wanted, workers, advance)
+
     for path in files:
         click.echo(path)
     report(scores)
@@ -82,21 +89,24 @@ def evaluate(
 
 def report(scores: Scores) -> None:
     """Print the summary. Raises InputError, which ends in exit code 1, where a prediction counted as empty."""
-    cases = len({row["case"] for row in scores.rows})
-    name = "1 case" if cases == 1 else f"{cases} cases"
+    cases = {row["case"] for row in scores.rows}
+    name = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     table = table1({name: scores.summary})
     table.print(title=f"crossMoDA {scores.edition}, mode {scores.mode}")
 
     for case, notes in scores.notes.items():
-        click.echo(f"note: {case}: {'; '.join(notes)}", err=True)
+        text = "; ".join(notes)
+        click.echo(f"note: {case}: {text}", err=True)
     for extra in scores.extra:
         click.echo(f"extra: {extra}: no reference of this case; not scored", err=True)
     for case, problem in scores.problems.items():
         click.echo(f"scored as empty: {case}: {problem}", err=True)
 
     count = len(scores.problems)
-    if count:
-        shown = list(scores.problems)[:NAMES_SHOWN]
-        if count > NAMES_SHOWN:
-            shown.append("...")
-        raise InputError(f"{count} of {name} without a usable prediction, scored as empty: {', '.join(shown)}")
+    if count == 0:
+        return
+    shown = list(scores.problems)[:NAMES_SHOWN]
+    if count > NAMES_SHOWN:
+        shown.append("...")
+    listed = ", ".join(shown)
+    raise InputError(f"{count} of {name} without a usable prediction, scored as empty: {listed}")

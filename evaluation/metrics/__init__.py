@@ -68,4 +68,5 @@ def headlines() -> list[Metric]:
 
 def primary() -> Metric:
     """The metric that orders cases from worst to best: the first headline."""
-    return headlines()[0]
+    ranked = headlines()
+    return ranked[0]

@@ -29,9 +29,10 @@ class Detection(NamedTuple):
 def detect(prediction_zyx: np.ndarray, reference_zyx: np.ndarray) -> Detection:
     """Count the connected parts of two masks (Z, Y, X) that meet. Raises ValueError for unequal shapes."""
     prediction, reference = as_masks(prediction_zyx, reference_zyx)
-    total, found = _parts(reference, prediction)
-    predicted_total, met = _parts(prediction, reference)
-    return Detection(total, found, predicted_total - met)
+    expected, found = _parts(reference, prediction)
+    predicted, right = _parts(prediction, reference)
+    false = predicted - right
+    return Detection(expected, found, false)
 
 
 def _parts(mask: np.ndarray, other: np.ndarray) -> tuple[int, int]:
@@ -40,13 +41,20 @@ def _parts(mask: np.ndarray, other: np.ndarray) -> tuple[int, int]:
     box = bounding_box(mask)
     if box is None:
         return 0, 0
-    inside, others = mask[box], other[box]
+    inside = mask[box]
+    others = other[box]
     if inside.all():
+        # Labelling a full box takes longer than to see that it is one.
         return 1, int(others.any())
-    parts, total = ndimage.label(inside, np.ones((3, 3, 3), dtype=bool))
-    met = np.zeros(total + 1, dtype=bool)
-    met[parts[others]] = True
-    return int(total), int(np.count_nonzero(met[1:]))
+
+    neighbours = np.ones((3, 3, 3), dtype=bool)
+    parts, total = ndimage.label(inside, neighbours)
+    is_met = np.zeros(total + 1, dtype=bool)
+    shared_with = parts[others]
+    is_met[shared_with] = True
+    # Label 0 is what lies around the parts.
+    met = np.count_nonzero(is_met[1:])
+    return int(total), int(met)
 
 
 def _detection(pair: MaskPair) -> Detection:
@@ -54,15 +62,18 @@ def _detection(pair: MaskPair) -> Detection:
 
 
 def _components(pair: MaskPair) -> int:
-    return pair.shared(_detection).components
+    detection = pair.shared(_detection)
+    return detection.components
 
 
 def _found(pair: MaskPair) -> int:
-    return pair.shared(_detection).found
+    detection = pair.shared(_detection)
+    return detection.found
 
 
 def _false(pair: MaskPair) -> int:
-    return pair.shared(_detection).false
+    detection = pair.shared(_detection)
+    return detection.false
 
 
 COMPONENTS = Metric("components", "components", "", 0, None, _components)
@@ -78,14 +89,16 @@ def detection_summary(rows: Iterable[Mapping]) -> dict:
     """
     summary: dict[str, dict[str, int]] = {}
     for row in rows:
-        components, found, false = (row[metric.key] for metric in (COMPONENTS, COMPONENTS_FOUND, COMPONENTS_FALSE))
-        counts = summary.setdefault(
-            row["structure"],
-            {"cases": 0, "cases_found": 0, COMPONENTS.key: 0, COMPONENTS_FOUND.key: 0, COMPONENTS_FALSE.key: 0},
-        )
+        structure = row["structure"]
+        if structure not in summary:
+            summary[structure] = {"cases": 0, "cases_found": 0}
+        counts = summary[structure]
+
+        components = row[COMPONENTS.key]
+        found = row[COMPONENTS_FOUND.key]
         counts["cases"] += components > 0
         counts["cases_found"] += found > 0
-        counts[COMPONENTS.key] += components
-        counts[COMPONENTS_FOUND.key] += found
-        counts[COMPONENTS_FALSE.key] += false
+        for metric in (COMPONENTS, COMPONENTS_FOUND, COMPONENTS_FALSE):
+            before = counts.get(metric.key, 0)
+            counts[metric.key] = before + row[metric.key]
     return summary

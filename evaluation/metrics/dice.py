@@ -10,17 +10,22 @@ from evaluation.metrics.base import MaskPair, Metric, as_masks
 def dice(prediction_zyx: np.ndarray, reference_zyx: np.ndarray) -> float:
     """Dice coefficient of two masks (Z, Y, X); 1 where both are empty. Raises ValueError for unequal shapes."""
     prediction, reference = as_masks(prediction_zyx, reference_zyx)
-    total = np.count_nonzero(prediction) + np.count_nonzero(reference)
+    predicted = np.count_nonzero(prediction)
+    expected = np.count_nonzero(reference)
+    total = predicted + expected
     if total == 0:
         return 1.0
-    overlap = np.count_nonzero(prediction & reference)
+
+    both = prediction & reference
+    overlap = np.count_nonzero(both)
     return 2 * overlap / total
 
 
 def dice_when_empty(pair: MaskPair) -> float:
     """1 where both masks are empty, but in the challenge's mode, whose empty prediction always scores 0."""
-    both_empty = pair.prediction_voxels == 0 and pair.reference_voxels == 0
-    return 1.0 if both_empty and pair.mode == "default" else 0.0
+    if pair.mode == "default" and pair.is_empty:
+        return 1.0
+    return 0.0
 
 
 def _dice(pair: MaskPair) -> float:

@@ -38,21 +38,30 @@ class SurfaceDistances(NamedTuple):
         `default` averages the distances of both surfaces pooled (MedPy 0.5, MONAI); `challenge` averages the two
         directed means (MedPy 0.4.0, with which the challenge was scored). Raises ValueError for another mode.
         """
+        check_mode(mode)
         forth, back = self
-        if check_mode(mode) == "challenge":
-            means = [float(forth.sum()) / forth.size, float(back.sum()) / back.size]
-            return float(np.mean(means))
-        total = float(forth.sum()) + float(back.sum())
-        return total / (forth.size + back.size)
+        forth_mm = float(forth.sum())
+        back_mm = float(back.sum())
+        if mode == "default":
+            count = forth.size + back.size
+            return (forth_mm + back_mm) / count
+
+        # A small surface counts as much as a large one.
+        forth_mean = forth_mm / forth.size
+        back_mean = back_mm / back.size
+        return float(np.mean([forth_mean, back_mean]))
 
     def hd95_pooled(self) -> float:
         """95th percentile of the distances of both surfaces pooled, in mm: MedPy's `hd95`."""
-        return float(np.percentile(np.concatenate(self), 95))
+        pooled = np.concatenate(self)
+        return float(np.percentile(pooled, 95))
 
     def hd95_directed(self) -> float:
         """The larger of the two directed 95th percentiles, in mm: MONAI's `percentile=95`."""
         forth, back = self
-        return float(max(np.percentile(forth, 95), np.percentile(back, 95)))
+        forth_mm = np.percentile(forth, 95)
+        back_mm = np.percentile(back, 95)
+        return float(max(forth_mm, back_mm))
 
 
 def assd(
@@ -76,10 +85,15 @@ def assd(
         ValueError: Unequal shapes or an unknown mode.
     """
     prediction, reference = as_masks(prediction_zyx, reference_zyx)
-    has_prediction, has_reference = bool(prediction.any()), bool(reference.any())
+    check_mode(mode)
+    has_prediction = bool(prediction.any())
+    has_reference = bool(reference.any())
     if has_prediction and has_reference:
-        return surface_distances(prediction, reference, spacing_zyx).assd(mode)
-    if check_mode(mode) == "default" and has_prediction == has_reference:
+        distances = surface_distances(prediction, reference, spacing_zyx)
+        return distances.assd(mode)
+
+    both_empty = has_prediction == has_reference
+    if mode == "default" and both_empty:
         return 0.0
     return empty_distance(reference.shape, spacing_zyx, mode)
 
@@ -100,7 +114,9 @@ def empty_distance(shape_zyx: tuple[int, ...], spacing_zyx: tuple[float, ...], m
     """
     if check_mode(mode) == "challenge":
         return CHALLENGE_EMPTY_MM
-    return float(np.linalg.norm(np.multiply(shape_zyx, spacing_zyx)))
+    sides_mm = np.multiply(shape_zyx, spacing_zyx)
+    diagonal_mm = np.linalg.norm(sides_mm)
+    return float(diagonal_mm)
 
 
 def surface_distances(
@@ -134,12 +150,16 @@ def boundary_voxels(one_zyx: np.ndarray, other_zyx: np.ndarray) -> np.ndarray:
     one, other = as_masks(one_zyx, other_zyx)
     boundary = np.zeros(one.shape, dtype=bool)
     for axis in range(3):
-        everything = [slice(None)] * 3
-        before, after = everything.copy(), everything.copy()
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
         # Each voxel beside the one that follows it along the axis.
+        before = [slice(None)] * 3
+        after = [slice(None)] * 3
+        before[axis] = slice(None, -1)
+        after[axis] = slice(1, None)
         first, second = tuple(before), tuple(after)
-        meeting = (one[first] & other[second]) | (other[first] & one[second])
+
+        one_then_other = one[first] & other[second]
+        other_then_one = other[first] & one[second]
+        meeting = one_then_other | other_then_one
         boundary[first] |= meeting
         boundary[second] |= meeting
     return boundary
@@ -147,15 +167,19 @@ def boundary_voxels(one_zyx: np.ndarray, other_zyx: np.ndarray) -> np.ndarray:
 
 def surface_of(mask_zyx: np.ndarray) -> np.ndarray:
     """Voxels of `mask_zyx` (Z, Y, X) bool with a face neighbour outside the mask or outside the array, bool."""
+    # Voxels at the array's edge are never inside, so that only those within it have all six neighbours to look at.
     inner = slice(1, -1)
-    interior = mask_zyx[inner, inner, inner].copy()
+    within = inner, inner, inner
+    interior = mask_zyx[within].copy()
+    before, after = slice(None, -2), slice(2, None)
     for axis in range(3):
-        for neighbours in (slice(None, -2), slice(2, None)):
-            moved = [inner, inner, inner]
+        for neighbours in (before, after):
+            moved = list(within)
             moved[axis] = neighbours
             interior &= mask_zyx[tuple(moved)]
+
     surface = mask_zyx.copy()
-    surface[inner, inner, inner] &= ~interior
+    surface[within] &= ~interior
     return surface
 
 
@@ -176,10 +200,13 @@ def nearest_distances(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarr
     counts = spacing_zyx > 0
     if not counts.all():
         # Along an axis of zero spacing, which a turned image has in the challenge's mode, all voxels are in one place.
-        start, goal = start * counts, goal * counts
+        start = start * counts
+        goal = goal * counts
         spacing_zyx = np.where(counts, spacing_zyx, 1.0)
+
     low, high = _box_of(start, goal)
-    box_voxels = np.prod(high - low + 1, dtype=np.int64)
+    size = high - low + 1
+    box_voxels = np.prod(size, dtype=np.int64)
     points = len(start) + len(goal)
     if box_voxels > DENSE_VOXELS_PER_POINT * points:
         return distances_by_tree(start, goal, spacing_zyx)
@@ -189,9 +216,11 @@ def nearest_distances(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarr
 def distances_by_tree(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarray) -> np.ndarray:
     """As `nearest_distances`, by a k-d tree; no spacing is 0."""
     # Balancing a tree over voxels takes longer than it saves.
-    tree = cKDTree(goal * spacing_zyx, balanced_tree=False, compact_nodes=False)
-    distances, _ = tree.query(start * spacing_zyx)
-    return distances
+    goal_mm = goal * spacing_zyx
+    tree = cKDTree(goal_mm, balanced_tree=False, compact_nodes=False)
+    start_mm = start * spacing_zyx
+    distances_mm, _ = tree.query(start_mm)
+    return distances_mm
 
 
 def distances_by_transform(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.ndarray) -> np.ndarray:
@@ -200,25 +229,40 @@ def distances_by_transform(start: np.ndarray, goal: np.ndarray, spacing_zyx: np.
     size = high - low + 1
 
     # One number a voxel instead of three: masks of noise have 15 million.
-    there = np.ravel_multi_index(tuple((goal - low).T), size)
+    there = _flat(goal - low, size)  # (M,)
     outside = np.ones(size, dtype=bool)  # (Z, Y, X)
     outside.flat[there] = False
-    # Indices alone: the transform's own distances of the whole box would take three times the memory.
-    nearest = ndimage.distance_transform_edt(outside, sampling=spacing_zyx, return_distances=False, return_indices=True)
 
-    here = np.ravel_multi_index(tuple((start - low).T), size)
-    squared = np.zeros(len(start))
+    # Indices alone: the transform's own distances of the whole box would take three times the memory.
+    nearest = ndimage.distance_transform_edt(
+        outside,
+        sampling=spacing_zyx,
+        return_distances=False,
+        return_indices=True,
+    )  # (3, Z, Y, X)
+
+    here = _flat(start - low, size)  # (N,)
+    squared_mm2 = np.zeros(len(start))
     for axis in range(3):
         found = nearest[axis].ravel()[here]
-        steps = found - (start[:, axis] - low[axis])
-        squared += (steps * spacing_zyx[axis]) ** 2
-    return np.sqrt(squared)
+        own = start[:, axis] - low[axis]
+        steps_mm = (found - own) * spacing_zyx[axis]
+        squared_mm2 += steps_mm**2
+    return np.sqrt(squared_mm2)
+
+
+def _flat(indices: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Indices (N, 3) into an array of `size` as indices (N,) into the same array in one dimension."""
+    z, y, x = indices.T
+    return np.ravel_multi_index((z, y, x), tuple(size))
 
 
 def _box_of(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest index along each axis, (3,) each, of two sets of voxels."""
-    low = np.minimum(start.min(axis=0), goal.min(axis=0))
-    high = np.maximum(start.max(axis=0), goal.max(axis=0))
+    start_low, start_high = start.min(axis=0), start.max(axis=0)
+    goal_low, goal_high = goal.min(axis=0), goal.max(axis=0)
+    low = np.minimum(start_low, goal_low)
+    high = np.maximum(start_high, goal_high)
     return low, high
 
 
@@ -227,8 +271,10 @@ def _distances(
 ) -> SurfaceDistances:
     prediction, reference = as_masks(prediction, reference)
     spacing = np.asarray(spacing_zyx, dtype=float)
-    if spacing.shape != (3,) or not np.isfinite(spacing).all() or (spacing < 0).any():
+    is_length = np.isfinite(spacing) & (spacing >= 0)
+    if spacing.shape != (3,) or not is_length.all():
         raise ValueError(f"spacing_zyx must be three lengths in mm, got {spacing_zyx}")
+
     predicted = _indices(prediction, surface)  # (N, 3)
     expected = _indices(reference, surface)  # (M, 3)
     forth = nearest_distances(predicted, expected, spacing)
@@ -241,17 +287,22 @@ def _indices(mask: np.ndarray, surface: Callable[[np.ndarray], np.ndarray]) -> n
     box = bounding_box(mask)
     if box is None:
         raise ValueError("an empty mask has no surface")
-    corner = np.array([side.start for side in box], dtype=np.int32)
+    # The surface of the crop is that of the whole: the mask ends where the box does.
+    found = surface(mask[box])
+    inside = np.argwhere(found)
+    corner = [side.start for side in box]
     # Half the memory of NumPy's own integers, which counts where a mask is noise.
-    return np.argwhere(surface(mask[box])).astype(np.int32) + corner
+    indices = inside.astype(np.int32)
+    indices += np.array(corner, dtype=np.int32)
+    return indices
 
 
 def distance_when_empty(pair: MaskPair) -> float:
     """Distance in mm where a mask is empty: 0 by default where both are, else `empty_distance` of the whole image."""
-    both_empty = pair.prediction_voxels == 0 and pair.reference_voxels == 0
-    if both_empty and pair.mode == "default":
+    if pair.mode == "default" and pair.is_empty:
         return 0.0
-    return empty_distance(pair.geometry.size_zyx, pair.geometry.spacing_zyx, pair.mode)
+    whole = pair.geometry
+    return empty_distance(whole.size_zyx, whole.spacing_zyx, pair.mode)
 
 
 def _distances_of(pair: MaskPair) -> SurfaceDistances:
@@ -259,15 +310,18 @@ def _distances_of(pair: MaskPair) -> SurfaceDistances:
 
 
 def _assd(pair: MaskPair) -> float:
-    return pair.shared(_distances_of).assd(pair.mode)
+    distances = pair.shared(_distances_of)
+    return distances.assd(pair.mode)
 
 
 def _hd95_pooled(pair: MaskPair) -> float:
-    return pair.shared(_distances_of).hd95_pooled()
+    distances = pair.shared(_distances_of)
+    return distances.hd95_pooled()
 
 
 def _hd95_directed(pair: MaskPair) -> float:
-    return pair.shared(_distances_of).hd95_directed()
+    distances = pair.shared(_distances_of)
+    return distances.hd95_directed()
 
 
 def _boundary_assd(pair: MaskPair) -> float | None:
@@ -279,9 +333,11 @@ def _boundary_assd(pair: MaskPair) -> float | None:
     expected = boundary_voxels(first.reference, second.reference)
     boundaries = replace(pair, prediction=predicted, reference=expected, parts=())
     # Parts that do not meet have an empty boundary, however full they are.
-    if not predicted.any() or not expected.any():
+    if boundaries.has_empty_mask:
         return distance_when_empty(boundaries)
-    return voxel_distances(predicted, expected, pair.spacing_zyx).assd(pair.mode)
+
+    distances = voxel_distances(predicted, expected, pair.spacing_zyx)
+    return distances.assd(pair.mode)
 
 
 ASSD = Metric(

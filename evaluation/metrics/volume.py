@@ -17,7 +17,9 @@ def reference_mm3(pair: MaskPair) -> float:
 
 def error_mm3(pair: MaskPair) -> float:
     """Volume of the prediction less that of the reference."""
-    return predicted_mm3(pair) - reference_mm3(pair)
+    predicted = predicted_mm3(pair)
+    expected = reference_mm3(pair)
+    return predicted - expected
 
 
 VOLUME = Metric("volume_mm3", "volume", "mm³", 0, None, predicted_mm3)

@@ -57,16 +57,21 @@ def flat_scores(rows: list[Row]) -> list[dict]:
 def platform_metrics(scores: Scores) -> dict:
     """Scores in the shape of evalutils and grand-challenge.org: `case` by metric and index, and `aggregates`."""
     cases = flat_scores(scores.rows)
-    names = dict.fromkeys(name for case in cases for name in case)
+    # A dictionary keeps the order of its keys, which a set does not.
+    names: dict[str, None] = {}
+    for case in cases:
+        names |= dict.fromkeys(case)
+
     columns: dict[str, dict] = {}
     aggregates: dict[str, dict] = {}
     for name in names:
         column = [case.get(name) for case in cases]
         columns[name] = {str(index): value for index, value in enumerate(column)}
-        if name != "case":
-            # A metric that applies to some structures or cases alone leaves gaps.
-            known = [value for value in column if value is not None]
-            aggregates[name] = describe(np.array(known, dtype=float))
+        if name == "case":
+            continue
+        # A metric that applies to some structures or cases alone leaves gaps.
+        known = [value for value in column if value is not None]
+        aggregates[name] = describe(np.array(known, dtype=float))
     return {
         "mode": scores.mode,
         "definition": DEFINITIONS[scores.mode],

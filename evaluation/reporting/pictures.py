@@ -47,6 +47,7 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
         path = images.get(pair.case)
         if path is None:
             continue
+
         image = read_volume(path).voxels  # (Z, Y, X)
         aligned = read_pair(pair, edition)
         expected = aligned.reference.shape
@@ -54,6 +55,7 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
             raise InputError(f"{path}: has size {image.shape} (z, y, x), its reference {expected}")
         render_case(out_dir / f"{pair.case}.png", pair.case, image, aligned, edition)
         count += 1
+
     if count == 0:
         raise InputError(f"{images_dir}: no T2 image belongs to a reference in {references_dir}")
     return count
@@ -72,30 +74,41 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
     Raises:
         InputError: The disk refuses.
     """
-    tumour = edition.mask_of(pair.reference, TUMOUR)
-    result = edition.mask_of(pair.prediction, TUMOUR)
-    shown = tumour if tumour.any() else (pair.reference > 0) | (pair.prediction > 0)
-    index = int(shown.sum(axis=(1, 2)).argmax())
+    first, *_ = edition.structures
+    structure = TUMOUR if TUMOUR in edition.structures else first
+    expected = edition.mask_of(pair.reference, structure)
+    result = edition.mask_of(pair.prediction, structure)
+    shown = expected
+    if not expected.any():
+        shown = (pair.reference > 0) | (pair.prediction > 0)
+    areas = shown.sum(axis=(1, 2))  # (Z,)
+    index = int(areas.argmax())
     slice_yx = image[index]
     low, high = np.percentile(slice_yx, WINDOW)
     # A constant slice has no contrast to stretch.
     high = max(high, low + 1e-6)
 
     metric = primary()
-    score = metric.value(MaskPair(result, tumour, pair.geometry))
-    name = f"{edition.anatomy_of(TUMOUR).title} {metric.label}"
+    score = metric.value(MaskPair(result, expected, pair.geometry))
+    name = edition.anatomy_of(structure).title
+    title = f"{case}, slice {index}: {name} {metric.label} {score:.2f}; red reference, green result"
     figure = Figure(figsize=(9, 4.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{case}, slice {index}: {name} {score:.2f}; red reference, green result", fontsize=9)
+    figure.suptitle(title, fontsize=9)
 
     _, height_mm, width_mm = pair.geometry.spacing_zyx
+    aspect = height_mm / width_mm
+    reference_yx = pair.reference[index]
+    result_yx = pair.prediction[index]
     whole = slice(None), slice(None)
     enlarged = _around(shown[index])
-    for axes, box in zip(figure.subplots(1, 2), (whole, enlarged), strict=True):
-        axes.imshow(slice_yx[box], cmap="gray", vmin=low, vmax=high, aspect=height_mm / width_mm)
-        _outline(axes, pair.reference[index][box], edition, "red")
-        _outline(axes, pair.prediction[index][box], edition, "lime")
+    left, right = figure.subplots(1, 2)
+    for axes, box in ((left, whole), (right, enlarged)):
+        axes.imshow(slice_yx[box], cmap="gray", vmin=low, vmax=high, aspect=aspect)
+        _outline(axes, reference_yx[box], edition, "red")
+        _outline(axes, result_yx[box], edition, "lime")
         axes.set_axis_off()
+
     with atomic(path) as partial:
         figure.savefig(partial, dpi=110)
 
@@ -103,6 +116,7 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
 def _outline(axes: Axes, labels: np.ndarray, edition: Edition, colour: str) -> None:
     """Outline every structure in `labels` (Y, X)."""
     for structure in edition.structures:
+        # Parts of a structure are left out: their outlines would cover its own.
         mask = edition.mask_of(labels, structure)
         if mask.any():
             axes.contour(mask, levels=[0.5], colors=colour, linewidths=1.0)
@@ -112,15 +126,15 @@ def _around(mask: np.ndarray) -> tuple[slice, slice]:
     """A third of the image around the middle of `mask` (Y, X), or the whole of it where there is nothing."""
     if not mask.any():
         return slice(None), slice(None)
-    rows = _part_around(mask.any(axis=1))
-    columns = _part_around(mask.any(axis=0))
-    return rows, columns
+    rows, columns = np.nonzero(mask)
+    height, width = mask.shape
+    return _part_around(rows, height), _part_around(columns, width)
 
 
-def _part_around(occupied: np.ndarray) -> slice:
-    size = occupied.size
+def _part_around(places: np.ndarray, size: int) -> slice:
+    """Part of a side of `size` voxels around the middle of some places, moved into the image."""
     length = size // PART
-    middle = int(np.flatnonzero(occupied).mean())
+    middle = int(np.unique(places).mean())
     start = max(0, middle - length // 2)
     start = min(start, size - length)
     return slice(start, start + length)

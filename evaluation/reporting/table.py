@@ -29,7 +29,8 @@ class TextTable:
         text = ""
         for line in (self.header, rule, *self.rows):
             cells = [_escaped(cell, "|") for cell in line]
-            text += f"| {' | '.join(cells)} |\n"
+            joined = " | ".join(cells)
+            text += f"| {joined} |\n"
         return text
 
     @property
@@ -37,6 +38,7 @@ class TextTable:
         """The table as a LaTeX `tabular` with rules of the package booktabs."""
         numbers = len(self.header) - self.names
         columns = "l" * self.names + "r" * numbers
+
         lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
         lines.append(_latex_row(self.header))
         lines.append("\\midrule")
@@ -49,14 +51,18 @@ class TextTable:
         """The table for a `rich` console."""
         table = Table(title=title)
         for index, name in enumerate(self.header):
-            table.add_column(name, justify="left" if index < self.names else "right")
+            is_name = index < self.names
+            table.add_column(name, justify="left" if is_name else "right")
         for row in self.rows:
             table.add_row(*row)
         return table
 
     def print(self, console: Console | None = None, title: str | None = None) -> None:
         """Print the table, on standard output where no console is given."""
-        (console or Console()).print(self.to_rich(title))
+        if console is None:
+            console = Console()
+        table = self.to_rich(title)
+        console.print(table)
 
 
 def structure_title(structure: str) -> str:
@@ -77,7 +83,9 @@ def table1(arms: dict[str, dict]) -> TextTable:
     """
     if not arms:
         raise ValueError("a table needs at least one arm")
-    structures = list(next(iter(arms.values())))
+
+    first = next(iter(arms.values()))
+    structures = list(first)
     for name, summary in arms.items():
         if list(summary) != structures:
             raise ValueError(f"arm {name!r} has the structures {list(summary)}, expected {structures}")
@@ -92,11 +100,14 @@ def table1(arms: dict[str, dict]) -> TextTable:
     for name, summary in arms.items():
         for structure, scores in summary.items():
             row = [name, structure_title(structure)]
+
             for metric in headlines():
                 values = scores[metric.key]
                 row.append(spread(values))
                 if metric.good_above is not None:
-                    row.append(str(values[metric.count_key]))
+                    count = values[metric.count_key]
+                    row.append(str(count))
+
             rows.append(tuple(row))
     return TextTable(tuple(header), tuple(rows))
 
@@ -124,4 +135,5 @@ def _latex_row(cells: tuple[str, ...]) -> str:
         text = _escaped(cell, "&%$#_{}")
         text = text.replace("±", "$\\pm$")
         shown.append(text.replace(">", "$>$"))
-    return " & ".join(shown) + " \\\\"
+    line = " & ".join(shown)
+    return line + " \\\\"

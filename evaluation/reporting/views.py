@@ -47,7 +47,8 @@ def find_images(images_dir: Path) -> dict[str, Path]:
     images = {}
     for path in sorted(folder.iterdir()):
         case = target_case(path)
-        if case and image_stem(path):
+        is_image = image_stem(path) is not None
+        if case and is_image:
             images[case] = path
     if not images:
         raise InputError(f"{images_dir}: no T2 image in this folder")
@@ -88,12 +89,20 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     geometry = aligned.geometry.part(box)
 
     def turned(crop: np.ndarray) -> Volume:
-        return reorient(Volume(np.ascontiguousarray(crop), geometry), "RAS")
+        volume = Volume(np.ascontiguousarray(crop), geometry)
+        return reorient(volume, "RAS")
 
     image = turned(shown)
     reference = turned(aligned.reference[box])
     prediction = turned(aligned.prediction[box])
-    return CaseView(pair.case, image.voxels, reference.voxels, prediction.voxels, image.geometry, tuple(notes))
+    return CaseView(
+        case=pair.case,
+        image=image.voxels,
+        reference=reference.voxels,
+        prediction=prediction.voxels,
+        geometry=image.geometry,
+        notes=tuple(notes),
+    )
 
 
 def _on_grid(path: Path, geometry: Geometry) -> np.ndarray:
@@ -109,8 +118,9 @@ def _windowed(voxels: np.ndarray) -> np.ndarray:
     low, high = np.percentile(voxels, WINDOW)
     # A constant crop has no contrast to stretch.
     contrast = max(high - low, 1e-6)
-    scaled = np.clip((voxels - low) / contrast, 0, 1)
-    return (scaled * 255).astype(np.uint8)
+    scaled = (voxels - low) / contrast
+    clipped = np.clip(scaled, 0, 1)
+    return (clipped * 255).astype(np.uint8)
 
 
 def _shown_box(reference: np.ndarray, prediction: np.ndarray, geometry: Geometry) -> tuple[Box, bool]:
@@ -119,29 +129,39 @@ def _shown_box(reference: np.ndarray, prediction: np.ndarray, geometry: Geometry
     predicted = bounding_box(prediction)
     if expected is None and predicted is None:
         z, y, x = geometry.size_zyx
-        middle = _middle((slice(0, z), slice(0, y), slice(0, x)))
+        whole = slice(0, z), slice(0, y), slice(0, x)
+        middle = _middle(whole)
         return _grown(middle, geometry, MIDDLE_MM), True
 
-    union = union_of(*(box for box in (expected, predicted) if box))
+    boxes = [box for box in (expected, predicted) if box is not None]
+    union = union_of(*boxes)
     shown = _grown(union, geometry, MARGIN_MM)
-    voxels = np.prod([side.stop - side.start for side in shown])
-    if voxels <= MAX_VOXELS:
+    sides = [side.stop - side.start for side in shown]
+    if np.prod(sides) <= MAX_VOXELS:
         return shown, True
+
+    # A prediction all over the image.
     if expected is not None:
         return _grown(expected, geometry, MARGIN_MM), predicted is None
-    # Only a prediction, and all over the image.
     return _grown(_middle(union), geometry, MIDDLE_MM), False
 
 
 def _middle(box: Box) -> Box:
-    z, y, x = ((side.start + side.stop) // 2 for side in box)
-    return slice(z, z), slice(y, y), slice(x, x)
+    """The middle of a box, as a box of no voxel."""
+    sides = []
+    for side in box:
+        middle = (side.start + side.stop) // 2
+        sides.append(slice(middle, middle))
+    z, y, x = sides
+    return z, y, x
 
 
 def _grown(box: Box, geometry: Geometry, margin_mm: float) -> Box:
     """The box with a margin on every side, as far as the image goes."""
     grown = []
-    for side, spacing_mm, size in zip(box, geometry.spacing_zyx, geometry.size_zyx, strict=True):
+    for axis, side in enumerate(box):
+        spacing_mm = geometry.spacing_zyx[axis]
+        size = geometry.size_zyx[axis]
         margin = int(np.ceil(margin_mm / spacing_mm))
         start = max(0, side.start - margin)
         stop = min(size, side.stop + margin)

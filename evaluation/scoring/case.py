@@ -31,7 +31,8 @@ def score_case(case: str, pair: AlignedPair, edition: Edition, mode: Mode = "def
     """
     check_mode(mode)
     box = _union_box(pair)
-    found, expected = pair.prediction[box], pair.reference[box]
+    found = pair.prediction[box]
+    expected = pair.reference[box]
 
     def masks_of(structure: str, parts: tuple[MaskPair, ...] = ()) -> MaskPair:
         prediction = edition.mask_of(found, structure)
@@ -42,14 +43,18 @@ def score_case(case: str, pair: AlignedPair, edition: Edition, mode: Mode = "def
     structures: dict[str, MaskPair] = {}
     for structure in edition.structures:
         values = set(edition.values_of(structure))
-        own_parts = [masks for name, masks in parts.items() if values.issuperset(edition.values_of(name))]
+        own_parts = []
+        for name, masks in parts.items():
+            if values.issuperset(edition.values_of(name)):
+                own_parts.append(masks)
         structures[structure] = masks_of(structure, tuple(own_parts))
 
-    rows = []
+    rows: list[Row] = []
     for structure, masks in (structures | parts).items():
         row: Row = {"case": case, "structure": structure}
         for metric in METRICS.values():
             value = metric.value(masks)
+            # Not every metric applies to every structure.
             if value is not None:
                 row[metric.key] = value
         rows.append(row)
@@ -61,18 +66,24 @@ def spacing_notes(geometry: Geometry, mode: Mode) -> list[str]:
     reported = reported_spacing(geometry, mode)
     if np.allclose(reported, geometry.spacing_zyx, rtol=0.01):
         return []
-    used, true = _as_text(reported), _as_text(geometry.spacing_zyx)
+    used = _as_text(reported)
+    true = _as_text(geometry.spacing_zyx)
     return [f"distances use the affine's diagonal, {used} mm; the voxels are {true} mm (z x y x x)"]
 
 
 def _as_text(lengths_mm: tuple[float, ...]) -> str:
-    return " x ".join(f"{length:.3g}" for length in lengths_mm)
+    texts = [f"{length:.3g}" for length in lengths_mm]
+    return " x ".join(texts)
 
 
 def _union_box(pair: AlignedPair) -> Box:
     """The box that holds every label of both masks, or one voxel where there is none."""
-    found = bounding_box(pair.prediction), bounding_box(pair.reference)
-    boxes = [box for box in found if box is not None]
+    boxes = []
+    for labels in (pair.prediction, pair.reference):
+        box = bounding_box(labels)
+        if box is not None:
+            boxes.append(box)
     if not boxes:
-        boxes = [(slice(0, 1), slice(0, 1), slice(0, 1))]
+        first = slice(0, 1)
+        return first, first, first
     return union_of(*boxes)

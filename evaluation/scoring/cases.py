@@ -82,7 +82,8 @@ def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) ->
     for case in names:
         found = predictions.get(case, [])
         pair = _pair(case, references[case], found, edition)
-        pairs.append(refuse_link(pair, Path(references_dir)))
+        checked = refuse_link(pair, Path(references_dir))
+        pairs.append(checked)
 
     extra: list[Path] = []
     for case, paths in predictions.items():
@@ -96,11 +97,13 @@ def references_by_case(references_dir: Path, edition: Edition) -> dict[str, Path
     found = masks_by_case(Path(references_dir), edition)
     if not found:
         raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
+
     references = {}
     for case, paths in found.items():
-        if len(paths) > 1:
-            raise InputError(f"{paths[0]}: {paths[1].name} is a reference of case {case} too; keep one of them")
-        references[case] = paths[0]
+        first, *others = paths
+        if others:
+            raise InputError(f"{first}: {others[0].name} is a reference of case {case} too; keep one of them")
+        references[case] = first
     return references
 
 
@@ -117,7 +120,8 @@ def masks_by_case(folder: Path, edition: Edition | None = None) -> dict[str, lis
             continue
         case = label_case(path, edition)
         if case:
-            found.setdefault(case, []).append(path)
+            masks = found.setdefault(case, [])
+            masks.append(path)
     return found
 
 
@@ -153,11 +157,13 @@ def read_pair(pair: Pair, edition: Edition, mode: Mode = "default") -> AlignedPa
     """
     reference = read_labels(pair.reference_path)
     _check_labels(reference, edition, pair.reference_path)
+
     nothing = np.zeros_like(reference.voxels)
     blank = AlignedPair(nothing, reference.voxels, reference.geometry, pair.problem)
     path = pair.prediction_path
     if path is None or pair.problem is not None:
         return blank
+
     try:
         _check_size(path, reference.geometry)
         prediction = read_labels(path)
@@ -175,8 +181,10 @@ def refuse_link(pair: Pair, references_dir: Path) -> Pair:
     path = pair.prediction_path
     if path is None or not path.is_symlink():
         return pair
-    leads_there = path.resolve().is_relative_to(references_dir.resolve())
-    return pair.without_prediction("a link into the references") if leads_there else pair
+    target = path.resolve()
+    if target.is_relative_to(references_dir.resolve()):
+        return pair.without_prediction("a link into the references")
+    return pair
 
 
 def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:
@@ -189,13 +197,20 @@ def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:
         return volume
 
     # For each axis of the wanted grid the axis of the volume that lies closest to it, and whether it runs backwards.
-    cosines = volume.geometry.matrix.T @ geometry.matrix  # (own axes, wanted axes)
+    own_directions = volume.geometry.matrix
+    cosines = own_directions.T @ geometry.matrix  # (own axes, wanted axes)
     own_axes = np.abs(cosines).argmax(axis=0)
     if sorted(own_axes) != [0, 1, 2]:
+        # Two axes lie closest to the same one: the grid lies askew.
         return None
-    flipped = [bool(cosines[own, wanted] < 0) for wanted, own in enumerate(own_axes)]
+    flipped = []
+    for wanted, own in enumerate(own_axes):
+        flipped.append(bool(cosines[own, wanted] < 0))
+
     turned = _permuted(volume, own_axes, flipped)
-    return turned if geometry.describes(turned.geometry, tolerance_mm) else None
+    if geometry.describes(turned.geometry, tolerance_mm):
+        return turned
+    return None
 
 
 def _permuted(volume: Volume, own_axes: np.ndarray, flipped: list[bool]) -> Volume:
@@ -217,13 +232,16 @@ def _permuted(volume: Volume, own_axes: np.ndarray, flipped: list[bool]) -> Volu
 
     signs = np.where(flipped, -1.0, 1.0)
     directions = old.matrix[:, own_axes] * signs
+    size_x, size_y, size_z = size_xyz
+    spacing_x, spacing_y, spacing_z = spacing_xyz
     geometry = Geometry(
-        size_zyx=tuple(size_xyz[::-1]),
-        spacing_zyx=tuple(spacing_xyz[::-1]),
+        size_zyx=(size_z, size_y, size_x),
+        spacing_zyx=(spacing_z, spacing_y, spacing_x),
         origin_xyz=tuple(old.to_patient(first_voxel)),
         direction=tuple(directions.ravel()),
     )
-    return Volume(np.ascontiguousarray(voxels.T), geometry)
+    voxels_zyx = np.ascontiguousarray(voxels.T)
+    return Volume(voxels_zyx, geometry)
 
 
 def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -238,10 +256,14 @@ def _onto(prediction: Volume, geometry: Geometry, path: Path, mode: Mode) -> tup
         raise InputError(_other_size(path, found, geometry))
     if mode == "challenge":
         return prediction.voxels, ("lies elsewhere than the reference; compared voxel by voxel",)
+
+    origin = _rounded(found.origin_xyz)
+    expected_origin = _rounded(geometry.origin_xyz)
+    spacing = _rounded(found.spacing_zyx)
+    expected_spacing = _rounded(geometry.spacing_zyx)
     raise InputError(
-        f"{path}: lies elsewhere than the reference (origin {_rounded(found.origin_xyz)} against "
-        f"{_rounded(geometry.origin_xyz)} mm, spacing {_rounded(found.spacing_zyx)} against "
-        f"{_rounded(geometry.spacing_zyx)} mm, or another direction); write the mask with the image's geometry"
+        f"{path}: lies elsewhere than the reference (origin {origin} against {expected_origin} mm, spacing {spacing} "
+        f"against {expected_spacing} mm, or another direction); write the mask with the image's geometry"
     )
 
 
@@ -249,7 +271,10 @@ def natural_order(name: str) -> list[tuple[int, str]]:
     """A key that sorts names with the numbers in them by their size: 2 before 10."""
     key = []
     for part in re.split(r"([0-9]+)", name):
-        key.append((int(part), "") if part.isdigit() else (-1, part))
+        if part.isdigit():
+            key.append((int(part), ""))
+        else:
+            key.append((-1, part))
     return key
 
 
@@ -280,7 +305,10 @@ def _other_size(path: Path, found: Geometry, expected: Geometry) -> str:
 
 
 def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(round(float(value), 3) for value in values)
+    rounded = []
+    for value in values:
+        rounded.append(round(float(value), 3))
+    return tuple(rounded)
 
 
 def _pair(case: str, reference: Path, predictions: list[Path], edition: Edition) -> Pair:

@@ -55,11 +55,14 @@ def score_folder(
         InputError: The folders do not belong together, a reference cannot be used or the disk refuses.
         ValueError: An unknown mode or year.
     """
-    edition = edition if isinstance(edition, Edition) else get_edition(edition)
+    if not isinstance(edition, Edition):
+        edition = get_edition(edition)
     check_mode(mode)
+
     joined = join_cases(predictions_dir, references_dir, edition)
     extra = [path.name for path in joined.extra]
     scores = scores_of(joined.pairs, edition, mode, extra, workers, on_case)
+
     write_scores(Path(out_dir), scores)
     return scores
 
@@ -89,6 +92,7 @@ def scores_of(
         InputError: A reference cannot be read.
     """
     results = score_pairs(pairs, edition, mode, workers, on_case)
+
     rows: list[Row] = []
     problems: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
@@ -99,7 +103,9 @@ def scores_of(
             problems[pair.case] = result.problem
         if result.notes:
             notes[pair.case] = result.notes
-    return Scores(rows, summarise(rows), mode, edition.year, problems, extra or [], notes)
+
+    summary = summarise(rows)
+    return Scores(rows, summary, mode, edition.year, problems, extra or [], notes)
 
 
 def score_pairs(
@@ -124,13 +130,17 @@ def score_pairs(
     Raises:
         InputError: A reference cannot be used.
     """
+    # Without a closure, which other processes could not be given.
     score = partial(_score_pair, edition=edition, mode=mode)
+
     results: dict[str, CaseScores] = {}
     for pair, found in each_in_a_process(score, pairs, workers):
         result = found
         if result is None:
             # A process that died left no scores; without the prediction the case can still be scored.
-            result = score(pair.without_prediction("the process that read it died"))
+            without = pair.without_prediction("the process that read it died")
+            result = score(without)
+
         results[pair.case] = result
         on_case(len(results), len(pairs))
     return results

@@ -49,12 +49,16 @@ def summarise(rows: Iterable[Row]) -> dict:
         raise ValueError("no scores to summarise")
     summary: dict[str, dict] = {}
     for structure, own in by_structure(rows).items():
-        summary[structure] = {}
+        of_structure: dict[str, dict] = {}
         for metric in headlines():
-            values = np.array([row[metric.key] for row in own], dtype=float)
-            summary[structure][metric.key] = moments(values)
+            column = [row[metric.key] for row in own]
+            values = np.array(column, dtype=float)  # (cases,)
+            found = moments(values)
             if metric.good_above is not None:
-                summary[structure][metric.key][metric.count_key] = int((values > metric.good_above).sum())
+                good = values > metric.good_above
+                found[metric.count_key] = int(good.sum())
+            of_structure[metric.key] = found
+        summary[structure] = of_structure
     return summary
 
 
@@ -62,11 +66,18 @@ def by_structure(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """The rows of each structure, structures in the order in which they come."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(str(row["structure"]), []).append(row)
+        structure = str(row["structure"])
+        group = groups.setdefault(structure, [])
+        group.append(row)
     return groups
 
 
 def moments(values: np.ndarray) -> dict[str, float]:
     """Mean, standard deviation (n - 1; 0 for one value) and median of `values` (N,), N at least 1."""
-    spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
-    return {"mean": float(values.mean()), "std": spread, "median": float(np.median(values))}
+    # One value has no deviation; NumPy would give NaN, which JSON has not.
+    spread = values.std(ddof=1) if values.size > 1 else 0.0
+    return {
+        "mean": float(values.mean()),
+        "std": float(spread),
+        "median": float(np.median(values)),
+    }

@@ -95,16 +95,21 @@ def build_report(
     from evaluation.reporting.report.page import worst_first, write_report
     from evaluation.reporting.report.sheets import write_sheets
 
-    images = find_images(wanted.images_dir) if wanted.images_dir is not None else {}
+    images: dict[str, Path] = {}
+    if wanted.images_dir is not None:
+        images = find_images(wanted.images_dir)
     joined = join_cases(predictions_dir, references_dir, edition)
     pairs = {pair.case: pair for pair in joined.pairs}
+
     order = worst_first(scores.rows)
     jobs = []
     for place, case in enumerate(order):
         in_page = wanted.page and place < wanted.views
         if in_page or wanted.sheets:
-            jobs.append(Job(pairs[case], images.get(case), in_page, wanted.sheets))
+            job = Job(pairs[case], images.get(case), in_page, wanted.sheets)
+            jobs.append(job)
 
+    # Without a closure, which other processes could not be given.
     read = partial(_read, edition=edition, mode=scores.mode)
     shown: dict[str, Shown] = {}
     for job, found in each_in_a_process(read, jobs, workers):
@@ -113,15 +118,18 @@ def build_report(
         on_case(len(shown), len(jobs))
 
     # Processes finish in any order.
-    in_order = [(case, shown[case]) for case in order if case in shown]
+    in_order = {case: shown[case] for case in order if case in shown}
     files = []
     if wanted.page:
         path = out_dir / "report.html"
-        documents = {case: item.document for case, item in in_order if item.document}
+        documents = {}
+        for case, item in in_order.items():
+            if item.document:
+                documents[case] = item.document
         write_report(path, scores, documents)
         files.append(path)
     if wanted.sheets:
-        rows = [item.sheet_row for _, item in in_order if item.sheet_row]
+        rows = [item.sheet_row for item in in_order.values() if item.sheet_row]
         files += write_sheets(out_dir / "sheets", rows, _captions(scores))
     return files
 

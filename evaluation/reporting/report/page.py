@@ -35,21 +35,28 @@ class Column:
     @property
     def name(self) -> str:
         """The heading: `VS ASSD (mm)`."""
-        return f"{structure_title(self.structure)} {self.metric.title}"
+        structure = structure_title(self.structure)
+        return f"{structure} {self.metric.title}"
 
     @property
     def worst(self) -> str:
         """Which end is worst, `low` or `high`; the first click on the heading puts it on top."""
-        return "low" if self.metric.higher_is_better else "high"
+        if self.metric.higher_is_better:
+            return "low"
+        return "high"
 
     def value(self, rows: dict[str, Row]) -> float | str:
         """The value of a case, whose rows are given by structure; empty where the metric does not apply."""
-        return rows[self.structure].get(self.metric.key, "")
+        row = rows[self.structure]
+        return row.get(self.metric.key, "")
 
     def shown(self, rows: dict[str, Row]) -> str:
         """The same as text."""
         value = self.value(rows)
-        return "" if isinstance(value, str) else f"{value:.{self.metric.digits}f}"
+        if isinstance(value, str):
+            return value
+        digits = self.metric.digits
+        return f"{value:.{digits}f}"
 
 
 def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str = "Evaluation") -> None:
@@ -66,8 +73,12 @@ def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str 
     """
     templates = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
     template = templates.get_template("page.html.j2")
+
     documents = {case: _as_script(document) for case, document in views.items()}
-    viewer = packed(viewer_source().encode()) if views else ""
+    viewer = ""
+    if views:
+        source = viewer_source()
+        viewer = packed(source.encode())
     columns = _columns(scores.rows)
     notes = [metric.note for metric in METRICS.values() if metric.note]
     page = template.render(
@@ -97,8 +108,12 @@ def worst_first(rows: list[Row]) -> list[str]:
     metric = primary()
     badness: dict[str, list[float]] = {}
     for row in rows:
+        case = str(row["case"])
         value = float(row[metric.key])
-        badness.setdefault(str(row["case"]), []).append(-value if metric.higher_is_better else value)
+        if metric.higher_is_better:
+            value = -value
+        of_case = badness.setdefault(case, [])
+        of_case.append(value)
 
     def key(case: str) -> tuple[float, float, str]:
         values = badness[case]
@@ -131,9 +146,13 @@ def _plots(rows: list[Row]) -> list[Markup]:
     plots = []
     for structure, own in by_structure(rows).items():
         for metric in headlines():
-            values = {str(row["case"]): float(row[metric.key]) for row in own}
+            values = {}
+            for row in own:
+                case = str(row["case"])
+                values[case] = float(row[metric.key])
             title = f"{structure_title(structure)} {metric.title}"
-            plots.append(Markup(dot_plot(title, values, metric.limits)))
+            plot = dot_plot(title, values, metric.limits)
+            plots.append(Markup(plot))
     return plots
 
 
@@ -156,8 +175,9 @@ def _order_text() -> str:
 def _case_rows(scores: Scores) -> list[dict]:
     by_case: dict[str, dict[str, Row]] = {}
     for row in scores.rows:
-        rows = by_case.setdefault(str(row["case"]), {})
-        rows[str(row["structure"])] = row
+        case, structure = str(row["case"]), str(row["structure"])
+        rows = by_case.setdefault(case, {})
+        rows[structure] = row
 
     found = []
     for case in worst_first(scores.rows):

@@ -11,6 +11,9 @@ WIDTH, HEIGHT = 420, 96
 LEAST_MM = 0.01
 """Smaller values stand here on an axis of decades."""
 _LEFT, _RIGHT, _BASE, _TOP = 16, 400, 70, 20
+_TICK_END, _TICK_TEXT = _BASE + 4, _BASE + 16
+_STACK = _BASE - 24
+"""Height that stacked dots may take."""
 _STEP = 6.0
 """Distance of dots that are stacked, and the width of the column that they share."""
 
@@ -26,14 +29,17 @@ class Axis:
 
     def position(self, value: float) -> float:
         """A value along this axis, in its own units: a power of ten on decades."""
-        if self.is_log:
-            return float(np.log10(max(value, LEAST_MM)))
-        return float(value)
+        if not self.is_log:
+            return float(value)
+        at_least = max(value, LEAST_MM)
+        return float(np.log10(at_least))
 
     def x(self, position: float) -> float:
         """Where a position stands in the plot; beyond an end, at that end."""
-        inside = min(max(position, self.low), self.high)
-        part = (inside - self.low) / (self.high - self.low)
+        inside = max(position, self.low)
+        inside = min(inside, self.high)
+        length = self.high - self.low
+        part = (inside - self.low) / length
         return _LEFT + part * (_RIGHT - _LEFT)
 
 
@@ -49,25 +55,32 @@ def dot_plot(title: str, values: dict[str, float], limits: tuple[float, float] |
         An SVG. Each dot has the attribute `data-case`.
     """
     axis = _decades(values) if limits is None else _linear(*limits)
-    positions = {case: axis.position(value) for case, value in values.items()}
+    positions = {}
+    for case, value in values.items():
+        positions[case] = axis.position(value)
+
     name = escape(title)
     parts = [
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">',
         f'<text x="{_LEFT}" y="12" class="title">{name}</text>',
         f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{_BASE}" y2="{_BASE}" class="axis"/>',
     ]
-    for position, text in axis.ticks:
-        x = axis.x(position)
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_BASE}" y2="{_BASE + 4}" class="axis"/>')
-        parts.append(f'<text x="{x:.1f}" y="{_BASE + 16}" class="tick">{text}</text>')
 
-    first, median, third = np.percentile(list(positions.values()), [25, 50, 75])
-    left, middle = axis.x(first), axis.x(median)
+    for position, text in axis.ticks:
+        x = f"{axis.x(position):.1f}"
+        parts.append(f'<line x1="{x}" x2="{x}" y1="{_BASE}" y2="{_TICK_END}" class="axis"/>')
+        parts.append(f'<text x="{x}" y="{_TICK_TEXT}" class="tick">{text}</text>')
+
+    all_positions = list(positions.values())
+    first, median, third = np.percentile(all_positions, [25, 50, 75])
+    left = axis.x(first)
+    middle = f"{axis.x(median):.1f}"
     # Where all values are equal the box is still to be seen.
     width = max(1.0, axis.x(third) - left)
     height = _BASE - _TOP
     parts.append(f'<rect x="{left:.1f}" width="{width:.1f}" y="{_TOP}" height="{height}" class="box"/>')
-    parts.append(f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{_TOP}" y2="{_BASE}" class="median"/>')
+    parts.append(f'<line x1="{middle}" x2="{middle}" y1="{_TOP}" y2="{_BASE}" class="median"/>')
+
     parts += _dots(values, positions, axis)
     parts.append("</svg>")
     return "".join(parts)
@@ -76,31 +89,44 @@ def dot_plot(title: str, values: dict[str, float], limits: tuple[float, float] |
 def _linear(low: float, high: float) -> Axis:
     ticks = []
     for value in np.linspace(low, high, 6):
-        ticks.append((float(value), f"{value:.3g}"))
+        text = f"{value:.3g}"
+        ticks.append((float(value), text))
     return Axis(low, high, tuple(ticks))
 
 
 def _decades(values: dict[str, float]) -> Axis:
-    least = max(min(values.values()), LEAST_MM)
-    largest = max(max(values.values()), LEAST_MM)
-    low = float(np.floor(np.log10(least)))
-    high = float(np.floor(np.log10(largest))) + 1
+    least = min(values.values())
+    largest = max(values.values())
+    low = _decade_of(least)
+    # The largest value lies within its decade, which ends one further on.
+    high = _decade_of(largest) + 1
+
     ticks = []
-    for power in np.arange(low, high + 1):
-        ticks.append((float(power), f"{10.0**power:g}"))
+    for power in range(low, high + 1):
+        text = f"{10.0**power:g}"
+        ticks.append((float(power), text))
     return Axis(low, high, tuple(ticks), is_log=True)
+
+
+def _decade_of(value: float) -> int:
+    """The power of ten that a value reaches."""
+    at_least = max(value, LEAST_MM)
+    power = np.floor(np.log10(at_least))
+    return int(power)
 
 
 def _dots(values: dict[str, float], positions: dict[str, float], axis: Axis) -> list[str]:
     stacked: dict[int, int] = {}
     dots = []
-    for case, position in sorted(positions.items(), key=lambda item: item[1]):
-        x = axis.x(position)
+    for case in sorted(positions, key=positions.__getitem__):
+        x = axis.x(positions[case])
         column = round(x / _STEP)
         below = stacked.get(column, 0)
         stacked[column] = below + 1
+
         # A column that would leave the plot starts again at its foot.
-        y = _BASE - 4 - (below * _STEP) % (_BASE - 24)
+        height = (below * _STEP) % _STACK
+        y = _BASE - 4 - height
         name = escape(case)
         dots.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="dot" data-case="{name}">'

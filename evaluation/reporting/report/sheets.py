@@ -43,12 +43,14 @@ def sheet_row(view: CaseView, count: int = COLUMNS) -> SheetRow:
     candidates = np.flatnonzero(labels.any(axis=(1, 2)))
     if candidates.size == 0:
         candidates = np.arange(len(view.image))
-    places = np.linspace(0, candidates.size - 1, count).round().astype(int)
-    chosen = candidates[places]
+    last = candidates.size - 1
+    places = np.linspace(0, last, count).round()
+    chosen = candidates[places.astype(int)]
 
     def slices_of(volume: np.ndarray) -> np.ndarray:
         # The view's axes run to the right, front and head.
-        return volume[chosen, ::-1, ::-1].copy()  # (slices, Y, X)
+        turned = volume[chosen, ::-1, ::-1]  # (slices, Y, X)
+        return turned.copy()
 
     _, height_mm, width_mm = view.geometry.spacing_zyx
     return SheetRow(
@@ -80,13 +82,17 @@ def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, st
         heights = []
         for row in some:
             _, lines, columns = row.images.shape
-            heights.append(SLICE_INCHES * row.aspect * lines / columns + TITLE_INCHES)
-        size = SLICE_INCHES * COLUMNS, sum(heights) + TITLE_INCHES
+            height = SLICE_INCHES * row.aspect * lines / columns
+            heights.append(height + TITLE_INCHES)
+        width = SLICE_INCHES * COLUMNS
+        size = width, sum(heights) + TITLE_INCHES
+
         figure = Figure(figsize=size, layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         grid = figure.subplots(len(some), COLUMNS, squeeze=False, height_ratios=heights)
         for line, row in zip(grid, some, strict=True):
-            _plot_case(line, row, captions.get(row.case, row.case))
+            caption = captions.get(row.case, row.case)
+            _plot_case(line, row, caption)
         figure.supxlabel("reference orange, prediction blue; the patient's right is on the left", fontsize=7)
 
         number = first // ROWS + 1

@@ -23,6 +23,7 @@ def viewer_source() -> str:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"{PACKAGE} is not installed, which brings the viewer of a report: pip install {PACKAGE}")
+
     folder = Path(spec.submodule_search_locations[0])
     script = folder / "static" / "widget.js"
     try:
@@ -35,15 +36,22 @@ def viewer_source() -> str:
     export = _EXPORT.search(source)
     if name is None or export is None:
         raise InputError(f"{script}: not as {PACKAGE} 2.4 has it; install the version that constraints.txt names")
+
+    # Its last line exports the notebook's widget; the viewer's class takes that place.
     module = source[: export.start()]
-    return f"/*! {_licence()} */\n{module}export{{{name.group(1)} as Niivue}};\n"
+    viewer_class = name.group(1)
+    licence = _licence()
+    return f"/*! {licence} */\n{module}export{{{viewer_class} as Niivue}};\n"
 
 
 def _licence() -> str:
     distribution = importlib.metadata.distribution(PACKAGE)
     texts = [f"NiiVue, from {PACKAGE} {distribution.version}"]
     for file in distribution.files or []:
-        if file.name.upper().startswith("LICENSE"):
+        name = file.name.upper()
+        if name.startswith("LICENSE"):
             texts.append(file.read_text())
+
     # It stands in a comment, which it must not end.
-    return "\n".join(texts).replace("*/", "* /")
+    text = "\n".join(texts)
+    return text.replace("*/", "* /")
