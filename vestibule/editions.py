@@ -173,6 +173,12 @@ class Edition:
         """Whether `case` is called as the challenge's own cases are."""
         return re.fullmatch(self.case_pattern, case) is not None
 
+    def knows(self, case: str) -> bool:
+        """Whether `case` is called as the challenge's own cases are, or as this edition's phantoms."""
+        sites = "|".join(self.sites)
+        generated = self.case_format.format(year=self.year, site=f"({sites})", number=r"\d+")
+        return self.offers(case) or re.fullmatch(generated, case) is not None
+
     def case_name(self, site: str, number: int) -> str:
         """Name of a generated case."""
         return self.case_format.format(year=self.year, site=site, number=number)
@@ -232,7 +238,7 @@ def get_edition(year: int) -> Edition:
 
 
 def edition_of(cases: Iterable[str]) -> Edition | None:
-    """The first edition whose own cases are called like all of `cases`; None where the names do not tell.
+    """The first edition whose own cases or phantoms are called like all of `cases`; None where the names do not tell.
 
     London's cases of 2021 belong to 2022 too, where labels mean the same.
     """
@@ -240,7 +246,7 @@ def edition_of(cases: Iterable[str]) -> Edition | None:
     if not names:
         return None
     for edition in EDITIONS.values():
-        if all(edition.offers(name) for name in names):
+        if all(edition.knows(name) for name in names):
             return edition
     return None
 

@@ -8,6 +8,7 @@ import pytest
 from vestibule.editions import (
     EDITIONS,
     case_of_image,
+    edition_of,
     get_edition,
     image_stem,
     is_named_as_other,
@@ -37,6 +38,26 @@ def test_labels_of_each_edition():
     assert EDITIONS[2021].labels == EDITIONS[2022].labels == (0, 1, 2)
     assert EDITIONS[2023].labels == (0, 1, 2, 3)
     assert EDITIONS[2023].structures == {"vs": (1, 2), "cochlea": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("cases", "year"),
+    [
+        (["crossmoda_107"], 2021),
+        (["crossmoda2021_ldn_1"], 2021),
+        (["crossmoda2021_ldn_1", "crossmoda2022_etz_1"], 2022),
+        # London's cases have the year 2021 in every edition but 2023; a phantom of 2022 has its own.
+        (["crossmoda2022_ldn_1", "crossmoda2022_etz_2"], 2022),
+        (["crossmoda2023_ukm_1"], 2023),
+        (["crossmoda2022_etz_1", "crossmoda2023_etz_1"], None),
+        (["crossmoda2022_ukm_1"], None),
+        (["patient"], None),
+        ([], None),
+    ],
+)
+def test_names_of_cases_and_of_phantoms_tell_the_edition(cases, year):
+    edition = edition_of(cases)
+    assert (edition.year if edition else None) == year
 
 
 def test_endings_of_a_new_edition_are_known_by_its_entry(monkeypatch):
