@@ -42,6 +42,7 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
     """
     images = find_images(images_dir)
     joined = join_cases(predictions_dir, references_dir, edition)
+
     count = 0
     for pair in joined.pairs:
         path = images.get(pair.case)
@@ -53,7 +54,8 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
         expected = aligned.reference.shape
         if image.shape != expected:
             raise InputError(f"{path}: has size {image.shape} (z, y, x), its reference {expected}")
-        render_case(out_dir / f"{pair.case}.png", pair.case, image, aligned, edition)
+        picture = out_dir / f"{pair.case}.png"
+        render_case(picture, pair.case, image, aligned, edition)
         count += 1
 
     if count == 0:

@@ -87,8 +87,9 @@ def table1(arms: dict[str, dict]) -> TextTable:
     first = next(iter(arms.values()))
     structures = list(first)
     for name, summary in arms.items():
-        if list(summary) != structures:
-            raise ValueError(f"arm {name!r} has the structures {list(summary)}, expected {structures}")
+        found = list(summary)
+        if found != structures:
+            raise ValueError(f"arm {name!r} has the structures {found}, expected {structures}")
 
     header = ["arm", "structure"]
     for metric in headlines():

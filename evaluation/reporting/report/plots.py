@@ -76,7 +76,8 @@ def dot_plot(title: str, values: dict[str, float], limits: tuple[float, float] |
     left = axis.x(first)
     middle = f"{axis.x(median):.1f}"
     # Where all values are equal the box is still to be seen.
-    width = max(1.0, axis.x(third) - left)
+    right = axis.x(third)
+    width = max(1.0, right - left)
     height = _BASE - _TOP
     parts.append(f'<rect x="{left:.1f}" width="{width:.1f}" y="{_TOP}" height="{height}" class="box"/>')
     parts.append(f'<line x1="{middle}" x2="{middle}" y1="{_TOP}" y2="{_BASE}" class="median"/>')
@@ -127,9 +128,10 @@ def _dots(values: dict[str, float], positions: dict[str, float], axis: Axis) -> 
         # A column that would leave the plot starts again at its foot.
         height = (below * _STEP) % _STACK
         y = _BASE - 4 - height
+
         name = escape(case)
-        dots.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="dot" data-case="{name}">'
-            f"<title>{name}: {values[case]:.3g}</title></circle>"
-        )
+        value = f"{values[case]:.3g}"
+        place = f'cx="{x:.1f}" cy="{y:.1f}"'
+        dots.append(f'<circle {place} r="3" class="dot" data-case="{name}">')
+        dots.append(f"<title>{name}: {value}</title></circle>")
     return dots

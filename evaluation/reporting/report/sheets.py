@@ -83,6 +83,7 @@ def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, st
         for row in some:
             _, lines, columns = row.images.shape
             height = SLICE_INCHES * row.aspect * lines / columns
+            # Its caption stands above.
             heights.append(height + TITLE_INCHES)
         width = SLICE_INCHES * COLUMNS
         size = width, sum(heights) + TITLE_INCHES
@@ -107,8 +108,10 @@ def _plot_case(line: Sequence[Axes], row: SheetRow, caption: str) -> None:
     for index, axes in enumerate(line):
         axes.imshow(row.images[index], cmap="gray", vmin=0, vmax=255, aspect=row.aspect)
         # The reference is wider, so that it shows beneath a prediction that is equal.
-        _outline(axes, row.references[index], REFERENCE, 2.2)
-        _outline(axes, row.predictions[index], PREDICTION, 0.8)
+        reference = row.references[index]
+        prediction = row.predictions[index]
+        _outline(axes, reference, REFERENCE, 2.2)
+        _outline(axes, prediction, PREDICTION, 0.8)
         axes.set_axis_off()
     line[0].set_title(caption, fontsize=8, loc="left")
 
