@@ -25,6 +25,8 @@ demo: venv
 test: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/density.py vestibule training evaluation --at-most 5.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
 
 # The site needs packages of its own, which nothing else does.
@@ -44,4 +46,4 @@ lint: venv
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(RUN) site .pytest_cache .ruff_cache
+	rm -rf $(RUN) site .mypy_cache .pytest_cache .ruff_cache
