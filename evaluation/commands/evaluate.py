@@ -61,6 +61,8 @@ def evaluate(
     rules = told.with_intrameatal(int(intrameatal))
     wanted = Pictures(images, wants_report is not False, views, sheets)
     has_pictures = wanted.page or wanted.sheets
+
+    # Told before hours of scoring, where somebody asked for what cannot be.
     missing = missing_packages() if has_pictures else []
     names = ", ".join(missing)
     is_asked_for = wants_report or sheets or images
@@ -73,8 +75,8 @@ def evaluate(
 
     with progress_bar("scoring") as advance:
         scores = score_folder(predictions, references, out, rules, mode, workers, advance)
-    files = [out / "metrics.json", out / "cases.csv"]
 
+    files = [out / "metrics.json", out / "cases.csv"]
     if missing:
         click.echo(f"note: no report.html, {names} not installed", err=True)
     elif has_pictures:
@@ -92,7 +94,8 @@ def report(scores: Scores) -> None:
     cases = {row["case"] for row in scores.rows}
     name = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     table = table1({name: scores.summary})
-    table.print(title=f"crossMoDA {scores.edition}, mode {scores.mode}")
+    title = f"crossMoDA {scores.edition}, mode {scores.mode}"
+    table.print(title=title)
 
     for case, notes in scores.notes.items():
         text = "; ".join(notes)

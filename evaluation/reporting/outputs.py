@@ -72,6 +72,7 @@ def platform_metrics(scores: Scores) -> dict:
         # A metric that applies to some structures or cases alone leaves gaps.
         known = [value for value in column if value is not None]
         aggregates[name] = describe(np.array(known, dtype=float))
+
     return {
         "mode": scores.mode,
         "definition": DEFINITIONS[scores.mode],
@@ -90,7 +91,8 @@ def describe(values: np.ndarray) -> dict[str, float]:
     """Count, mean, deviation (n - 1), least, quartiles and largest of `values` (N,), under the platform's names."""
     values = np.asarray(values, dtype=float)
     middle = moments(values)
-    low, quarter, half, three_quarters, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
+    quantiles = np.percentile(values, [0, 25, 50, 75, 100])
+    low, quarter, half, three_quarters, high = quantiles.tolist()
     return {
         "count": int(values.size),
         "mean": middle["mean"],
@@ -111,7 +113,8 @@ def _as_row(cells: dict[str, str]) -> Row:
     needed = [metric.key for metric in headlines()]
     for key in needed:
         if key not in row:
-            raise ValueError(f"case {row['case']!r} lacks a finite {' or '.join(needed)}")
+            names = " or ".join(needed)
+            raise ValueError(f"case {row['case']!r} lacks a finite {names}")
     _check_finite(row)
     return row
 

@@ -86,6 +86,7 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
     areas = shown.sum(axis=(1, 2))  # (Z,)
     index = int(areas.argmax())
     slice_yx = image[index]
+
     low, high = np.percentile(slice_yx, WINDOW)
     # A constant slice has no contrast to stretch.
     high = max(high, low + 1e-6)
@@ -94,6 +95,7 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
     score = metric.value(MaskPair(result, expected, pair.geometry))
     name = edition.anatomy_of(structure).title
     title = f"{case}, slice {index}: {name} {metric.label} {score:.2f}; red reference, green result"
+
     figure = Figure(figsize=(9, 4.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=9)

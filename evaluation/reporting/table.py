@@ -100,7 +100,8 @@ def table1(arms: dict[str, dict]) -> TextTable:
     rows = []
     for name, summary in arms.items():
         for structure, scores in summary.items():
-            row = [name, structure_title(structure)]
+            title = structure_title(structure)
+            row = [name, title]
 
             for metric in headlines():
                 values = scores[metric.key]
@@ -135,6 +136,7 @@ def _latex_row(cells: tuple[str, ...]) -> str:
     for cell in cells:
         text = _escaped(cell, "&%$#_{}")
         text = text.replace("±", "$\\pm$")
-        shown.append(text.replace(">", "$>$"))
+        text = text.replace(">", "$>$")
+        shown.append(text)
     line = " & ".join(shown)
     return line + " \\\\"

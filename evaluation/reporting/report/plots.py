@@ -104,6 +104,7 @@ def _decades(values: dict[str, float]) -> Axis:
 
     ticks = []
     for power in range(low, high + 1):
+        # 0.01 and 100, not 1e-02 and 1e+02.
         text = f"{10.0**power:g}"
         ticks.append((float(power), text))
     return Axis(low, high, tuple(ticks), is_log=True)

@@ -53,12 +53,13 @@ def sheet_row(view: CaseView, count: int = COLUMNS) -> SheetRow:
         return turned.copy()
 
     _, height_mm, width_mm = view.geometry.spacing_zyx
+    aspect = height_mm / width_mm
     return SheetRow(
         case=view.case,
         images=slices_of(view.image),
         references=slices_of(view.reference),
         predictions=slices_of(view.prediction),
-        aspect=height_mm / width_mm,
+        aspect=aspect,
     )
 
 
