@@ -96,26 +96,31 @@ def sample_geometry(protocol: Protocol, config: PhantomConfig, rng: np.random.Ge
     Returns:
         The grid.
     """
+    # What this scan is like; every number is sampled, whether or not it is used.
     slice_range_mm, row_mm, column_mm = protocol.spacing_zyx
-    slice_mm = round(float(rng.uniform(*slice_range_mm)), 2)
+    thickness_mm = float(rng.uniform(*slice_range_mm))
+    slice_mm = round(thickness_mm, 2)
     side_vox = int(rng.choice(protocol.size_yx))
     is_oblique = rng.random() < config.oblique
     angles_deg = rng.uniform(-1, 1, 3) * LARGEST_TURN_DEG
     centre_mm = rng.normal(0, SHIFT_SD_MM)
 
+    # What the configuration fixes, and the protocol's own where it does not.
     spacing_zyx = config.spacing_zyx or (slice_mm, row_mm, column_mm)
-    slices = max(FEWEST_SLICES, round(protocol.cover_mm / spacing_zyx[0]))
+    slices = round(protocol.cover_mm / spacing_zyx[0])
+    slices = max(FEWEST_SLICES, slices)
     size_zyx = config.shape_zyx or (slices, side_vox, side_vox)
     direction = rotation(angles_deg) if is_oblique else np.eye(3)
 
     # From the middle of the grid to the middle of its first voxel.
     steps_xyz = (xyz_of(size_zyx) - 1) / 2
     half_xyz_mm = steps_xyz * xyz_of(spacing_zyx)
-    origin_x, origin_y, origin_z = (centre_mm - direction @ half_xyz_mm).tolist()
+    origin_xyz = centre_mm - direction @ half_xyz_mm
 
     # Plain numbers, whatever a configuration holds.
     size_z, size_y, size_x = map(int, size_zyx)
     spacing_z, spacing_y, spacing_x = map(float, spacing_zyx)
+    origin_x, origin_y, origin_z = origin_xyz.tolist()
     return Geometry(
         size_zyx=(size_z, size_y, size_x),
         spacing_zyx=(spacing_z, spacing_y, spacing_x),
@@ -127,7 +132,10 @@ def sample_geometry(protocol: Protocol, config: PhantomConfig, rng: np.random.Ge
 def lattice_in_head(geometry: Geometry, turn: np.ndarray, shift_mm: np.ndarray) -> Lattice:
     """The voxel centres of a scanner grid in the frame of a head that is turned by `turn` and moved by `shift_mm`."""
     to_head = turn.T
-    first = to_head @ (np.asarray(geometry.origin_xyz) - shift_mm)
+    origin_xyz = np.asarray(geometry.origin_xyz)
+    first = to_head @ (origin_xyz - shift_mm)
+
+    # A column of the matrix is the step to the next voxel along x, y or z.
     columns_xyz = to_head @ geometry.matrix * xyz_of(geometry.spacing_zyx)
     steps_zyx = columns_xyz.T[::-1].copy()
     return Lattice(geometry.size_zyx, first, steps_zyx)
@@ -166,7 +174,14 @@ def blur(signal: np.ndarray, width_vox: float) -> None:
     width_in_sigmas = 2 * np.sqrt(2 * np.log(2))
     sigma_vox = width_vox / width_in_sigmas
     for axis in range(3):
-        gaussian_filter1d(signal, sigma_vox, axis=axis, mode="nearest", truncate=3.0, output=signal)
+        gaussian_filter1d(
+            signal,
+            sigma_vox,
+            axis=axis,
+            mode="nearest",
+            truncate=3.0,
+            output=signal,
+        )
 
 
 def bias_field(size_zyx: tuple[int, ...], geometry: Geometry, rng: np.random.Generator) -> np.ndarray:
@@ -179,16 +194,19 @@ def bias_field(size_zyx: tuple[int, ...], geometry: Geometry, rng: np.random.Gen
     axes = []
     terms = []
     for axis, (size, step_mm) in enumerate(zip(size_zyx, geometry.spacing_zyx, strict=True)):
-        from_middle_vox = np.arange(size) - (size - 1) / 2
+        middle = (size - 1) / 2
+        from_middle_vox = np.arange(size) - middle
         t = from_middle_vox * step_mm / BIAS_LENGTH_MM
         axes.append(t)
 
         exponent = linear[axis] * t + square[axis] * t * t
-        terms.append(np.exp(exponent).astype(np.float32))
+        term = np.exp(exponent)
+        terms.append(term.astype(np.float32))
 
     _, y, x = axes
     along_z, along_y, along_x = terms
-    crossed = np.exp(cross * np.outer(y, x)).astype(np.float32)  # (Y, X)
+    product = np.outer(y, x)  # (Y, X)
+    crossed = np.exp(cross * product).astype(np.float32)
     plane = along_y[:, None] * along_x[None, :] * crossed  # (Y, X)
     return along_z[:, None, None] * plane[None]
 
@@ -204,7 +222,8 @@ def add_rician_noise(signal: np.ndarray, sd: float, rng: np.random.Generator) ->
         real, imaginary = rng.standard_normal((2, size_y, size_x), dtype=np.float32)
         real *= noise_sd
         imaginary *= noise_sd
-        np.hypot(signal[k] + real, imaginary, out=image[k])
+        real += signal[k]
+        np.hypot(real, imaginary, out=image[k])
     return image
 
 

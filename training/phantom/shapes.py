@@ -41,24 +41,30 @@ class Lattice:
         k = np.arange(nz, dtype=np.float32)[:, None, None]
         j = np.arange(ny, dtype=np.float32)[None, :, None]
         i = np.arange(nx, dtype=np.float32)[None, None, :]
-        steps = self.steps.astype(np.float32)
         first = self.first.astype(np.float32)
+        steps_xyz = self.steps.T.astype(np.float32)
 
         coordinates = []
-        for axis in range(3):
+        for start, (step_k, step_j, step_i) in zip(first, steps_xyz, strict=True):
             # Two small terms and one sum over the whole grid, in place of two sums over it.
-            along_z = first[axis] + k * steps[0, axis]  # (Z, 1, 1)
-            in_plane = j * steps[1, axis] + i * steps[2, axis]  # (1, Y, X)
+            along_z = start + k * step_k  # (Z, 1, 1)
+            in_plane = j * step_j + i * step_i  # (1, Y, X)
             coordinates.append(along_z + in_plane)  # (Z, Y, X)
+
         x, y, z = coordinates
         return x, y, z
 
     def window(self, window: Window) -> Lattice:
         """The lattice of a window of this one."""
-        starts = [part.start for part in window]
-        size_z, size_y, size_x = (part.stop - part.start for part in window)
-        offset = np.asarray(starts) @ self.steps
-        return Lattice((size_z, size_y, size_x), self.first + offset, self.steps)
+        along_z, along_y, along_x = window
+        size_zyx = (
+            along_z.stop - along_z.start,
+            along_y.stop - along_y.start,
+            along_x.stop - along_x.start,
+        )
+        start_zyx = np.array([along_z.start, along_y.start, along_x.start])
+        offset = start_zyx @ self.steps
+        return Lattice(size_zyx, self.first + offset, self.steps)
 
     def refined(self, factors_zyx: tuple[int, int, int]) -> Lattice:
         """The sub-voxel centres: each voxel split into `factors_zyx` equal parts."""
@@ -74,7 +80,8 @@ class Lattice:
     def factors(self, width_mm: float, at_least: int = 1) -> tuple[int, int, int]:
         """Parts along (Z, Y, X) into which a voxel is split for sub-voxels of at most `width_mm`."""
         # Less a little, so that a voxel of exactly n widths is split into n parts whatever its rounding.
-        parts = np.ceil(self.spacing_zyx / width_mm - 1e-6).astype(int)
+        widths = self.spacing_zyx / width_mm
+        parts = np.ceil(widths - 1e-6).astype(int)
         along_z, along_y, along_x = np.maximum(parts, at_least).tolist()
         return along_z, along_y, along_x
 
@@ -146,10 +153,11 @@ class Waves:
         along_z = np.arange(nz)[:, None, None] * step_z  # (Z, 1, N)
         along_y = np.arange(ny)[None, :, None] * step_y  # (1, Y, N)
         phase_zy = start + along_z + along_y  # (Z, Y, N)
+        phase_zy = phase_zy.reshape(nz * ny, -1)  # (Z Y, N)
         phase_x = np.arange(nx) * step_x[:, None]  # (N, X)
 
         # Phases in double precision, cosines in single.
-        phase_zy = phase_zy.reshape(nz * ny, -1).astype(np.float32)  # (Z Y, N)
+        phase_zy = phase_zy.astype(np.float32)
         phase_x = phase_x.astype(np.float32)
         left = np.concatenate([np.cos(phase_zy), -np.sin(phase_zy)], axis=1)  # (Z Y, 2 N)
         right = np.concatenate([np.cos(phase_x), np.sin(phase_x)], axis=0)  # (2 N, X)
@@ -161,9 +169,11 @@ class Waves:
         shape = np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(z))
         vectors = self.vectors.astype(np.float32)
         phases = self.phases.astype(np.float32)
+
+        # Wave by wave, so that memory does not grow with their number.
         total = np.zeros(shape, dtype=np.float32)
-        for (along_x, along_y, along_z), phase in zip(vectors, phases, strict=True):
-            total += np.cos(x * along_x + y * along_y + z * along_z + phase)
+        for vector, phase in zip(vectors, phases, strict=True):
+            total += np.cos(along(vector, x, y, z) + phase)
         return total * self.amplitude
 
 
@@ -236,6 +246,7 @@ def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, ra
         scaled += part
         part *= np.float32(1 / radius**2)
         slope += part
+
     np.sqrt(scaled, out=scaled)
     np.sqrt(slope, out=slope)
 
@@ -273,26 +284,29 @@ def capsule(
     start = np.asarray(start, dtype=np.float32)
     end = np.asarray(end, dtype=np.float32)
     axis = end - start
-    offsets = [values - first for values, first in zip((x, y, z), start, strict=True)]
+    start_x, start_y, start_z = start
+    offsets = [x - start_x, y - start_y, z - start_z]
 
     # Where on the axis each point is nearest to it: 0 at the start, 1 at the end.
     projection = axis / (axis @ axis)
-    along = np.zeros_like(x)
+    share = np.zeros_like(x)
     for part, step in zip(offsets, projection, strict=True):
-        along += part * step
-    np.clip(along, 0, 1, out=along)
+        share += part * step
+    np.clip(share, 0, 1, out=share)
 
+    # From there to the point.
     distance = np.zeros_like(x)
     for part, step in zip(offsets, axis, strict=True):
-        part -= along * step
+        part -= share * step
         part *= part
         distance += part
     np.sqrt(distance, out=distance)
 
+    # Less the rod's own radius there.
     distance -= np.float32(radius)
     if end_radius is not None:
-        along *= np.float32(end_radius - radius)
-        distance -= along
+        share *= np.float32(end_radius - radius)
+        distance -= share
     return distance
 
 
@@ -309,7 +323,9 @@ def either(*distances: np.ndarray) -> np.ndarray:
 def smooth_union(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:
     """Union of two shapes whose crease is filled over `blend_mm`."""
     blend = np.float32(blend_mm)
-    overlap = np.maximum(blend - np.abs(a - b), 0)
+    apart = np.abs(a - b)
+    overlap = np.maximum(blend - apart, 0)
+
     # A quarter of the blend where both are equally near, and smooth where the overlap ends.
     filling = overlap * overlap * (np.float32(0.25) / blend)
     return np.minimum(a, b) - filling
@@ -338,10 +354,13 @@ def mean_of_parts(fine: np.ndarray, factors_zyx: tuple[int, int, int]) -> np.nda
     for axis, factor in enumerate(factors_zyx):
         if factor == 1:
             continue
+
+        # The first sub-voxels of all voxels, the second ones, and so on.
         before = (slice(None),) * axis
-        total = mean[(*before, slice(0, None, factor))].astype(np.float32)
-        for start in range(1, factor):
-            total += mean[(*before, slice(start, None, factor))]
+        parts = [mean[(*before, slice(start, None, factor))] for start in range(factor)]
+        total = parts[0].astype(np.float32)
+        for part in parts[1:]:
+            total += part
         mean = total * np.float32(1 / factor)
     return mean.astype(np.float32, copy=False)
 
@@ -349,6 +368,12 @@ def mean_of_parts(fine: np.ndarray, factors_zyx: tuple[int, int, int]) -> np.nda
 def xyz_of(zyx: Sequence[float]) -> np.ndarray:
     """A size, spacing or index (z, y, x) in the order x, y, z, as an array (3,)."""
     return np.array(zyx[::-1])
+
+
+def along(direction: Sequence[float], x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """How far points lie along a unit vector (3,), mm: the scalar product."""
+    direction_x, direction_y, direction_z = direction
+    return x * direction_x + y * direction_y + z * direction_z
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -362,7 +387,25 @@ def rotation(angles_deg: np.ndarray) -> np.ndarray:
     sin_x, sin_y, sin_z = np.sin(angles)
     cos_x, cos_y, cos_z = np.cos(angles)
 
-    about_x = np.array([[1, 0, 0], [0, cos_x, -sin_x], [0, sin_x, cos_x]])
-    about_y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
-    about_z = np.array([[cos_z, -sin_z, 0], [sin_z, cos_z, 0], [0, 0, 1]])
+    about_x = np.array(
+        [
+            [1, 0, 0],
+            [0, cos_x, -sin_x],
+            [0, sin_x, cos_x],
+        ]
+    )
+    about_y = np.array(
+        [
+            [cos_y, 0, sin_y],
+            [0, 1, 0],
+            [-sin_y, 0, cos_y],
+        ]
+    )
+    about_z = np.array(
+        [
+            [cos_z, -sin_z, 0],
+            [sin_z, cos_z, 0],
+            [0, 0, 1],
+        ]
+    )
     return about_z @ about_y @ about_x

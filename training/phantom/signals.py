@@ -40,7 +40,8 @@ class Mprage:
         half = self.echoes // 2
         rest = self.echoes - half
         train_ms = self.echoes * self.echo_spacing_ms
-        before_train_ms = self.ti_ms - half * self.echo_spacing_ms
+        half_train_ms = half * self.echo_spacing_ms
+        before_train_ms = self.ti_ms - half_train_ms
         after_train_ms = self.tr_ms - before_train_ms - train_ms
 
         # Each step is a matrix (2, 2) that takes (m, 1) to (m', 1).
@@ -52,17 +53,21 @@ class Mprage:
         echo = recover_between @ excite
 
         # From just before an inversion to the central echo, and from there to just before the next.
-        to_centre = np.linalg.matrix_power(echo, half) @ recover_before @ invert
-        to_end = recover_after @ np.linalg.matrix_power(echo, rest)
+        first_half = np.linalg.matrix_power(echo, half)
+        second_half = np.linalg.matrix_power(echo, rest)
+        to_centre = first_half @ recover_before @ invert
+        to_end = recover_after @ second_half
 
         # m = slope m + offset over one period, so m = offset / (1 - slope).
-        slope, offset = (to_end @ to_centre)[0]
+        period = to_end @ to_centre
+        slope, offset = period[0]
         steady = offset / (1 - slope)
         at_centre = to_centre[0] @ (steady, 1.0)
 
         # The central pulse tips it into the transverse plane, where it decays until the echo.
-        decay = np.exp(-self.te_ms / tissue.t2_ms)
-        return float(tissue.proton_density * at_centre * np.sin(flip) * decay)
+        decay = _decay(self.te_ms, tissue.t2_ms)
+        sine = np.sin(flip)
+        return float(tissue.proton_density * at_centre * sine * decay)
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,13 @@ class SpoiledGradientEcho:
     def signal(self, tissue: Tissue) -> float:
         """PD sin(a) (1 - E1) / (1 - cos(a) E1) exp(-TE / T2)."""
         flip = np.deg2rad(self.flip_deg)
-        e1 = np.exp(-self.tr_ms / tissue.t1_ms)
+        e1 = _decay(self.tr_ms, tissue.t1_ms)
         sine = np.sin(flip)
         cosine = np.cos(flip)
+
         # Recovery between two pulses against what a pulse takes.
         steady = sine * (1 - e1) / (1 - cosine * e1)
-        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        decay = _decay(self.te_ms, tissue.t2_ms)
         return float(tissue.proton_density * steady * decay)
 
 
@@ -104,14 +110,15 @@ class BalancedSteadyState:
     def signal(self, tissue: Tissue) -> float:
         """PD sin(a) (1 - E1) / (1 - (E1 - E2) cos(a) - E1 E2) exp(-TE / T2)."""
         flip = np.deg2rad(self.flip_deg)
-        e1 = np.exp(-self.tr_ms / tissue.t1_ms)
-        e2 = np.exp(-self.tr_ms / tissue.t2_ms)
+        e1 = _decay(self.tr_ms, tissue.t1_ms)
+        e2 = _decay(self.tr_ms, tissue.t2_ms)
         sine = np.sin(flip)
         cosine = np.cos(flip)
+
         # Both magnetisations are in balance: nothing is spoiled from one pulse to the next.
         balance = 1 - (e1 - e2) * cosine - e1 * e2
         steady = sine * (1 - e1) / balance
-        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        decay = _decay(self.te_ms, tissue.t2_ms)
         return float(tissue.proton_density * steady * decay)
 
 
@@ -131,15 +138,17 @@ class TurboSpinEcho:
 
     def signal(self, tissue: Tissue) -> float:
         """PD (1 - exp(-(TR - train) / T1)) exp(-TE / T2), where T2 has two components their sum."""
-        recovery_ms = self.tr_ms - self.echo_train * self.echo_spacing_ms
-        steady = 1 - np.exp(-recovery_ms / tissue.t1_ms)
-        decay = np.exp(-self.te_ms / tissue.t2_ms)
+        # Recovery begins when the last refocusing pulse of the train is over.
+        train_ms = self.echo_train * self.echo_spacing_ms
+        recovery_ms = self.tr_ms - train_ms
+        steady = 1 - _decay(recovery_ms, tissue.t1_ms)
+        decay = _decay(self.te_ms, tissue.t2_ms)
 
         # The refocusing train keeps part of fat's signal that a single echo would lose.
         if tissue.slow_t2 is not None and tissue.t2_fast_ms is not None:
             slow_share, slow_ms = tissue.slow_t2
-            slow = np.exp(-self.te_ms / slow_ms)
-            fast = np.exp(-self.te_ms / tissue.t2_fast_ms)
+            slow = _decay(self.te_ms, slow_ms)
+            fast = _decay(self.te_ms, tissue.t2_fast_ms)
             decay = slow_share * slow + (1 - slow_share) * fast
         return float(tissue.proton_density * steady * decay)
 
@@ -178,7 +187,17 @@ def brain_signal(sequence: Sequence) -> float:
     return 0.5 * (white + grey)
 
 
+def _decay(time_ms: float, constant_ms: float) -> float:
+    """What is left after a time of a magnetisation that decays: exp(-t / T)."""
+    return np.exp(-time_ms / constant_ms)
+
+
 def _relaxation(time_ms: float, t1_ms: float) -> np.ndarray:
     """Matrix (2, 2) of longitudinal relaxation towards 1: m' = E1 m + (1 - E1)."""
-    e1 = np.exp(-time_ms / t1_ms)
-    return np.array([[e1, 1 - e1], [0.0, 1.0]])
+    e1 = _decay(time_ms, t1_ms)
+    return np.array(
+        [
+            [e1, 1 - e1],
+            [0.0, 1.0],
+        ]
+    )

@@ -13,6 +13,7 @@ import numpy as np
 from training.phantom.shapes import (
     Lattice,
     Waves,
+    along,
     as_share,
     capsule,
     coverage,
@@ -56,14 +57,15 @@ class CanalFrame:
         offset_z = z - porus_z
 
         local = []
-        for axis_x, axis_y, axis_z in self.axes.astype(np.float32):
-            local.append(offset_x * axis_x + offset_y * axis_y + offset_z * axis_z)
+        for axis in self.axes.astype(np.float32):
+            local.append(along(axis, offset_x, offset_y, offset_z))
         a, b, c = local
         return a, b, c
 
     def point(self, local: np.ndarray) -> np.ndarray:
         """Point in mm of local coordinates (3,)."""
-        return np.asarray(self.porus) + np.asarray(local) @ self.axes
+        from_porus = np.asarray(local) @ self.axes
+        return np.asarray(self.porus) + from_porus
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class Tumour:
         """
         start = (self.canal_start, 0, 0)
         end = (self.canal_depth, 0, 0)
-        rod = capsule(a, b, c, start, end, self.canal_radius, TAPER * self.canal_radius)
+        end_radius = TAPER * self.canal_radius
+        rod = capsule(a, b, c, start, end, self.canal_radius, end_radius)
         if self.ball_radius == 0:
             return rod
 
@@ -134,13 +137,14 @@ class Tumour:
         radius = np.float32(self.ball_radius)
         radii = radius * np.asarray(self.ball_shape, dtype=np.float32)
         ball = ellipsoid(a, b, c, self.ball_centre, radii)
+
         relief_mm = radius * np.float32(self.relief)
         lobes = self.lobes.at(a / radius, b / radius, c / radius)
         ball = ball + relief_mm * lobes
 
         # The bone stops the ball, which is flattened against it; the rod goes on into the canal.
-        normal_a, normal_b, normal_c = face_normal.astype(np.float32)
-        into_bone = -(a * normal_a + b * normal_b + c * normal_c)
+        out_of_bone = along(face_normal.astype(np.float32), a, b, c)
+        into_bone = -out_of_bone
         blend_mm = BONE_BLEND * self.ball_radius
         ball = smooth_intersection(ball, into_bone, blend_mm)
         return smooth_union(rod, ball, ROD_BLEND_MM)
@@ -149,7 +153,8 @@ class Tumour:
         """Signed distance in mm to the cysts (large where there are none)."""
         distance = np.full(np.shape(a), 1e3, dtype=np.float32)
         for *offset, relative_radius in self.cysts:
-            centre = self.ball_centre + np.asarray(offset) * self.ball_radius
+            from_centre = np.asarray(offset) * self.ball_radius
+            centre = self.ball_centre + from_centre
             radius = relative_radius * self.ball_radius
             radii = np.full(3, radius, dtype=np.float32)
             sphere = ellipsoid(a, b, c, centre, radii)
@@ -189,15 +194,15 @@ def measure_extent(tumour: Tumour, face_normal: np.ndarray) -> tuple[float, floa
     inside = distance < 0
     a, b, c = (values[inside] for values in points)  # (N,)
 
-    normal_a, normal_b, normal_c = face_normal
-    outside_bone = a * normal_a + b * normal_b + c * normal_c > 0
+    outside_bone = along(face_normal, a, b, c) > 0
 
     in_canal_mm = 0.0
     canal = a[~outside_bone]
     if canal.size:
         # The rod's rounded end before the porus is not in the canal.
         start = max(canal.min(), 0.0)
-        in_canal_mm = float(max(canal.max() - start, 0.0))
+        length = canal.max() - start
+        in_canal_mm = float(max(length, 0.0))
 
     # Rounded ends of a rod alone are no part in the angle.
     if tumour.ball_radius == 0 or not outside_bone.any():
@@ -209,8 +214,8 @@ def measure_extent(tumour: Tumour, face_normal: np.ndarray) -> tuple[float, floa
     sines = np.sin(angles)[:, None]
     ball_a = a[outside_bone]
     ball_b = b[outside_bone]
-    along = cosines * ball_a + sines * ball_b  # (angles, N)
-    diameters_mm = np.ptp(along, axis=1)
+    shadows = cosines * ball_a + sines * ball_b  # (angles, N)
+    diameters_mm = np.ptp(shadows, axis=1)
     return in_canal_mm, float(diameters_mm.max())
 
 
@@ -223,7 +228,8 @@ def _grid_around(tumour: Tumour, steps: int) -> Lattice:
     """A grid over the whole tumour in its canal's frame."""
     spacing_mm = _grid_spacing_mm(tumour, steps)
     low, high = _box(tumour)
-    sizes = np.ceil((high - low) / spacing_mm)
+    extents_mm = high - low
+    sizes = np.ceil(extents_mm / spacing_mm)
     size_a, size_b, size_c = sizes.astype(int).tolist()
 
     first = low + 0.5 * spacing_mm

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from training.phantom.shapes import along
 from training.phantom.signals import Sequence, tissue_signal
 from training.phantom.tissues import TISSUES
 from training.phantom.tumour_shape import CanalFrame, Tumour
@@ -59,6 +60,5 @@ def tumour_on(
     values = np.zeros(inside.shape, dtype=np.float32)
     values[inside] = value
 
-    normal_a, normal_b, normal_c = frame.face_normal
-    outside_bone = a * normal_a + b * normal_b + c * normal_c > 0
+    outside_bone = along(frame.face_normal, a, b, c) > 0
     return distance, values, outside_bone
