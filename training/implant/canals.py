@@ -144,8 +144,9 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
         "right": match(image[:, :, ::-1], slice_mm),
     }
     usual = USUAL_WEIGHT * _usual_place(size_y, size_x)
-    scores = {side: likeness + usual for side, (likeness, _) in matches.items()}
-    places = _best_pair(scores["left"], scores["right"])
+    left_score = matches["left"][0] + usual
+    right_score = matches["right"][0] + usual
+    places = _best_pair(left_score, right_score)
 
     canals = {}
     doubts = []
@@ -154,7 +155,8 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
         pose = POSES_DEG[poses[index]]
         canal, middle_xyz = _canal_at(grid, index, pose, sign)
         canals[side] = canal
-        doubts.append(_doubt(oriented, middle_xyz, sign, likeness[index]))
+        doubt = _doubt(oriented, middle_xyz, sign, likeness[index])
+        doubts.append(doubt)
 
     # The two were chosen together, so what speaks against one speaks against both.
     doubt = next((doubt for doubt in doubts if doubt), None)
@@ -184,15 +186,20 @@ def align(t1: Volume, t2: Volume) -> sitk.Transform:
     method.SetMetricSamplingStrategy(method.RANDOM)
     # A fixed seed; what is left are the roundings of sums over threads.
     method.SetMetricSamplingPercentage(0.1, seed=1)
+
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.02, 80)
     method.SetOptimizerScalesFromPhysicalShift()
+
+    # Coarse to fine: a quarter of the voxels along each axis, then half of them.
     method.SetShrinkFactorsPerLevel([4, 2])
     method.SetSmoothingSigmasPerLevel([2, 1])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
 
-    fixed = sitk.Cast(to_image(reorient(t2)), sitk.sitkFloat32)
-    moving = sitk.Cast(to_image(reorient(t1)), sitk.sitkFloat32)
+    fixed_image = to_image(reorient(t2))
+    moving_image = to_image(reorient(t1))
+    fixed = sitk.Cast(fixed_image, sitk.sitkFloat32)
+    moving = sitk.Cast(moving_image, sitk.sitkFloat32)
     start = sitk.CenteredTransformInitializer(
         fixed,
         moving,
@@ -244,7 +251,9 @@ def _usual_place(size_y: int, size_x: int) -> np.ndarray:
 
     # The logarithm of a Gaussian.
     along_y, along_x = deviations
-    squared = along_y[:, None] ** 2 + along_x[None, :] ** 2  # (Y, X)
+    squared_y = along_y[:, None] ** 2
+    squared_x = along_x[None, :] ** 2
+    squared = squared_y + squared_x  # (Y, X)
     return -0.5 * squared
 
 
@@ -264,9 +273,12 @@ def _best_pair(left: np.ndarray, right: np.ndarray) -> tuple[tuple[int, ...], tu
     near = []
     for at, width in zip(at_left, window, strict=True):
         half = width // 2
-        near.append(slice(max(0, at - half), at + half + 1))
+        start = max(0, at - half)
+        near.append(slice(start, at + half + 1))
+    in_part = _largest(right[tuple(near)])
+
     at_right = []
-    for at, along in zip(_largest(right[tuple(near)]), near, strict=True):
+    for at, along in zip(in_part, near, strict=True):
         at_right.append(at + along.start)
     return at_left, tuple(at_right)
 
@@ -320,7 +332,8 @@ def _doubt(oriented: Volume, middle_xyz: np.ndarray, sign: int, likeness: float)
     geometry = oriented.geometry
     voxels = oriented.voxels
     mirrored_mm = around.points * [sign, 1, 1]  # (N, xyz)
-    points_xyz = middle_xyz + mirrored_mm @ geometry.matrix.T
+    offset_xyz = mirrored_mm @ geometry.matrix.T
+    points_xyz = middle_xyz + offset_xyz
     index = geometry.to_index(points_xyz)[:, ::-1]  # (N, zyx)
 
     after_first = index > -1

@@ -88,12 +88,14 @@ def implant(
 
     physics = SEQUENCES[sequence or SEQUENCE_OF[contrast]]
     look = measure_look(image, lattice, canal, contrast)
-    rendered = _render(tumour, canal, lattice.window(window), look, contrast, physics)
+    part = lattice.window(window)
+    rendered = _render(tumour, canal, part, look, contrast, physics)
 
     # Noise with the grain of the image: as wide as the point spread, then scaled to the strength that was measured.
     noise = rng.standard_normal(rendered.share.shape).astype(np.float32)
     blur(noise, POINT_SPREAD_VOX)
-    noise *= np.float32(look.noise_sd / noise.std())
+    strength = look.noise_sd / noise.std()
+    noise *= np.float32(strength)
     brightness = rendered.brightness + noise
 
     # A voxel is labelled by what fills half of it, before the point spread.
@@ -136,18 +138,23 @@ def measure_look(image: Volume, lattice: Lattice, canal: Canal, contrast: str) -
         raise InputError("the canal lies outside of the image; give its porus and fundus in patient mm (LPS)")
 
     near = image.voxels[window]
-    outward, back, up = frame.local(*lattice.window(window).points())
+    x, y, z = lattice.window(window).points()
+    outward, back, up = frame.local(x, y, z)
 
+    # A box in which cerebellum lies, whatever the head.
     cerebellum = np.ones(near.shape, dtype=bool)
     for values, (low_mm, high_mm) in zip((outward, back, up), BRAIN_BOX_MM, strict=True):
-        cerebellum &= (values > low_mm) & (values < high_mm)
+        cerebellum &= values > low_mm
+        cerebellum &= values < high_mm
     if not cerebellum.any():
         raise InputError("the image shows no cerebellum behind the canal to take the brightness of brain from")
     brain = float(np.median(near[cerebellum]))
 
     # Steps between neighbours hardly hold anatomy. 1.4826 median absolute deviations are a Gaussian's standard
     # deviation, and a difference of two voxels has sqrt(2) times the noise of one.
-    neighbours = cerebellum[:, :, 1:] & cerebellum[:, :, :-1]
+    first = cerebellum[:, :, :-1]
+    second = cerebellum[:, :, 1:]
+    neighbours = first & second
     steps = np.diff(near, axis=2)[neighbours]
     deviations = np.abs(steps - np.median(steps))
     deviation = float(np.median(deviations))
@@ -157,7 +164,8 @@ def measure_look(image: Volume, lattice: Lattice, canal: Canal, contrast: str) -
     if contrast == "T2":
         squared = outward * outward + back * back + up * up
         in_reach = squared < FLUID_MM**2
-        fluid = float(np.percentile(near[in_reach], FLUID_PERCENTILE))
+        brightest = np.percentile(near[in_reach], FLUID_PERCENTILE)
+        fluid = float(brightest)
     return Look(brain, fluid, noise_sd)
 
 
@@ -167,11 +175,14 @@ def _render(tumour: Tumour, canal: Canal, lattice: Lattice, look: Look, contrast
     fine = lattice.refined(factors)
     width_mm = float(np.mean(fine.spacing_zyx))
     x, y, z = fine.points()
-    distance, signal, outside_bone = tumour_on(tumour, canal.frame(), sequence, x, y, z)
+    frame = canal.frame()
+    distance, signal, outside_bone = tumour_on(tumour, frame, sequence, x, y, z)
 
     filled = coverage(distance, width_mm)
+    in_canal = filled * ~outside_bone
     share = _mean_of_parts(filled, factors)
-    intrameatal = _mean_of_parts(filled * ~outside_bone, factors)
+    intrameatal = _mean_of_parts(in_canal, factors)
+
     # Of the tumour's own part of each voxel.
     summed_signal = _mean_of_parts(filled * signal, factors)
     mean_signal = summed_signal / np.maximum(share, 1e-6)
@@ -182,17 +193,24 @@ def _render(tumour: Tumour, canal: Canal, lattice: Lattice, look: Look, contrast
     grey = tissue_signal(sequence, TISSUES["grey"])
     brain = 0.5 * (white + grey)
     if contrast == "T2":
-        dark, bright = brain, tissue_signal(sequence, TISSUES["csf"])
-        dark_look, bright_look = look.brain, look.fluid
+        dark = brain
+        bright = tissue_signal(sequence, TISSUES["csf"])
+        dark_look = look.brain
+        bright_look = look.fluid
     else:
-        dark, bright = 0.0, brain
-        dark_look, bright_look = 0.0, look.brain
+        dark = dark_look = 0.0
+        bright = brain
+        bright_look = look.brain
     units_per_signal = (bright_look - dark_look) / (bright - dark)
     brightness = dark_look + (mean_signal - dark) * units_per_signal
 
     # The point spread takes brightness from beyond the surface, where the tumour has none of its own.
     is_beyond = share < BEYOND
-    nearest = ndimage.distance_transform_edt(is_beyond, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(
+        is_beyond,
+        return_distances=False,
+        return_indices=True,
+    )
     continued = brightness[tuple(nearest)]
     return Rendered(share, intrameatal, continued.astype(np.float32))
 
@@ -217,4 +235,5 @@ def _mean_of_parts(fine: np.ndarray, factors_zyx: tuple[int, int, int]) -> np.nd
     split = []
     for size, factor in zip(fine.shape, factors_zyx, strict=True):
         split += [size // factor, factor]
-    return fine.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
+    parts = fine.reshape(split)  # (Z, f, Y, f, X, f)
+    return parts.mean(axis=(1, 3, 5), dtype=np.float32)

@@ -99,10 +99,12 @@ def mean_ear() -> MeanEar:
         # In parts of fluid's signal.
         fluid = np.percentile(signal, 99)
         total = total + signal / fluid
-        ends.append((left.porus - middle, left.fundus - middle))
+        porus = left.porus - middle
+        fundus = left.fundus - middle
+        ends.append((porus, fundus))
 
-    porus, fundus = np.mean(ends, axis=0)
-    return MeanEar(total / PEOPLE, porus, fundus)
+    mean_porus, mean_fundus = np.mean(ends, axis=0)
+    return MeanEar(total / PEOPLE, mean_porus, mean_fundus)
 
 
 def sharpen(image: np.ndarray, step_mm: float) -> np.ndarray:
@@ -143,6 +145,7 @@ def match(image: np.ndarray, slice_mm: float) -> tuple[np.ndarray, np.ndarray]:
         sums = fft.irfftn(spectrum * kernel_spectrum, size)
         return sums[window] / total
 
+    # Spread of the image around each place, which a likeness is relative to.
     spectrum = fft.rfftn(padded, size)
     squares = fft.rfftn(padded * padded, size)
     mean = weighted_mean(spectrum, weight)
@@ -176,8 +179,10 @@ def around_canal() -> Surroundings:
 
     # Above and below, and in the cistern, people differ.
     near = np.abs(z) < 7
-    bone = (signal < BONE) & near & (x > -4)
-    fluid = (signal > FLUID) & near & (x > -2)
+    is_dark = signal < BONE
+    is_bright = signal > FLUID
+    bone = is_dark & near & (x > -4)
+    fluid = is_bright & near & (x > -2)
     return Surroundings(points, bone, fluid)
 
 
@@ -190,33 +195,44 @@ def _patch() -> Patch:
         axes.append(steps * GRID_MM)
     z, y, x = np.meshgrid(*axes, indexing="ij")
 
+    # The product of a weight along each axis.
     weight = np.ones(z.shape)
     for values, (low_mm, high_mm) in zip((z, y, x), PATCH_MM, strict=True):
         middle_mm = 0.5 * (low_mm + high_mm)
         half_mm = 0.5 * (high_mm - low_mm)
-        reach = np.abs(values - middle_mm) / half_mm  # 1 at the edge
+        from_middle_mm = np.abs(values - middle_mm)
+        reach = from_middle_mm / half_mm  # 1 at the edge
         # Falls from 1 at three quarters of the way, to 0 beyond the edge.
         weight *= as_share((1.15 - reach) / 0.4)
 
-    middle = tuple(int(np.argmin(np.abs(axis))) for axis in axes)
-    return Patch(np.stack([x, y, z], axis=-1), weight, middle)
+    middle = []
+    for axis in axes:
+        nearest = np.argmin(np.abs(axis))
+        middle.append(int(nearest))
+    points = np.stack([x, y, z], axis=-1)
+    return Patch(points, weight, tuple(middle))
 
 
 def _turned(points: np.ndarray, slice_mm: float) -> Iterator[np.ndarray]:
     """The mean ear at points (Z, Y, X, xyz), as slices of `slice_mm` show it, in each pose: (Z, Y, X)."""
     sigma_vox = BLUR_MM / TEMPLATE_MM
     signal = ndimage.gaussian_filter(mean_ear().signal, (0, sigma_vox, sigma_vox))
+
+    # A slice averages over its thickness.
     slice_vox = max(1, round(slice_mm / TEMPLATE_MM))
     signal = ndimage.uniform_filter1d(signal, slice_vox, axis=0)
     signal = sharpen(signal, TEMPLATE_MM)
 
     for pose_deg in POSES_DEG:
         # Rows times a rotation turn the points back, which turns the ear forth.
-        turned_xyz = points @ rotation(np.array(pose_deg))
-        index = np.moveaxis(_template_index(turned_xyz), -1, 0)  # (zyx, Z, Y, X)
+        turn = rotation(np.array(pose_deg))
+        index = _template_index(points @ turn)
+        index = np.moveaxis(index, -1, 0)  # (zyx, Z, Y, X)
         yield ndimage.map_coordinates(signal, index, order=1, mode="nearest")
 
 
 def _template_index(points: np.ndarray) -> np.ndarray:
     """Continuous indices (..., zyx) in the mean ear of points (..., xyz) in mm from the canal's middle."""
-    return points[..., ::-1] / TEMPLATE_MM + np.array(TEMPLATE_HALF_ZYX)
+    points_zyx = points[..., ::-1]
+    middle = np.array(TEMPLATE_HALF_ZYX)
+    return points_zyx / TEMPLATE_MM + middle

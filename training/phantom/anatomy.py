@@ -82,9 +82,11 @@ def make_patient(config: PhantomConfig, rng: np.random.Generator) -> Patient:
         side = "left" if is_left else "right"
         ear = left if is_left else right
         volume_mm3 = sample_volume(rng, config.volume_mm3)
-        tumour = sample_tumour(rng, volume_mm3, ear.canal_length, ear.canal_radius, ear.frame().face_normal)
+        face_normal = ear.frame().face_normal
+        tumour = sample_tumour(rng, volume_mm3, ear.canal_length, ear.canal_radius, face_normal)
 
-    turn_deg = np.clip(rng.normal(0, TURN_SD_DEG), -LARGEST_TURN_DEG, LARGEST_TURN_DEG)
+    turn_deg = rng.normal(0, TURN_SD_DEG)
+    turn_deg = np.clip(turn_deg, -LARGEST_TURN_DEG, LARGEST_TURN_DEG)
     shift_mm = rng.normal(0, SHIFT_SD_MM)
     return Patient(
         edition=config.edition,

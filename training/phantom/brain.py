@@ -105,20 +105,22 @@ def _make_way(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> Place:
 
     ear, tumour = mass
     centre = ear.frame().point(tumour.ball_centre) * ear.mirror
-    offset = []
-    for values, middle in zip(canvas.real, centre, strict=True):
-        offset.append(values - np.float32(middle))
+    centre_x, centre_y, centre_z = centre.astype(np.float32)
+    real_x, real_y, real_z = canvas.real
+    offset_x = real_x - centre_x
+    offset_y = real_y - centre_y
+    offset_z = real_z - centre_z
 
     # A point at r came from r0 with r0^3 = r^3 - 3 V / (4 pi): the volume V that was pushed has moved through it.
     cube_mm3 = tumour.volume_mm3 * 3 / (4 * np.pi)
-    squared = sum(part * part for part in offset)
+    squared = offset_x * offset_x + offset_y * offset_y + offset_z * offset_z
     cubed = np.maximum(squared, 1.0) ** 1.5
-    kept = np.maximum(1 - np.float32(cube_mm3) / cubed, 0)
+    pushed = np.float32(cube_mm3) / cubed
+    kept = np.maximum(1 - pushed, 0)
     shrink = 1 - np.cbrt(kept)
 
     # Offsets are in real mm, the head's coordinates are scaled.
     scale_x, scale_y, scale_z = canvas.head.scale_xyz.astype(np.float32)
-    offset_x, offset_y, offset_z = offset
     x = canvas.x - shrink * offset_x / scale_x
     y = canvas.y - shrink * offset_y / scale_y
     z = canvas.z - shrink * offset_z / scale_z
@@ -135,14 +137,16 @@ def _cleft(canvas: Canvas, mass: tuple[Ear, Tumour] | None) -> np.ndarray:
         return gap
 
     ear, tumour = mass
-    window = canvas.lattice.near(ear.porus * ear.mirror, tumour.reach + 4.0)
+    porus = ear.porus * ear.mirror
+    window = canvas.lattice.near(porus, tumour.reach + 4.0)
     if window is None:
         return gap
 
     # In the frame of the tumour's own side.
     x, y, z = (values[window] for values in canvas.real)
+    u = ear.sign * x
     frame = ear.frame()
-    a, b, c = frame.local(ear.sign * x, y, z)
+    a, b, c = frame.local(u, y, z)
     distance = tumour.distance(a, b, c, frame.face_normal)
 
     # The gyri that it indents leave it a little more or less room.
@@ -169,10 +173,14 @@ def _paint_cerebrum(
         return
 
     # The temporal lobe lies before the petrous bones, of which the mean of both sides stands for either.
-    angle = np.deg2rad(np.mean([ear.petrous_angle_deg for ear in ears]))
+    left, right = ears
+    angle = np.deg2rad(np.mean([left.petrous_angle_deg, right.petrous_angle_deg]))
     cosine = np.float32(np.cos(angle))
     sine = np.float32(np.sin(angle))
-    porus_u, porus_y, _ = np.stack([ear.porus for ear in ears]).mean(axis=0, dtype=np.float32)
+    pori = np.stack([left.porus, right.porus])
+    porus_u, porus_y, _ = pori.mean(axis=0, dtype=np.float32)
+
+    # Distance behind a plane through the pori along the posterior faces; the lobe ends 14 mm before it.
     behind_porus = (y - porus_y) * cosine - (u - porus_u) * sine
     before_petrous = behind_porus + 14.0
 
@@ -184,7 +192,8 @@ def _paint_cerebrum(
 
     # Room for the brainstem and its cisterns.
     below_top = z - STEM_SPACE_TOP_Z_MM
-    stem_column = STEM_SPACE.distance(u, y, np.zeros_like(z))
+    level = np.zeros_like(z)
+    stem_column = STEM_SPACE.distance(u, y, level)
     stem_space = np.maximum(stem_column, below_top)
     suprasellar_ball = SUPRASELLAR_CISTERN.distance(u, y, z)
     suprasellar = np.maximum(suprasellar_ball, below_top)
@@ -201,6 +210,7 @@ def _paint_cerebrum(
     distance = distance + SULCUS_DEPTH_MM * sulcus * near_surface
     canvas.lay("grey", distance)
 
+    # White matter under the cortex, with a little grey all through it.
     mottle = canvas.field("mottle")
     white_share = as_share(0.93 + 0.05 * mottle)
     canvas.lay("white", distance + CORTEX_MM, white_share)
@@ -221,17 +231,26 @@ def _paint_cerebellum(canvas: Canvas, cavity: np.ndarray, place: Place, tentoriu
 
     # Folia are thin sheets around the front of the cerebellum: shells of that distance, bent at random. Deeper fissures
     # part the lobules; the white matter's branches follow these.
-    squared = (0.8 * u) ** 2 + (y - 13) ** 2 + (1.1 * (z - 2)) ** 2
+    sideways = 0.8 * u
+    backward = y - 13
+    upward = 1.1 * (z - 2)
+    squared = sideways**2 + backward**2 + upward**2
     shells = np.sqrt(squared)
     bent = shells + 1.1 * canvas.field("folia")
-    folia = np.cos(2 * np.pi / FOLIUM_MM * bent)
-    lobules = np.cos(2 * np.pi / LOBULE_MM * bent + canvas.field("fold"))
+
+    folium_phase = 2 * np.pi / FOLIUM_MM * bent
+    lobule_phase = 2 * np.pi / LOBULE_MM * bent
+    folia = np.cos(folium_phase)
+    lobules = np.cos(lobule_phase + canvas.field("fold"))
+
+    # A fissure is where the wave is near its top.
     between_folia = as_share(folia - 0.5)
     between_lobules = as_share(lobules - 0.8)
     fissure = between_folia + 3.0 * between_lobules
 
     near_surface = as_share(1 + distance / 12.0)
-    body = canvas.cover(distance + FISSURE_MM * fissure * near_surface)
+    depth_mm = FISSURE_MM * fissure * near_surface
+    body = canvas.cover(distance + depth_mm)
     canvas.paint(body, "grey")
 
     # Fluid in the fissures that are too narrow for the voxels.
@@ -312,15 +331,19 @@ def paint_vessels(canvas: Canvas, inside: np.ndarray) -> None:
         (0, -12.5, 16),
     )
     basilar = Polyline(basilar_points, BASILAR_RADIUS_MM)
-    canvas.fill(Part("blood", basilar, reach_mm=27, around=(0, -8, -6)), within=inside)
+    part = Part("blood", basilar, reach_mm=27, around=(0, -8, -6))
+    canvas.fill(part, within=inside)
+
     canvas.fill_both(VERTEBRAL)
     canvas.fill_both(CAROTID)
     canvas.fill_both(CAVERNOUS_SINUS)
 
     # Each side has its own width.
+    points = _sinus_points()
     for side, radius_mm in zip((1, -1), canvas.head.sinus_mm, strict=True):
-        sinus = Polyline(_sinus_points(), radius_mm)
-        canvas.fill(Part("blood", sinus, reach_mm=62, around=(35, 32, -6)), side=side)
+        sinus = Polyline(points, radius_mm)
+        part = Part("blood", sinus, reach_mm=62, around=(35, 32, -6))
+        canvas.fill(part, side=side)
 
 
 def _sinus_points() -> tuple[Point, ...]:
@@ -328,9 +351,12 @@ def _sinus_points() -> tuple[Point, ...]:
     centre_x, centre_y, centre_z = VAULT_CENTRE
     sideways, front_to_back, _, down = INNER_VAULT
     points: list[Point] = []
+
     for angle_deg, z, inward_mm in SINUS_ON_TABLE:
         # The inner table's outline shrinks with the distance from the middle of the vault.
-        ring = np.sqrt(1 - ((z - centre_z) / down) ** 2)
+        height = (z - centre_z) / down
+        ring = np.sqrt(1 - height**2)
+
         angle = np.deg2rad(angle_deg)
         radius_x = sideways * ring - inward_mm
         radius_y = front_to_back * ring - inward_mm

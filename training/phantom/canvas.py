@@ -63,7 +63,8 @@ class Canvas:
 
         # Scaled coordinates: where each point lies in the mean head, in which anatomy is given.
         scaled = []
-        for axis, values, scale in zip("xyz", self.real, head.scale_xyz.astype(np.float32), strict=True):
+        scale_xyz = head.scale_xyz.astype(np.float32)
+        for axis, values, scale in zip("xyz", self.real, scale_xyz, strict=True):
             warp = self.field(f"warp_{axis}")
             scaled.append(values / scale + WARP_MM * warp)
 
@@ -74,13 +75,15 @@ class Canvas:
     def field(self, name: str) -> np.ndarray:
         """One of the head's random fields here (Z, Y, X), made once."""
         if name not in self._fields:
-            self._fields[name] = self.head.fields[name].on(self.lattice)
+            waves = self.head.fields[name]
+            self._fields[name] = waves.on(self.lattice)
         return self._fields[name]
 
     def near(self, centre: PointLike, radius_mm: float) -> Window | None:
         """Window of what a ball in scaled coordinates may touch, warps and a tumour's push included."""
         real_centre = np.asarray(centre) * self.head.scale_xyz
-        return self.lattice.near(real_centre, REACH_FACTOR * radius_mm + REACH_MARGIN_MM)
+        reach_mm = REACH_FACTOR * radius_mm + REACH_MARGIN_MM
+        return self.lattice.near(real_centre, reach_mm)
 
     def cover(self, distance: np.ndarray) -> np.ndarray:
         """Share of each voxel inside a surface."""
@@ -98,12 +101,15 @@ class Canvas:
             window: Where.
         """
         inside = self.cover(distance)
-        self.paint(inside if share is None else inside * share, tissue, window)
+        if share is not None:
+            inside = inside * share
+        self.paint(inside, tissue, window)
 
     def paint(self, share: np.ndarray, tissue: str, window: Window = EVERYWHERE) -> None:
         """Lay `tissue` over `share` of every voxel in a window."""
         view = self.image[window]
-        view += share * (np.float32(self.signals[tissue]) - view)
+        signal = np.float32(self.signals[tissue])
+        view += share * (signal - view)
 
     def fill(self, part: Part, within: np.ndarray | None = None, side: int = 1) -> None:
         """Lay a part of the head over what is there.
@@ -119,7 +125,10 @@ class Canvas:
             return
 
         # A part of the right side is one of the left at mirrored points.
-        distance = part.shape.distance(side * self.x[window], self.y[window], self.z[window])
+        x = side * self.x[window]
+        y = self.y[window]
+        z = self.z[window]
+        distance = part.shape.distance(x, y, z)
         share = None if within is None else within[window]
         self.lay(part.tissue, distance, share, window)
 

@@ -48,7 +48,8 @@ class PhantomConfig:
     def __post_init__(self) -> None:
         edition = get_edition(self.edition)
 
-        if self.cases < 1 or self.validation_cases < 1 or self.workers < 1:
+        fewest = min(self.cases, self.validation_cases, self.workers)
+        if fewest < 1:
             raise ValueError("cases, validation and workers must be at least 1")
 
         if self.seed < 0:
@@ -67,7 +68,8 @@ class PhantomConfig:
                 given = ", ".join(self.sites)
                 raise ValueError(f"sites of edition {self.edition} are {known}, got {given}")
 
-        if not (0 <= self.prevalence <= 1 and 0 <= self.oblique <= 1):
+        are_shares = 0 <= self.prevalence <= 1 and 0 <= self.oblique <= 1
+        if not are_shares:
             raise ValueError("prevalence and oblique must lie between 0 and 1")
 
         low, high = self.volume_mm3
@@ -93,5 +95,6 @@ def _check_zyx(name: str, value: tuple[float, ...] | None, smallest: float) -> N
     """Raise ValueError where `value` is given and is not three numbers of at least `smallest`."""
     if value is None:
         return
+
     if len(value) != 3 or min(value) < smallest:
         raise ValueError(f"{name} must be three numbers (Z, Y, X) of at least {smallest:g}, got {value}")

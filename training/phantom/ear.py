@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.phantom.shapes import Capsule, capsule, ellipsoid, smooth_union, unit
+from training.phantom.shapes import Capsule, along, capsule, ellipsoid, smooth_union, unit
 from training.phantom.tumour_shape import CanalFrame
 
 CANAL_LENGTH_MM = (10.0, 12.0)
@@ -113,11 +113,12 @@ class Ear:
 
     def frame(self) -> CanalFrame:
         """The canal as a frame for a tumour, in the side's coordinates."""
-        along = (self.fundus - self.porus) / self.canal_length
+        outward = (self.fundus - self.porus) / self.canal_length
+
         # The patient's back, less what of it runs along the canal.
-        back = unit(BACK - along[1] * along)
-        up = np.cross(along, back)
-        axes = np.stack([along, back, up])
+        back = unit(BACK - outward[1] * outward)
+        up = np.cross(outward, back)
+        axes = np.stack([outward, back, up])
         return CanalFrame(self.porus, axes, axes @ self.face_normal)
 
 
@@ -136,11 +137,14 @@ def sample_ear(rng: np.random.Generator, sign: int, canal_half_mm: float) -> Ear
     length_mm = rng.uniform(*CANAL_LENGTH_MM)
     slope = rng.uniform(*CANAL_SLOPE)
     tilt = rng.uniform(*CANAL_TILT)
-    along = np.array([1.0, slope, tilt]) / np.sqrt(1 + slope**2 + tilt**2)
+    length = np.sqrt(1 + slope**2 + tilt**2)
+    outward = np.array([1.0, slope, tilt]) / length
+
+    # Its two ends, half its length from its middle.
     middle_y = rng.uniform(1.0, 3.0)
     middle_z = rng.normal(0, 0.5)
     middle = np.array([canal_half_mm, middle_y, middle_z])
-    half = 0.5 * length_mm * along
+    half = 0.5 * length_mm * outward
     porus = middle - half
     fundus = middle + half
 
@@ -195,10 +199,13 @@ def cochlea_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> t
     offset = np.stack([u, y, z], axis=-1) - centre  # (..., 3)
 
     # In the cochlea's own frame, of size 1: p and q in the plane of the base, h along the axis.
-    p, q, h = np.moveaxis(offset @ axes / size, -1, 0)
+    local = offset @ axes / size  # (..., pqh)
+    p, q, h = np.moveaxis(local, -1, 0)
     radial = np.hypot(p, q)
-    angle = np.mod(np.arctan2(q, p), np.float32(2 * np.pi))
+    around = np.arctan2(q, p)
+    angle = np.mod(around, np.float32(2 * np.pi))
 
+    # The nearest of the turns that pass a point's half-plane.
     lumen = np.full(radial.shape, 1e3, dtype=np.float32)
     for turn in range(int(np.ceil(TURNS))):
         turned = 2 * np.pi * turn
@@ -208,10 +215,13 @@ def cochlea_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> t
         # Beyond the apex the end of the spiral is nearest, at a distance along the arc.
         past_end = angle + turned - theta
         along_arc = past_end * middle
-        squared = (radial - middle) ** 2 + (h - height) ** 2 + along_arc**2
+        outward = radial - middle
+        upward = h - height
+        squared = outward**2 + upward**2 + along_arc**2
         this_turn = np.sqrt(squared) - tube
         lumen = np.minimum(lumen, this_turn)
 
+    # The label has no holes between the turns.
     modiolus = MODIOLUS.distance(p, q, h)
     filled = smooth_union(lumen, modiolus, 0.8)
     whole = np.minimum(lumen, filled)
@@ -250,17 +260,17 @@ def canal_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray, radius
     Returns:
         Distances in mm, in the points' shape.
     """
-    along = (ear.fundus - ear.porus) / ear.canal_length
+    outward = (ear.fundus - ear.porus) / ear.canal_length
 
     # The tube begins in the cistern, and its rounded end lies at the fundus.
-    start = ear.porus - 2.0 * along
-    end = ear.fundus - along * ear.canal_radius * 0.7
+    start = ear.porus - 2.0 * outward
+    end = ear.fundus - outward * ear.canal_radius * 0.7
     end_radius_mm = 0.8 * ear.canal_radius
     tube = capsule(u, y, z, start, end, radius_mm, end_radius_mm)
 
     # The flare narrows to the tube's width within a millimetre of the porus.
-    flare_start = ear.porus - 4.0 * along
-    flare_end = ear.porus + along
+    flare_start = ear.porus - 4.0 * outward
+    flare_end = ear.porus + outward
     flare_radius_mm = 1.5 * radius_mm
     flare = capsule(u, y, z, flare_start, flare_end, flare_radius_mm, radius_mm)
     return np.minimum(tube, flare)
@@ -285,8 +295,10 @@ def nerve_segments(ear: Ear, root: np.ndarray) -> list[tuple[np.ndarray, np.ndar
         start = root + np.array([0.0, root_back, root_up])
 
         # At the porus the nerves lie closer together than in the canal.
-        door = frame.point(np.array([0.0, 0.55 * back, 0.55 * up]))
-        end = frame.point(np.array([ear.canal_length - 1.0, back, up]))
+        at_porus = np.array([0.0, 0.55 * back, 0.55 * up])
+        at_fundus = np.array([ear.canal_length - 1.0, back, up])
+        door = frame.point(at_porus)
+        end = frame.point(at_fundus)
 
         # The cochlear nerve is the thickest.
         radius_mm = 0.55 if index == 1 else 0.5
@@ -306,8 +318,10 @@ def _spiral(share: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _sample_rings(rng: np.random.Generator, vestibule: np.ndarray) -> tuple[Ring, ...]:
     rings = []
     for from_vestibule, normal, mean_radius_mm in CANAL_RINGS:
-        direction = np.asarray(normal) + rng.normal(0, 0.06, 3)
-        centre = vestibule + np.asarray(from_vestibule) + rng.normal(0, 0.15, 3)
+        tilt = rng.normal(0, 0.06, 3)
+        shift = rng.normal(0, 0.15, 3)
+        direction = np.asarray(normal) + tilt
+        centre = vestibule + np.asarray(from_vestibule) + shift
         radius_mm = float(mean_radius_mm * rng.uniform(0.92, 1.08))
         lumen_mm = float(rng.uniform(*RING_LUMEN_MM))
         ring = Ring(centre, unit(direction), radius_mm, lumen_mm)
@@ -317,17 +331,19 @@ def _sample_rings(rng: np.random.Generator, vestibule: np.ndarray) -> tuple[Ring
 
 def _ring_distance(ring: Ring, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Signed distance in mm to the lumen of a semicircular canal: a torus."""
-    offset = []
-    for values, middle in zip((u, y, z), ring.centre, strict=True):
-        offset.append(values - np.float32(middle))
+    centre_u, centre_y, centre_z = ring.centre.astype(np.float32)
+    offset_u = u - centre_u
+    offset_y = y - centre_y
+    offset_z = z - centre_z
 
     # Height over the ring's plane, and distance from its axis.
-    height = np.zeros_like(offset[0])
-    squared = np.zeros_like(offset[0])
-    for part, step in zip(offset, ring.normal, strict=True):
-        height += part * np.float32(step)
-        squared += part * part
+    normal = ring.normal.astype(np.float32)
+    height = along(normal, offset_u, offset_y, offset_z)
+    squared = offset_u * offset_u + offset_y * offset_y + offset_z * offset_z
+    # By Pythagoras; rounding must not make it negative.
     radial_squared = squared - height * height
     radial = np.sqrt(np.maximum(radial_squared, 0))
+
+    # Distance from the circle in the middle of the lumen.
     from_middle = np.hypot(radial - np.float32(ring.radius_mm), height)
     return from_middle - np.float32(ring.lumen_mm)

@@ -93,7 +93,8 @@ class FineCanvas:
             return
 
         window, u, y, z = found
-        capsule_centre = 0.5 * (ear.fundus + ear.vestibule) + OTIC_CAPSULE_OFFSET
+        between = 0.5 * (ear.fundus + ear.vestibule)
+        capsule_centre = between + OTIC_CAPSULE_OFFSET
         otic_capsule = ellipsoid(u, y, z, capsule_centre, OTIC_CAPSULE_RADII_MM)
 
         # A tumour widens the canal that it grows in.
@@ -105,7 +106,8 @@ class FineCanvas:
         # Neither capsule nor wall stand out of the petrous bone.
         inside_petrous = petrous_distance(ear, u, y, z) + 0.5
         bone = np.minimum(otic_capsule, canal_wall)
-        self.lay(window, np.maximum(bone, inside_petrous), self.signals["bone"])
+        bone = np.maximum(bone, inside_petrous)
+        self.lay(window, bone, self.signals["bone"])
         self.lay(window, canal, self.signals["csf"])
 
     def paint_labyrinth(self) -> None:
@@ -141,6 +143,8 @@ class FineCanvas:
         lumen, whole = cochlea_distance(self.ear, u, y, z)
         share = self.lay(window, whole, self.signals["bone"])
         self.mark("cochlea", window, share)
+
+        # The walls are bone; the lumen is laid over them.
         self.lay(window, lumen, self.signals["labyrinth"])
 
     def paint_tumour(self, tumour: Tumour, sequence: Sequence) -> None:
@@ -153,6 +157,8 @@ class FineCanvas:
         frame = self.ear.frame()
         distance, values, outside_bone = tumour_on(tumour, frame, sequence, u, y, z)
         share = self.lay(window, distance, values)
+
+        # Both parts share the sub-voxels' edges, so that together they are the tumour.
         self.mark("extrameatal", window, share * outside_bone)
         self.mark("intrameatal", window, share * ~outside_bone)
 
@@ -165,7 +171,8 @@ class FineCanvas:
     def _lay_rod(self, start: np.ndarray, end: np.ndarray, radius_mm: float, tissue: str) -> None:
         """A straight piece of a nerve or a vessel."""
         middle = 0.5 * (start + end)
-        half_length_mm = 0.5 * float(np.linalg.norm(end - start))
+        length_mm = float(np.linalg.norm(end - start))
+        half_length_mm = 0.5 * length_mm
         found = self.near(middle, half_length_mm + radius_mm)
         if found is None:
             return

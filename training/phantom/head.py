@@ -63,7 +63,11 @@ def paint_head(
 
     petrous_in_skull = np.maximum(vault - head.skull_mm, petrous)
     canvas.lay("bone", petrous_in_skull)
-    skull_base = both(vault, face, -12.0 - canvas.z, -32.0 - canvas.y)
+
+    # The skull base reaches 12 mm below the canals and 32 mm before them.
+    above_bottom = -12.0 - canvas.z
+    behind_front = -32.0 - canvas.y
+    skull_base = both(vault, face, above_bottom, behind_front)
     around_cavity = cavity - BASE_BONE_MM
     canvas.lay("bone", np.minimum(around_cavity, skull_base))
     paint_temporal_bones(canvas, cavity)

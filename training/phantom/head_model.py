@@ -54,7 +54,8 @@ class Head:
 
 def sample_head(rng: np.random.Generator) -> Head:
     """A head with published sizes, varied by a few per cent."""
-    deviation = np.clip(rng.normal(0, SCALE_SD_XYZ), -LARGEST_SCALE, LARGEST_SCALE)
+    deviation = rng.normal(0, SCALE_SD_XYZ)
+    deviation = np.clip(deviation, -LARGEST_SCALE, LARGEST_SCALE)
     fat_mm = float(rng.uniform(2.5, 7.0))
     skull_mm = float(rng.uniform(5.0, 7.5))
     cistern_mm = float(rng.uniform(0.8, 2.5))

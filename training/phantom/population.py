@@ -64,11 +64,13 @@ def make_population(out_dir: Path, config: PhantomConfig, progress: Callable[[in
     out_dir = Path(out_dir)
     _claim(out_dir, config)
     cases = plan_cases(config)
+
     rows = []
     for row in _make_cases(cases, config, out_dir):
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(cases))
+
     _write_csv(out_dir / "population.csv", rows)
     write_preview(out_dir / "preview.png", cases, config, out_dir)
 
@@ -86,7 +88,10 @@ def make_case(case: Case, config: PhantomConfig, out_dir: Path) -> dict[str, obj
 
     image_path, label_path = case_paths(case, get_edition(config.edition), out_dir)
     if not (image_path.is_file() and label_path.is_file()):
-        image, label = render(patient, SEQUENCES[protocol.sequence], geometry, scan_rng)
+        sequence = SEQUENCES[protocol.sequence]
+        image, label = render(patient, sequence, geometry, scan_rng)
+
+        # Scanners store integers.
         scanner_units = np.rint(image.voxels).astype(np.int16)
         write_volume(label_path, label)
         write_volume(image_path, image.with_voxels(scanner_units))
@@ -99,6 +104,8 @@ def _make_cases(cases: list[Case], config: PhantomConfig, out_dir: Path) -> Iter
         for case in cases:
             yield make_case(case, config, out_dir)
         return
+
+    # Processes that start anew: a fork would inherit threads of libraries that do not survive it.
     with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
         configs = [config] * len(cases)
         folders = [out_dir] * len(cases)
@@ -111,7 +118,8 @@ def _row(case: Case, patient: Patient, sequence: str, geometry: Geometry) -> dic
     spacing_z_mm, spacing_y_mm, spacing_x_mm = geometry.spacing_zyx
     # The angle of a rotation R follows from trace(R) = 1 + 2 cos(angle).
     cosine = (np.trace(geometry.matrix) - 1) / 2
-    oblique_deg = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    oblique_deg = np.degrees(angle)
 
     return {
         "case": case.name,
@@ -143,6 +151,7 @@ def _claim(out_dir: Path, config: PhantomConfig) -> None:
         if plan_path.read_text(encoding="utf-8") != plan:
             raise InputError(f"{out_dir}: holds a population of another configuration; give a new folder or delete it")
         return
+
     if out_dir.exists() and not out_dir.is_dir():
         raise InputError(f"{out_dir}: is a file; expected a folder to write to")
     if out_dir.is_dir() and any(out_dir.iterdir()):

@@ -61,7 +61,8 @@ def render_signal(patient: Patient, sequence: Sequence, geometry: Geometry) -> t
             # What the ear does not cover of a voxel keeps the head's signal.
             covered = mean_of_parts(fine.covered, fine.factors)
             ear_signal = mean_of_parts(fine.signal, fine.factors)
-            signal[window] = signal[window] * (1 - covered) + ear_signal
+            uncovered = 1 - covered
+            signal[window] = signal[window] * uncovered + ear_signal
 
             for structure, mask in fine.masks.items():
                 fractions[structure][window] += mean_of_parts(mask, fine.factors)
@@ -85,7 +86,8 @@ def label_voxels(fractions: dict[str, np.ndarray], edition: int) -> np.ndarray:
     label = np.zeros(extrameatal.shape, dtype=np.uint8)
 
     if COCHLEA in known.structures:
-        label[fractions[COCHLEA] >= 0.5] = known.values_of(COCHLEA)[0]
+        cochlea = fractions[COCHLEA] >= 0.5
+        label[cochlea] = known.values_of(COCHLEA)[0]
     if TUMOUR not in known.structures:
         return label
 
@@ -105,13 +107,18 @@ def _render_head(patient: Patient, lattice: Lattice, signals: dict[str, float]) 
     """Signal (Z, Y, X) of the head without ears, slab by slab."""
     factors = lattice.factors(COARSE_MM)
     nz, ny, nx = lattice.size_zyx
-    points_per_slice = ny * nx * int(np.prod(factors))
+    parts = int(np.prod(factors))
+    points_per_slice = ny * nx * parts
     step = max(1, SLAB_POINTS // points_per_slice)
 
     signal = np.empty(lattice.size_zyx, dtype=np.float32)
     for start in range(0, nz, step):
         stop = min(start + step, nz)
-        window = (slice(start, stop), slice(0, ny), slice(0, nx))
+        window = (
+            slice(start, stop),
+            slice(0, ny),
+            slice(0, nx),
+        )
         fine = lattice.window(window).refined(factors)
 
         painted = paint_head(fine, patient.head, patient.ears, signals, patient.mass)
@@ -141,11 +148,16 @@ def _ear_windows(ear: Ear, tumour: Tumour | None, lattice: Lattice) -> Iterator[
 
     factors = lattice.factors(FINE_MM, at_least=2)
     voxels_per_slice = (high_y - low_y) * (high_x - low_x)
-    points_per_slice = voxels_per_slice * int(np.prod(factors))
+    parts = int(np.prod(factors))
+    points_per_slice = voxels_per_slice * parts
     step = max(1, SLAB_POINTS // points_per_slice)
     for start in range(low_z, high_z, step):
         stop = min(start + step, high_z)
-        yield slice(start, stop), slice(low_y, high_y), slice(low_x, high_x)
+        yield (
+            slice(start, stop),
+            slice(low_y, high_y),
+            slice(low_x, high_x),
+        )
 
 
 def _render_ear(ear: Ear, tumour: Tumour | None, sequence: Sequence, lattice: Lattice) -> FineCanvas:

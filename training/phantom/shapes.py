@@ -91,7 +91,9 @@ class Lattice:
 
         # Steps are orthogonal, so that a projection onto each of them gives the index.
         to_index = self.steps / spacing[:, None] ** 2
-        index = to_index @ (np.asarray(centre) - self.first)
+        offset = np.asarray(centre) - self.first
+        index = to_index @ offset
+        # A voxel reaches half a step to each side of its centre.
         reach = radius_mm / spacing + 0.5
 
         first = np.ceil(index - reach)
@@ -166,7 +168,7 @@ class Waves:
 
     def at(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """The field at any points, in their shape, float32."""
-        shape = np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(z))
+        shape = np.broadcast(x, y, z).shape
         vectors = self.vectors.astype(np.float32)
         phases = self.phases.astype(np.float32)
 
@@ -370,7 +372,7 @@ def xyz_of(zyx: Sequence[float]) -> np.ndarray:
     return np.array(zyx[::-1])
 
 
-def along(direction: Sequence[float], x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+def along(direction: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """How far points lie along a unit vector (3,), mm: the scalar product."""
     direction_x, direction_y, direction_z = direction
     return x * direction_x + y * direction_y + z * direction_z

@@ -91,10 +91,12 @@ def petrous_distance(ear: Ear, u: np.ndarray, y: np.ndarray, z: np.ndarray) -> n
     thickness = np.clip(20.0 + 0.25 * along, 11.0, 30.0)
 
     # A smooth step of the slope: |along| with its kink rounded over 3 mm.
-    bend = 0.12 * (np.sqrt(along * along + 9) - 3)
+    rounded = np.sqrt(along * along + 9) - 3
+    bend = 0.12 * rounded
     lean = 0.18 * (z - porus_z)
     posterior_face = behind + bend + lean
-    roof_height = 9.5 + np.clip(0.12 * along, -2.5, 3.0)
+    slope = np.clip(0.12 * along, -2.5, 3.0)
+    roof_height = 9.5 + slope
     roof = z - roof_height
 
     # The superior petrosal edge, where face and roof meet, is rounded.
@@ -119,7 +121,8 @@ def vault_distance(canvas: Canvas, radii: tuple[float, float, float, float], gro
     centre_x, centre_y, centre_z = VAULT_CENTRE
     height = canvas.z - np.float32(centre_z)
     # Below its centre the body is squeezed to a half of the ellipsoid above.
-    squeeze = np.where(height > 0, np.float32(1.0), np.float32(up / down))
+    below = np.float32(up / down)
+    squeeze = np.where(height > 0, np.float32(1.0), below)
     radii_mm = (sideways + grow, front_to_back + grow, up + grow)
     ball = Ellipsoid((centre_x, centre_y, 0.0), radii_mm)
     return ball.distance(canvas.x, canvas.y, height * squeeze)
@@ -192,7 +195,9 @@ def paint_face(canvas: Canvas, face: np.ndarray) -> None:
         canvas: What to paint on.
         face: Distance to the face (Z, Y, X), mm.
     """
-    if canvas.z.min() > ABOVE_FACE_Z_MM or canvas.y.min() > BEHIND_FACE_Y_MM:
+    is_above = canvas.z.min() > ABOVE_FACE_Z_MM
+    is_behind = canvas.y.min() > BEHIND_FACE_Y_MM
+    if is_above or is_behind:
         return
 
     under_scalp = vault_distance(canvas, HEAD_RADII) + 8.0
@@ -221,7 +226,10 @@ def _paint_lined_air(canvas: Canvas, cell: Ellipsoid) -> None:
 
     # The lining is some 1.2 mm thick, and 0.4 mm at least.
     lining_mm = np.clip(1.2 + 1.2 * mucosa[window], 0.4, None)
-    distance = cell.distance(canvas.x[window], canvas.y[window], canvas.z[window])
+    x = canvas.x[window]
+    y = canvas.y[window]
+    z = canvas.z[window]
+    distance = cell.distance(x, y, z)
     canvas.lay("mucosa", distance, window=window)
     canvas.lay("air", distance + lining_mm, window=window)
 

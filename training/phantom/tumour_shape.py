@@ -56,6 +56,7 @@ class CanalFrame:
         offset_y = y - porus_y
         offset_z = z - porus_z
 
+        # One coordinate after the other, each by its axis.
         local = []
         for axis in self.axes.astype(np.float32):
             local.append(along(axis, offset_x, offset_y, offset_z))
@@ -102,7 +103,8 @@ class Tumour:
         if self.ball_radius == 0:
             middle = 0.5 * (self.canal_start + self.canal_depth)
             return np.array([middle, 0.0, 0.0])
-        return np.asarray(self.ball_offset) * self.ball_radius
+        offset = np.asarray(self.ball_offset)
+        return offset * self.ball_radius
 
     @property
     def reach(self) -> float:
@@ -110,7 +112,8 @@ class Tumour:
         to_centre = float(np.linalg.norm(self.ball_offset))
         # A quarter more than the ball's longest radius, for the crease to the rod.
         from_centre = 1.25 * np.max(self.ball_shape)
-        ball = self.ball_radius * (to_centre + from_centre + self.relief)
+        reach_in_radii = to_centre + from_centre + self.relief
+        ball = self.ball_radius * reach_in_radii
         longer = max(ball, self.canal_depth)
         return float(longer + self.canal_radius + 1.0)
 
@@ -183,6 +186,8 @@ def measure_volume(tumour: Tumour, face_normal: np.ndarray, steps: int = MEASURE
     spacing_mm = _grid_spacing_mm(tumour, steps)
     a, b, c = grid.points()
     distance = tumour.distance(a, b, c, face_normal)
+
+    # A voxel at the surface counts by the share that lies inside.
     occupied = coverage(distance, spacing_mm).sum()
     return float(occupied * spacing_mm**3)
 
@@ -240,13 +245,16 @@ def _grid_around(tumour: Tumour, steps: int) -> Lattice:
 def _box(tumour: Tumour) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest point (3,) of a box in the canal's frame that holds the tumour."""
     margin = tumour.canal_radius + 1.0
-    low = np.array([tumour.canal_start - margin, -margin, -margin])
-    high = np.array([tumour.canal_depth + margin, margin, margin])
+    nearest = tumour.canal_start - margin
+    deepest = tumour.canal_depth + margin
+    low = np.array([nearest, -margin, -margin])
+    high = np.array([deepest, margin, margin])
 
     if tumour.ball_radius > 0:
         # A relief is a sum of waves and hardly ever above three standard deviations.
         relative_radii = np.asarray(tumour.ball_shape) + 3 * tumour.relief
         reach = tumour.ball_radius * relative_radii + 1.0
-        low = np.minimum(low, tumour.ball_centre - reach)
-        high = np.maximum(high, tumour.ball_centre + reach)
+        centre = tumour.ball_centre
+        low = np.minimum(low, centre - reach)
+        high = np.maximum(high, centre + reach)
     return low, high
