@@ -11,7 +11,8 @@ from scipy import ndimage
 from training.implant.midsagittal import midsagittal_plane
 from training.implant.template import GRID_MM, POSES_DEG, around_canal, match, mean_ear, sharpen
 from training.phantom.ear import BACK
-from training.phantom.shapes import rotation, unit, xyz_of
+from training.phantom.lattice import xyz_of
+from training.phantom.shapes import rotation, unit
 from training.phantom.tumour_shape import CanalFrame
 from vestibule.errors import InputError
 from vestibule.preprocessing import PreprocessingConfig, working_geometry

@@ -8,8 +8,9 @@ import numpy as np
 from scipy import ndimage
 
 from training.implant.canals import Canal
+from training.phantom.lattice import Lattice, xyz_of
 from training.phantom.scanner import blur
-from training.phantom.shapes import Lattice, coverage, xyz_of
+from training.phantom.shapes import coverage
 from training.phantom.signals import SEQUENCES, Sequence, tissue_signal
 from training.phantom.tissues import TISSUES
 from training.phantom.tumour import sample_tumour

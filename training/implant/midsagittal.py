@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage, optimize
 
-from training.phantom.shapes import rotation, xyz_of
+from training.phantom.lattice import xyz_of
+from training.phantom.shapes import rotation
 from vestibule.region import find_ears
 from vestibule.resampling import resample
 from vestibule.volume import Geometry, Volume, reorient

@@ -6,7 +6,8 @@ import numpy as np
 
 from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
-from training.phantom.shapes import EVERYWHERE, Capsule, Ellipsoid, Point, Polyline, as_share, both, smooth_union
+from training.phantom.lattice import EVERYWHERE, Point
+from training.phantom.shapes import Capsule, Ellipsoid, Polyline, as_share, both, smooth_union
 from training.phantom.skull import INNER_VAULT, VAULT_CENTRE
 from training.phantom.tumour_shape import Tumour
 

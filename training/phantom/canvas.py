@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.phantom.head_model import Head
-from training.phantom.shapes import EVERYWHERE, Ellipsoid, Lattice, Point, PointLike, Shape, Window, coverage
+from training.phantom.lattice import EVERYWHERE, Lattice, Point, PointLike, Window
+from training.phantom.shapes import Ellipsoid, Shape, coverage
 
 WARP_MM = 0.9
 """How far the head's random fields bend its coordinates, one standard deviation."""

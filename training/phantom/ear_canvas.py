@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantom.ear import Ear, canal_distance, cochlea_distance, labyrinth_distance, nerve_segments
-from training.phantom.shapes import Lattice, Window, capsule, coverage, ellipsoid
+from training.phantom.lattice import Lattice, Window
+from training.phantom.shapes import capsule, coverage, ellipsoid
 from training.phantom.signals import Sequence
 from training.phantom.skull import petrous_distance
 from training.phantom.tumour_shape import Tumour

@@ -14,7 +14,8 @@ from training.phantom.brain import paint_brain, paint_vessels
 from training.phantom.canvas import Canvas, Part
 from training.phantom.ear import Ear
 from training.phantom.head_model import Head
-from training.phantom.shapes import Ellipsoid, Lattice, both, smooth_intersection, smooth_union
+from training.phantom.lattice import Lattice
+from training.phantom.shapes import Ellipsoid, both, smooth_intersection, smooth_union
 from training.phantom.skull import (
     INNER_VAULT,
     both_petrous,

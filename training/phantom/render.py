@@ -10,8 +10,8 @@ from training.phantom.anatomy import Patient
 from training.phantom.ear import Ear
 from training.phantom.ear_canvas import EAR_REACH_MM, FINE_MM, FineCanvas
 from training.phantom.head import paint_head
+from training.phantom.lattice import Lattice, Window, mean_of_parts
 from training.phantom.scanner import acquire, lattice_in_head
-from training.phantom.shapes import Lattice, Window, mean_of_parts
 from training.phantom.signals import Sequence, tissue_signals
 from training.phantom.tumour_shape import Tumour
 from vestibule.editions import TUMOUR, get_edition

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from training.phantom.config import PhantomConfig
-from training.phantom.shapes import Lattice, rotation, xyz_of
+from training.phantom.lattice import Lattice, xyz_of
+from training.phantom.shapes import rotation
 from training.phantom.signals import (
     BalancedSteadyState,
     Mprage,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from training.phantom.lattice import Lattice
 from training.phantom.shapes import (
-    Lattice,
     Waves,
     along,
     as_share,

@@ -6,7 +6,7 @@ import pytest
 from training.phantom.anatomy import make_patient
 from training.phantom.config import PhantomConfig
 from training.phantom.ear import canal_distance, cochlea_distance, labyrinth_distance, sample_ear
-from training.phantom.shapes import Lattice
+from training.phantom.lattice import Lattice
 from training.phantom.skull import petrous_distance
 
 

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from training.phantom.shapes import (
-    Lattice,
-    Waves,
-    capsule,
-    coverage,
-    ellipsoid,
-    rotation,
-    smooth_intersection,
-    smooth_union,
-)
+from training.phantom.lattice import Lattice
+from training.phantom.shapes import Waves, capsule, coverage, ellipsoid, rotation, smooth_intersection, smooth_union
 
 
 @pytest.fixture

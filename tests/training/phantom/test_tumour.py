@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from training.phantom.shapes import Lattice
+from training.phantom.lattice import Lattice
 from training.phantom.tumour import CLASSES, VOLUME_RANGE_MM3, sample_tumour, sample_volume
 from training.phantom.tumour_shape import CanalFrame, measure_extent, measure_volume
 
