@@ -1,1 +1,1 @@
-"""Synthetic patients: parametric anatomy, drawn by the physics of the challenge's sequences."""
+"""Synthetic patients: parametric anatomy, rendered by the physics of the challenge's sequences."""

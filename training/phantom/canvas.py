@@ -126,7 +126,7 @@ class Canvas:
             return
 
         # A part of the right side is one of the left at mirrored points.
-        x = side * self.x[window]
+        x = self.x[window] if side > 0 else -self.x[window]
         y = self.y[window]
         z = self.z[window]
         distance = part.shape.distance(x, y, z)

@@ -141,12 +141,12 @@ def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, ra
         Distances in mm, in the points' shape.
     """
     # In place: this is called for every part of the head, and a temporary of a slab costs as much as the arithmetic.
-    scaled = np.zeros_like(x)
-    slope = np.zeros_like(x)
-    for values, middle, radius in zip((x, y, z), centre, radii, strict=True):
-        part = values - np.float32(middle)
-        part *= np.float32(1 / radius)
-        part *= part
+    centre_x, centre_y, centre_z = centre
+    radius_x, radius_y, radius_z = radii
+    scaled = _scaled_square(x, centre_x, radius_x)
+    slope = scaled * np.float32(1 / radius_x**2)
+    for values, middle, radius in ((y, centre_y, radius_y), (z, centre_z, radius_z)):
+        part = _scaled_square(values, middle, radius)
         scaled += part
         part *= np.float32(1 / radius**2)
         slope += part
@@ -160,6 +160,14 @@ def ellipsoid(x: np.ndarray, y: np.ndarray, z: np.ndarray, centre: PointLike, ra
     scaled -= 1
     distance *= scaled
     return distance
+
+
+def _scaled_square(values: np.ndarray, middle: float, radius: float) -> np.ndarray:
+    """((v - middle) / radius)^2, with one temporary."""
+    part = values - np.float32(middle)
+    part *= np.float32(1 / radius)
+    part *= part
+    return part
 
 
 def capsule(
@@ -193,8 +201,8 @@ def capsule(
 
     # Where on the axis each point is nearest to it: 0 at the start, 1 at the end.
     projection = axis / (axis @ axis)
-    share = np.zeros_like(x)
-    for part, step in zip(offsets, projection, strict=True):
+    share = offsets[0] * projection[0]
+    for part, step in zip(offsets[1:], projection[1:], strict=True):
         share += part * step
     np.clip(share, 0, 1, out=share)
 
@@ -227,12 +235,15 @@ def either(*distances: np.ndarray) -> np.ndarray:
 def smooth_union(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:
     """Union of two shapes whose crease is filled over `blend_mm`."""
     blend = np.float32(blend_mm)
-    apart = np.abs(a - b)
-    overlap = np.maximum(blend - apart, 0)
+    overlap = np.maximum(blend - np.abs(a - b), 0)
 
     # A quarter of the blend where both are equally near, and smooth where the overlap ends.
-    filling = overlap * overlap * (np.float32(0.25) / blend)
-    return np.minimum(a, b) - filling
+    filling = overlap
+    filling *= overlap
+    filling *= np.float32(0.25) / blend
+    distance = np.minimum(a, b)
+    distance -= filling
+    return distance
 
 
 def smooth_intersection(a: np.ndarray, b: np.ndarray, blend_mm: float) -> np.ndarray:
@@ -248,8 +259,9 @@ def as_share(values: np.ndarray) -> np.ndarray:
 def coverage(distance: np.ndarray, width_mm: float) -> np.ndarray:
     """Share of a voxel of `width_mm` that lies inside a surface at `distance`: 1 inside, 0 outside, linear between."""
     # At a distance of 0 the surface halves the voxel.
-    inside_voxels = distance * np.float32(1 / width_mm)
-    return as_share(np.float32(0.5) - inside_voxels)
+    share = distance * np.float32(-1 / width_mm)
+    share += np.float32(0.5)
+    return np.clip(share, 0, 1, out=share)
 
 
 def along(direction: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:

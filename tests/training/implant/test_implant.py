@@ -1,4 +1,4 @@
-"""Tumours in heads that were drawn without one: there the canals' true places are known."""
+"""Tumours in synthetic heads without one: there the canals' true places are known."""
 
 import json
 from dataclasses import replace
@@ -90,7 +90,7 @@ def test_flat_noise_has_canals_only_in_doubt():
     assert all(canal.doubt for canal in find_canals(Volume(noise, GEOMETRY)).values())
 
 
-def test_midsagittal_plane_is_the_drawn_head_s(head):
+def test_midsagittal_plane_is_the_synthetic_head_s(head):
     patient = make_patient(PhantomConfig(prevalence=0.0), np.random.default_rng(3))
     point, normal = midsagittal_plane(head[0])
     assert normal @ patient.turn[:, 0] > np.cos(np.deg2rad(3))

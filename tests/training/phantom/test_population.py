@@ -202,6 +202,6 @@ def test_impossible_configuration_is_refused(options, message):
 
 
 @pytest.mark.slow
-def test_workers_draw_the_same_population(tmp_path, tiny_config, tiny_population):
+def test_workers_make_the_same_population(tmp_path, tiny_config, tiny_population):
     make_population(tmp_path / "out", replace(tiny_config, workers=2))
     assert files_in(tmp_path / "out") == files_in(tiny_population)

@@ -74,9 +74,9 @@ def test_tumour_does_not_pass_the_fundus():
 
 def test_large_tumours_are_less_often_solid():
     def share_of_solid(volume):
-        drawn = [sample_tumour(np.random.default_rng(seed), volume).tumour_class for seed in range(30)]
-        assert set(drawn) <= set(CLASSES)
-        return drawn.count("solid") / 30
+        sampled = [sample_tumour(np.random.default_rng(seed), volume).tumour_class for seed in range(30)]
+        assert set(sampled) <= set(CLASSES)
+        return sampled.count("solid") / 30
 
     assert share_of_solid(250.0) > 0.75
     assert 0.05 < share_of_solid(3000.0) < 0.55
