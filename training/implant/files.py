@@ -57,10 +57,13 @@ def write_implanted(
 
 def part_values(edition: Edition) -> np.ndarray:
     """Label values (3,) uint8 of background, the tumour out of the canal and the tumour in it."""
-    whole = edition.values_of(TUMOUR)[0]
-    extrameatal = edition.parts.get(f"{TUMOUR}_extrameatal", (whole,))[0]
-    intrameatal = edition.parts.get(f"{TUMOUR}_intrameatal", (whole,))[0]
-    return np.array([0, extrameatal, intrameatal], dtype=np.uint8)
+    whole = edition.values_of(TUMOUR)
+    values = [0]
+    for part in ("extrameatal", "intrameatal"):
+        # An edition that tells no parts apart has one value for both.
+        of_part = edition.parts.get(f"{TUMOUR}_{part}", whole)
+        values.append(of_part[0])
+    return np.array(values, dtype=np.uint8)
 
 
 def record(image_path: Path, canal: Canal, tumour: Tumour, contrast: str, seed: int) -> dict[str, Any]:

@@ -126,7 +126,9 @@ class Canvas:
             return
 
         # A part of the right side is one of the left at mirrored points.
-        x = self.x[window] if side > 0 else -self.x[window]
+        x = self.x[window]
+        if side < 0:
+            x = -x
         y = self.y[window]
         z = self.z[window]
         distance = part.shape.distance(x, y, z)
