@@ -26,6 +26,7 @@ SIZE_ZYX = (5, 32, 32)
 CONFIG = """
 name: blurred
 intended_use: phantom
+edition: 2022
 arms: [oneshot]
 precision: 32-true
 prepare: {spacing_yx_mm: [1.0, 1.0], size_yx: [32, 32]}

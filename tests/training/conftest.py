@@ -78,6 +78,7 @@ def config() -> RunConfig:
     return RunConfig(
         name="tiny",
         intended_use="phantom",
+        edition=2022,
         precision="32-true",
         prepare=PreprocessingConfig((1.0, 1.0), (32, 32), centre="bright"),
         cyclegan=CycleGANConfig(generator=generator, pool_size=3, **common, **rhythm),

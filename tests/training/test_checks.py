@@ -237,7 +237,7 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
 )
 def test_value_that_a_stage_would_end_on_is_refused_by_the_configuration(section, values, cause):
     small = {"generator": {"architecture": "resnet"}}
-    whole = {"name": "x", "intended_use": "phantom", "pix2pix": small}
+    whole = {"name": "x", "intended_use": "phantom", "edition": 2022, "pix2pix": small}
     whole[section] = {**whole.get(section, {}), **values} if isinstance(values, dict) else values
     with pytest.raises(ValueError, match=cause):
         build(RunConfig, whole, "")

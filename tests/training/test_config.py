@@ -7,7 +7,7 @@ from training.arms import default_of
 from training.config import ReferenceConfig, RunConfig, SamplingConfig, SinGANConfig, build, read_config
 from vestibule.errors import InputError
 
-MINIMAL = "name: x\nintended_use: phantom\n"
+MINIMAL = "name: x\nintended_use: phantom\nedition: 2022\n"
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -56,6 +56,14 @@ def test_wrong_value_is_refused_with_its_place(tmp_path, text, cause):
         read_config(write(tmp_path, MINIMAL + text))
 
 
+@pytest.mark.parametrize("key", ["name", "intended_use", "edition"])
+def test_missing_key_without_a_default_is_named(tmp_path, key):
+    # Above all the edition, on which the meaning of labels depends.
+    lines = [line for line in MINIMAL.splitlines() if not line.startswith(f"{key}:")]
+    with pytest.raises(InputError, match=f"lacks {key}, which has no default"):
+        read_config(write(tmp_path, "\n".join(lines) + "\n"))
+
+
 def test_missing_file_and_broken_yaml_are_named(tmp_path):
     with pytest.raises(InputError, match=r"absent\.yaml: cannot be read"):
         read_config(tmp_path / "absent.yaml")
@@ -83,6 +91,7 @@ def _with_crop(crop: list[int]) -> dict:
     return {
         "name": "x",
         "intended_use": "phantom",
+        "edition": 2022,
         "prepare": {"size_yx": [96, 96]},
         "cyclegan": {"sampling": {"crop_yx": crop}},
         "pix2pix": {"generator": resnet},

@@ -47,7 +47,7 @@ def read_config(path: Path) -> RunConfig:
     except yaml.YAMLError as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not YAML ({cause})") from error
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: {error}") from error
 
 
@@ -63,8 +63,7 @@ def build(kind: Any, values: Any, where: str) -> Any:
         An object of type `kind`; what the mapping leaves out has its default.
 
     Raises:
-        ValueError: A key is unknown, a value is of another type, or the settings do not go together.
-        TypeError: A key without a default is missing.
+        ValueError: A key is unknown or missing, a value is of another type, or the settings do not go together.
     """
     if not isinstance(values, dict):
         place = where or "the file"
@@ -82,11 +81,20 @@ def build(kind: Any, values: Any, where: str) -> Any:
             place = _join(where, key)
             raise ValueError(_unknown(place, key, list(hints)))
 
+    missing = [field.name for field in dataclasses.fields(kind) if _is_required(field) and field.name not in values]
+    if missing:
+        lacking = ", ".join(_join(where, key) for key in missing)
+        raise ValueError(f"lacks {lacking}, which has no default")
+
     converted = {}
     for key, value in values.items():
         place = _join(where, key)
         converted[key] = _convert(hints[key], value, place)
     return kind(**converted)
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _unknown(place: str, key: object, known: list[str]) -> str:

@@ -32,7 +32,7 @@ class RunConfig:
     """Name of the run's bundle."""
     intended_use: str
     """`phantom` or `challenge`: decides the notice that the bundle prints at every use."""
-    edition: int = 2022
+    edition: int
     """Year of the challenge whose folders, file names and labels the data have."""
     seed: int = 0
     """Seed of everything in the run that is sampled at random."""
