@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from vestibule.editions import EDITIONS
 from vestibule.errors import InputError
 from vestibule.files import file_sha256
+from vestibule.finite import require_finite
 
 if TYPE_CHECKING:
     import torch
@@ -91,15 +92,17 @@ class Bundle:
         return name
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
-        """The tensors of `name.safetensors` by name, on the CPU. Raises InputError where it is not in the bundle."""
+        """The tensors of `name.safetensors`, on the CPU. Raises InputError where it is not there or not finite."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         path = self._listed(f"{name}.safetensors")
         try:
-            return load_file(path)
+            tensors = load_file(path)
         except (SafetensorError, OSError) as error:
             raise InputError(f"{path}: not a safetensors file ({error})") from error
+        require_finite(tensors, path)
+        return tensors
 
     def document(self, name: str) -> dict:
         """The object in `name.json`. Raises InputError where it is not in the bundle or no JSON object."""
@@ -158,7 +161,7 @@ def write_bundle(
 
     Raises:
         ValueError: The manifest is incomplete, or a file's name unusable.
-        InputError: `path` holds something else, or the disk refuses.
+        InputError: `path` holds something else, a tensor is not finite, or the disk refuses.
     """
     path = Path(path)
     _check_replaceable(path)
@@ -351,6 +354,7 @@ def _write_files(
         if isinstance(content, str):
             path.write_text(content, encoding="utf-8")
         else:
+            require_finite(content, name)
             _write_tensors(path, content)
         yield name
 

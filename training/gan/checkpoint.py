@@ -14,6 +14,7 @@ from torch import nn
 
 from vestibule.errors import InputError
 from vestibule.files import atomic
+from vestibule.finite import require_finite
 
 
 class Stateful(Protocol):
@@ -46,10 +47,16 @@ class TrainingState:
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the state whole or not at all; of several processes that train together, one writes."""
+        """Write the state whole or not at all; of several processes that train together, one writes.
+
+        Raises InputError where a part holds a value that is not finite: the state before it stays.
+        """
         content: dict[str, Any] = {}
         for name, part in self._parts.items():
             content[name] = part.state_dict()
+        for name, part in content.items():
+            if not _is_finite(part):
+                raise InputError(diverged(name, self.path.parent.name, f"iteration {self.iteration}"))
         content["iteration"] = self.iteration
         content["numpy_rng"] = _plain(self.generator.bit_generator.state)
         content.update(random_state())
@@ -84,12 +91,44 @@ class TrainingState:
 
 @rank_zero_only
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write the weights of `network` as safetensors; of several processes that train together, one writes."""
+    """Write the weights of `network` as safetensors; of several processes that train together, one writes.
+
+    Raises InputError where a weight is not finite.
+    """
     tensors = {}
     for name, value in network.state_dict().items():
         tensors[name] = value.contiguous().cpu()
+    require_finite(tensors, path)
     with atomic(path) as partial:
         save_file(tensors, partial)
+
+
+def diverged(what: str, stage: str, when: str) -> str:
+    """What to say of a training whose losses or weights are no longer finite.
+
+    Args:
+        what: The loss or the network.
+        stage: Name of the stage, which is its section in the configuration too.
+        when: The iteration, in words.
+
+    Returns:
+        The message, without a file.
+    """
+    return (
+        f"{stage}: {what} is not finite at {when}: the training has diverged. The last checkpoint before that is kept; "
+        f"lower {stage}.learning_rate, or set precision to 32-true"
+    )
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether every tensor within what a part saves holds finite values alone."""
+    if isinstance(value, torch.Tensor):
+        return bool(value.isfinite().all())
+    if isinstance(value, Mapping):
+        return all(_is_finite(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return all(_is_finite(inner) for inner in value)
+    return True
 
 
 def random_state() -> dict[str, torch.Tensor]:

@@ -14,8 +14,9 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from training.config import CycleGANConfig, Pix2PixConfig
 from training.data.sheets import save_sheet
-from training.gan.checkpoint import Stateful, TrainingState
+from training.gan.checkpoint import Stateful, TrainingState, diverged
 from training.gan.logs import LossLog
+from vestibule.errors import InputError
 from vestibule.progress import track
 
 SHEET_ROWS = 4
@@ -70,7 +71,8 @@ def fit(
         folder: Where all is left; its name stands before the progress bar.
 
     Raises:
-        InputError: The state of the earlier try is that of another version.
+        InputError: The state of the earlier try is that of another version or broken, or a loss or weight is no longer
+            finite; the last checkpoint before that is kept.
     """
     settings = model.config
     state = TrainingState(folder / "state.pt", model.parts(), generator)
@@ -101,6 +103,7 @@ def fit(
                 values[name] = float(total) / summed
             values.update(model.measure(interval, *batch))
             log.write(iteration, values)
+            _require_finite(sums, state)
             summed = 0
 
         # The last iteration leaves a sheet and a state, whatever the intervals.
@@ -108,8 +111,16 @@ def fit(
         if iteration % settings.sample_every == 0 or is_last:
             _save_samples(model, batch, folder / "samples" / f"{iteration:07d}.png")
         if iteration % settings.checkpoint_every == 0 or is_last:
+            _require_finite(sums, state)
             state.save()
     log.close()
+
+
+def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None:
+    """Raise InputError where a sum of losses is not finite: no later step would mend the weights."""
+    for name, total in sums.items():
+        if not total.isfinite().all():
+            raise InputError(diverged(f"the loss {name!r}", state.path.parent.name, f"iteration {state.iteration}"))
 
 
 @rank_zero_only

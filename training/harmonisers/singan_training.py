@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from training.config import SinGANConfig
-from training.gan.checkpoint import freeze, random_state, set_random_state
+from training.gan.checkpoint import diverged, freeze, random_state, set_random_state
 from training.gan.devices import layout_for
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
 from training.harmonisers.singan_network import ScaleCritic, SinGAN, resize
+from training.stage_table import HARMONISER
+from vestibule.errors import InputError
 from vestibule.files import atomic
+from vestibule.finite import require_finite
 from vestibule.progress import track
 
 SETTLING_FROM = 0.8
@@ -33,6 +37,9 @@ def train_scales(model: SinGAN, full: torch.Tensor, config: SinGANConfig, folder
         config: Iterations, steps, rate and weights of the losses.
         folder: For `losses.csv`, and for a checkpoint of each finished scale in `scales/`.
         dtype: In which convolutions run, float32 or bfloat16.
+
+    Raises:
+        InputError: A loss or weight is no longer finite; the checkpoints of the scales before it are kept.
     """
     log = LossLog(folder, LOSSES)
     checkpoints = folder / "scales"
@@ -41,6 +48,8 @@ def train_scales(model: SinGAN, full: torch.Tensor, config: SinGANConfig, folder
     for scale in track(remaining, "SinGAN", model.scales, first):
         real = resize(full, model.sizes[scale])
         train_scale(model, scale, real, config, log, dtype)
+        # Of a scale that diverged after its last row of losses, too, nothing is kept.
+        require_finite(model.generators[scale].state_dict(), f"{HARMONISER.name}, scale {scale}")
         _save_scale(model, scale, checkpoints)
     log.close()
     model.eval()
@@ -127,9 +136,17 @@ def train_scale(
             }
             iterations_before = scale * config.iterations
             log.write(iterations_before + iteration, values)
+            _require_finite(values, scale, iteration)
 
     freeze(generator, True)
     generator.eval()
+
+
+def _require_finite(losses: dict[str, float], scale: int, iteration: int) -> None:
+    """Raise InputError where a loss of the scale is not finite: no later step would mend the weights."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise InputError(diverged(f"the loss {name!r}", HARMONISER.name, f"scale {scale}, iteration {iteration}"))
 
 
 @torch.no_grad()

@@ -33,6 +33,7 @@ from training.stage_table import SEGMENTER
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import atomic, write_json
+from vestibule.finite import require_finite
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.volume import Geometry, Volume, write_volume
@@ -215,6 +216,7 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     for name, value in trainer.network.named_parameters():
         tensors[name] = value.detach().contiguous().cpu()
     weights = folder / f"fold_{fold}.safetensors"
+    require_finite(tensors, weights)
     with atomic(weights) as partial:
         save_file(tensors, partial)
     write_json(folder / "plans.json", plans)

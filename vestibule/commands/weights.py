@@ -35,8 +35,11 @@ def show(bundle: Path | None) -> None:
 @weights.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 def verify(bundle: Path | None) -> None:
-    """Check every file of BUNDLE against its manifest (by default the installed bundle)."""
+    """Check every file of BUNDLE by its manifest (by default the installed bundle), and that weights are finite."""
     opened = open_bundle(find_bundle(bundle))
+    for name in opened.manifest["files"]:
+        if name.endswith(".safetensors"):
+            opened.tensors(name.removesuffix(".safetensors"))
     click.echo(f"{opened.path}: whole, {_size(opened)}, each as its sha256 says")
 
     listed = {MANIFEST_NAME, *opened.manifest["files"]}

@@ -1,10 +1,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from training.gan.checkpoint import TrainingState
 from training.gan.loop import AdversarialModel, fit
+from vestibule.errors import InputError
 
 
 class Counter(AdversarialModel):
@@ -93,3 +95,40 @@ def test_stopped_training_goes_on_with_the_batch_that_would_have_come_next(tmp_p
     _, rows = columns(folder)
     assert [row[0] for row in rows] == list(range(3, 61, 3))
     np.testing.assert_allclose(rows[3][2], np.mean(whole[10:12]), rtol=1e-5)
+
+
+def test_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(tmp_path):
+    model = Counter(60, checkpoint_every=5)
+
+    def batches():
+        # The intervals of the log end at 3, 6, 9 and so on; the state after 10 iterations would hold what 10 has broken.
+        return (torch.tensor(float("nan") if len(model.steps) == 9 else 1.0),)
+
+    with pytest.raises(InputError, match=r"the loss 'loss' is not finite at iteration 10: .*learning_rate"):
+        fit(model, batches, np.random.default_rng(0), tmp_path / "cyclegan")
+    assert len(model.steps) == 10
+    assert torch.load(tmp_path / "cyclegan/state.pt", weights_only=True)["iteration"] == 5
+
+
+def test_loss_that_is_not_finite_stops_at_the_next_row_of_the_log(tmp_path):
+    model = Counter(60, checkpoint_every=60)
+
+    def batches():
+        return (torch.tensor(float("inf") if len(model.steps) == 3 else 1.0),)
+
+    with pytest.raises(InputError, match="cyclegan: the loss 'loss' is not finite at iteration 6"):
+        fit(model, batches, np.random.default_rng(0), tmp_path / "cyclegan")
+    assert (tmp_path / "cyclegan/losses.csv").read_text().splitlines()[-1].endswith("inf,3")
+
+
+def test_weights_that_the_last_step_has_broken_are_not_kept(tmp_path):
+    model = Counter(4, checkpoint_every=2)
+
+    def batches():
+        if len(model.steps) == 3:
+            torch.nn.init.constant_(model.count.weight, float("nan"))
+        return (torch.tensor(1.0),)
+
+    with pytest.raises(InputError, match="pix2pix: count is not finite at iteration 4"):
+        fit(model, batches, np.random.default_rng(0), tmp_path / "pix2pix")
+    assert torch.load(tmp_path / "pix2pix/state.pt", weights_only=True)["iteration"] == 2

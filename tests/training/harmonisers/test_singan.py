@@ -126,3 +126,18 @@ def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config,
     fit(config, run_dir)
     resumed = load_file(weights)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_training_that_diverges_stops_with_the_scales_before_it(config, run_dir, monkeypatch):
+    original = singan_training.start_scale
+
+    def break_the_second(model, scale, *rest):
+        original(model, scale, *rest)
+        if scale == 1:
+            model.amplitudes[1] = float("nan")
+
+    monkeypatch.setattr(singan_training, "start_scale", break_the_second)
+    with pytest.raises(InputError, match=r"harmoniser: the loss .* is not finite at scale 1, iteration 1: .*diverged"):
+        fit(config, run_dir)
+    assert [path.name for path in (run_dir / "harmoniser/scales").iterdir()] == ["00.pt"]
+    assert not (run_dir / "harmoniser/cascade.safetensors").exists()
