@@ -14,7 +14,7 @@ import numpy as np
 
 from contract.report import Report
 from contract.unpack import MAX_FILE_BYTES
-from vestibule.editions import IMAGE_SUFFIXES, Edition, edition_of, image_stem, label_case, target_case
+from vestibule.editions import Edition, edition_of, image_stem, label_case, target_case
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases
 from vestibule.volume import Geometry, read_header, read_volume
@@ -23,7 +23,6 @@ SHOWN = 5
 """Names that a finding lists at most."""
 MAX_VALUES = 256
 """Values that a mask may hold at most: more, and it is an image."""
-_MHA_HEADER_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -283,7 +282,8 @@ def _some(names: list[str]) -> str:
 
 def _read_mask(path: Path) -> Mask:
     """Read one mask that may come from anyone. Raises InputError where it is damaged or its header is absurd."""
-    _check_bounds(path)
+    if path.name.endswith(".gz"):
+        _refuse_endless_gzip(path)
     geometry, voxel_type = read_header(path)
     voxels = read_volume(path).voxels
     values, counts = np.unique(voxels, return_counts=True)
@@ -301,24 +301,6 @@ def _read_mask(path: Path) -> Mask:
         counts=dict(by_value),
         digest=digest.hexdigest(),
     )
-
-
-def _check_bounds(path: Path) -> None:
-    """Refuse what unpacks without end, and a MetaImage that would read other files of this machine."""
-    if path.name.endswith(".mha"):
-        _refuse_foreign_voxels(path)
-    elif path.name.endswith(IMAGE_SUFFIXES[0]):
-        _refuse_endless_gzip(path)
-
-
-def _refuse_foreign_voxels(path: Path) -> None:
-    """A MetaImage's header names the file of its voxels, which must be itself: LOCAL, on the header's last line."""
-    with path.open("rb") as stream:
-        header = stream.read(_MHA_HEADER_BYTES)
-    before, found, _ = header.partition(b"LOCAL")
-    last_line = before.splitlines()[-1] if before else b""
-    if not found or last_line.replace(b" ", b"").strip() != b"ElementDataFile=":
-        raise InputError(f"{path}: its voxels lie in another file; expected ElementDataFile = LOCAL")
 
 
 def _refuse_endless_gzip(path: Path) -> None:

@@ -14,6 +14,7 @@ from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
 from vestibule.files import atomic
 from vestibule.geometry import Geometry
+from vestibule.metaimage import check_metaimage
 from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti
 
 MAX_VOXELS = 512 * 1024 * 1024
@@ -209,12 +210,16 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
         raise InputError(f"{path}: not an image; expected a name that ends in {endings}")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read (permission denied)")
-    # Before ITK, which mends a header in silence.
-    if _is_nifti(path):
-        check_header(path)
-
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    # Before ITK, which mends a header in silence and reads the files that it names.
+    if _is_nifti(path):
+        check_header(path)
+    else:
+        check_metaimage(path)
+        # By its ending, or a file of another format would be read by what it holds.
+        reader.SetImageIO("MetaImageIO")
+
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:

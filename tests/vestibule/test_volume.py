@@ -269,7 +269,7 @@ BAD_MHA = {
     "truncated": (lambda path: (mha(path), cut(path)), "truncated or damaged"),
     "truncated zlib": (lambda path: (mha(path, compress=True), cut(path)), "truncated or damaged"),
     "spacing 0": (lambda path: mha(path, UNIT, b"ElementSpacing = 1 0 1"), "spacing must be positive"),
-    "spacing NaN": (lambda path: mha(path, UNIT, b"ElementSpacing = 1 nan 1"), "spacing must be positive"),
+    "spacing NaN": (lambda path: mha(path, UNIT, b"ElementSpacing = 1 nan 1"), "expected a number"),
     "sheared": (lambda path: mha(path, IDENTITY, b"TransformMatrix = 1 0 0 .3 1 0 0 0 1"), "sheared or scaled"),
     "scaled": (lambda path: mha(path, IDENTITY, b"TransformMatrix = 2 0 0 0 2 0 0 0 2"), "sheared or scaled"),
 }

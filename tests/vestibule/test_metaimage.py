@@ -1,0 +1,72 @@
+"""A MetaImage's voxels lie in its own file and nowhere else."""
+
+import numpy as np
+import pytest
+
+from vestibule.errors import InputError
+from vestibule.geometry import Geometry
+from vestibule.volume import Volume, read_header, read_volume, write_volume
+
+HEADER = (
+    "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = False\n"
+    "TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = 6 5 4\n"
+    "ElementType = MET_UCHAR\n"
+)
+OWN, SECRET = "ElementDataFile = LOCAL\n", "ElementDataFile = secret.raw\n"
+
+
+def padded_to(size):
+    """A header that is `size` long, ends with LOCAL, and goes on."""
+    end = OWN.rstrip()
+    lines = [f"a{number} = {'x' * 1000}\n" for number in range(62)]
+    start = HEADER + "".join(lines) + "last = "
+    return start + "x" * (size - len(start) - len(end) - 1) + "\n" + end
+
+
+FOREIGN_VOXELS = {
+    "named": (HEADER + SECRET, "lie in another file"),
+    "a folder above": (HEADER + "ElementDataFile = ../p/secret.raw\n", "lie in another file"),
+    "a list of files": (HEADER + "ElementDataFile = LIST\nsecret.raw\n", "lie in another file"),
+    "a pattern of files": (HEADER + "ElementDataFile = secret%d.raw 1 4 1\n", "lie in another file"),
+    "named first": (HEADER + SECRET + OWN, "lie in another file"),
+    "with a colon": (HEADER + "ElementDataFile: secret.raw\n" + OWN, "Key = value"),
+    "a key in small letters": (HEADER + "elementdatafile = LOCAL\n" + SECRET, "expected the key ElementDataFile"),
+    "a row of numbers cut short": (HEADER.replace("Offset = 0 0 0", "Offset = 0 0") + OWN + SECRET, "holds 2 numbers"),
+    "a word for a number": (HEADER + "CompressedDataSize = x\n" + OWN + SECRET, "expected a number"),
+    "not a number": (HEADER + "ID = nan\n" + OWN + SECRET, "expected a number"),
+    "no number": (HEADER + "SequenceID =\n" + OWN + SECRET, "holds 0 numbers"),
+    "an endless line": (HEADER + "Comment = " + "a" * 5000 + SECRET + OWN, "Key = value"),
+    "an endless key": (HEADER + "a" * 600 + " = 1\n" + OWN + SECRET, "Key = value"),
+    "a key twice": (HEADER + "DimSize = 6 5 4\n" + OWN, "DimSize twice"),
+    "no voxels": (HEADER, "header is damaged"),
+    "cut where it looks whole": (padded_to(64 << 10) + "secret.raw\n", "header is damaged"),
+}
+
+
+@pytest.mark.parametrize(("header", "message"), FOREIGN_VOXELS.values(), ids=FOREIGN_VOXELS)
+def test_metaimage_whose_voxels_lie_elsewhere_is_refused_by_header_and_voxels(tmp_path, header, message):
+    (tmp_path / "secret.raw").write_bytes(bytes([2]) * 120)
+    path = tmp_path / "mask.mha"
+    path.write_bytes(header.encode() + bytes([1]) * 120)
+    for read in (read_header, read_volume):
+        with pytest.raises(InputError, match=rf"mask\.mha: .*{message}"):
+            read(path)
+
+
+@pytest.mark.parametrize("more", ["", "Comment =\n", "0008|0005 = ISO_IR 100\n", "CenterOfRotation = 0 -1.5 1e-05\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_metaimage_with_its_voxels_in_itself_is_read(tmp_path, more, newline):
+    header = (HEADER + more + OWN).replace("\n", newline)
+    path = tmp_path / "mask.mha"
+    # The voxels may hold what looks like a key.
+    path.write_bytes(header.encode() + SECRET.encode() + bytes([1]) * (120 - len(SECRET)))
+    assert read_volume(path).voxels.shape == (4, 5, 6)
+    assert read_volume(path).voxels.ravel()[-1] == 1
+
+
+def test_file_of_another_format_under_the_name_of_a_metaimage_is_refused(tmp_path):
+    geometry = Geometry((4, 5, 6), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    write_volume(tmp_path / "a.nii", Volume(np.ones((4, 5, 6), np.uint8), geometry))
+    (tmp_path / "a.nii").rename(tmp_path / "a.mha")
+    with pytest.raises(InputError, match="not an image"):
+        read_volume(tmp_path / "a.mha")

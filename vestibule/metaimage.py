@@ -1,0 +1,111 @@
+"""Checks of a MetaImage's header before ITK, which follows it to any file of this machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vestibule.errors import InputError
+
+MAX_HEADER_BYTES = 64 << 10
+"""A header that is longer is refused. ITK writes about 400 bytes, and a line for each DICOM tag where it keeps them."""
+MAX_LINE = 2000
+"""A longer line is refused: what ITK makes of the rest of it depends on its version."""
+_DATA_KEY = "ElementDataFile"
+# No separator at a value's start, and no key of several words: ITK and this reader must agree on where a key ends.
+_LINE = re.compile(r"([A-Za-z0-9_|.-]{1,80})[ \t]*=[ \t]*((?![:=]).*)")
+# Neither NaN nor what a double cannot hold: ITK's stream fails at these, and what it reads then is not the header.
+_NUMBER = re.compile(r"[-+]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
+_ONE_NUMBER = (
+    "ndims",
+    "id",
+    "parentid",
+    "headersize",
+    "compresseddatasize",
+    "compressionlevel",
+    "elementmin",
+    "elementmax",
+    "elementnbits",
+    "elementnumberofchannels",
+    "elementtointensityfunctionslope",
+    "elementtointensityfunctionoffset",
+)
+_FOUR_NUMBERS = ("color", "sequenceid")
+_ONE_EACH_AXIS = (
+    "dimsize",
+    "elementspacing",
+    "elementsize",
+    "elementorigin",
+    "imageposition",
+    "offset",
+    "position",
+    "origin",
+    "centerofrotation",
+)
+_ONE_EACH_PAIR_OF_AXES = ("transformmatrix", "rotation", "orientation")
+
+
+def check_metaimage(path: Path) -> None:
+    """Refuse a MetaImage whose voxels lie elsewhere than behind its own header, or whose header says a thing twice.
+
+    Whoever hands in a mask that names another file would have that file read in its place: a reference, for instance.
+
+    Raises InputError, naming the file and the cause. What is not told here is left to ITK.
+    """
+    seen: dict[str, str] = {}
+    for line in _header_lines(path):
+        matched = _LINE.fullmatch(line)
+        if matched is None or len(line) > MAX_LINE:
+            raise _damaged(path, f"expected lines of the form Key = value, got {line[:60]!r}")
+        name, value = matched.groups()
+        key = name.lower()
+        # ITK passes over a key in other letters and goes on to the next one, which may name a file.
+        if key == _DATA_KEY.lower() and name != _DATA_KEY:
+            raise _damaged(path, f"expected the key {_DATA_KEY}, got {name}")
+        if key in seen:
+            raise InputError(f"{path}: its header gives {name} twice; expected every key once")
+        seen[key] = value.strip()
+        if name == _DATA_KEY:
+            break
+
+    place = seen.get(_DATA_KEY.lower())
+    if place is None:
+        raise _damaged(path, "no line ElementDataFile = LOCAL")
+    if place != "LOCAL":
+        raise InputError(f"{path}: its voxels lie in another file ({place[:60]!r}); expected ElementDataFile = LOCAL")
+    _check_numbers(path, seen)
+
+
+def _header_lines(path: Path) -> list[str]:
+    """Lines from the start of the file; where the header ends, its voxels follow as if they were lines."""
+    with path.open("rb") as stream:
+        start = stream.read(MAX_HEADER_BYTES)
+    # One character a byte, whatever the encoding. Split as ITK splits, by line feeds alone.
+    # What follows the last one is no line: it may be the beginning of a longer name than LOCAL.
+    lines = start.decode("latin-1").split("\n")[:-1]
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _check_numbers(path: Path, seen: dict[str, str]) -> None:
+    """Refuse a key with too few or too many numbers: ITK would take the next line for one of them."""
+    axes = seen.get("ndims", "")
+    if not re.fullmatch("[1-9]", axes):
+        raise _damaged(path, f"expected NDims = 3, got {axes[:60]!r}")
+    expected = dict.fromkeys(_ONE_NUMBER, 1)
+    expected |= dict.fromkeys(_FOUR_NUMBERS, 4)
+    expected |= dict.fromkeys(_ONE_EACH_AXIS, int(axes))
+    expected |= dict.fromkeys(_ONE_EACH_PAIR_OF_AXES, int(axes) ** 2)
+
+    for key, count in expected.items():
+        if key not in seen:
+            continue
+        words = seen[key].split()
+        if len(words) != count:
+            raise _damaged(path, f"{key} holds {len(words)} numbers, expected {count}")
+        for word in words:
+            if not _NUMBER.fullmatch(word):
+                raise _damaged(path, f"{key} holds {word[:60]!r}, expected a number")
+
+
+def _damaged(path: Path, cause: str) -> InputError:
+    return InputError(f"{path}: not an image, or its header is damaged ({cause})")
