@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from training.harmonisers.base import Harmoniser
 
-HARMONISERS: dict[str, str] = {"singan": "training.harmonisers.singan:SinGANHarmoniser"}
+HARMONISERS: dict[str, str] = {
+    "singan": "training.harmonisers.singan:SinGANHarmoniser",
+    "gpnn": "training.harmonisers.patch_nearest:PatchNearestHarmoniser",
+}
 """`module:class` of every kind. The class's `Settings` is the dataclass of its section in the configuration."""
 DEFAULT = "singan"
 """The kind where a configuration names none."""

@@ -233,6 +233,9 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
         ("harmoniser", {"scale_factor": 1}, "scale_factor must be between 0 and 1"),
         ("harmoniser", {"coarsest_px": 9}, "coarsest_px must be at least 11"),
         ("harmoniser", {"iterations": 0}, "iterations must be at least 1"),
+        ("harmoniser", {"kind": "gpnn", "patch_px": 6}, "patch_px must be odd, got 6"),
+        ("harmoniser", {"kind": "gpnn", "coarsest_px": 6}, "coarsest_px must be at least patch_px, 7, got 6"),
+        ("harmoniser", {"kind": "gpnn", "completeness": 0}, "completeness must be above 0"),
     ],
 )
 def test_value_that_a_stage_would_end_on_is_refused_by_the_configuration(section, values, cause):

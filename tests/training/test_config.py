@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from training.arms import default_of
-from training.config import ReferenceConfig, RunConfig, SamplingConfig, SinGANConfig, build, read_config
+from training.config import GPNNConfig, ReferenceConfig, RunConfig, SamplingConfig, SinGANConfig, build, read_config
 from vestibule.errors import InputError
 
 MINIMAL = "name: x\nintended_use: phantom\nedition: 2022\n"
@@ -144,6 +144,8 @@ def test_kind_decides_the_settings_of_the_harmoniser(tmp_path):
     small = MINIMAL + "pix2pix: {generator: {architecture: resnet}}\n"
     config = read_config(write(tmp_path, small + "harmoniser: {kind: singan, width: 8}\n"))
     assert config.harmoniser == SinGANConfig(width=8)
+    config = read_config(write(tmp_path, small + "harmoniser: {kind: gpnn, completeness: null}\n"))
+    assert config.harmoniser == GPNNConfig(completeness=None)
     with pytest.raises(InputError, match=r"harmoniser\.kind must be one of .*, got 'singam'; did you mean 'singan'"):
         read_config(write(tmp_path, MINIMAL + "harmoniser:\n  kind: singam\n"))
 

@@ -2,6 +2,7 @@
 
 from training.config.augment import AugmentConfig
 from training.config.cyclegan import CycleGANConfig
+from training.config.gpnn import GPNNConfig
 from training.config.harmoniser import HarmoniserSettings
 from training.config.pix2pix import Pix2PixConfig
 from training.config.reader import build, read_config
@@ -17,6 +18,7 @@ __all__ = [
     "SCHEDULES",
     "AugmentConfig",
     "CycleGANConfig",
+    "GPNNConfig",
     "HarmoniserSettings",
     "Pix2PixConfig",
     "ReferenceConfig",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from training.config import SinGANConfig
+from training.harmonisers.pyramid import resize, scale_sizes, size_at
 from vestibule.errors import InputError
 
 KERNEL_PX = 3
@@ -101,15 +100,7 @@ class SinGAN(nn.Module):
 
     def size_at(self, scale: int, full_yx: tuple[int, ...]) -> tuple[int, int]:
         """Size at `scale` of an image that has `full_yx` pixels at the finest."""
-        full_y, full_x = full_yx
-        size_y, size_x = self.sizes[scale]
-        finest_y, finest_x = self.sizes[-1]
-        rows = round(full_y * size_y / finest_y)
-        columns = round(full_x * size_x / finest_x)
-        # An image may be so much smaller than the training slice that nothing would be left of it.
-        rows = max(1, rows)
-        columns = max(1, columns)
-        return rows, columns
+        return size_at(self.sizes, scale, full_yx)
 
     def sample(self, count: int, upto: int, generator: torch.Generator | None = None, start: int = 0) -> torch.Tensor:
         """Random images.
@@ -190,19 +181,6 @@ class SinGAN(nn.Module):
         return self.amplitudes[scale] * noise
 
 
-def resize(image: torch.Tensor, size_yx: tuple[int, int]) -> torch.Tensor:
-    """Bicubic with an antialiasing filter; the image itself where it has that size."""
-    if tuple(image.shape[-2:]) == tuple(size_yx):
-        return image
-    return interpolate(
-        image,
-        size=size_yx,
-        mode="bicubic",
-        antialias=True,
-        align_corners=False,
-    )
-
-
 def pyramid_sizes(full_yx: tuple[int, ...], config: SinGANConfig) -> list[tuple[int, int]]:
     """Sizes of all scales, coarsest first: the shorter side starts at `coarsest_px` and grows by about 1/factor.
 
@@ -218,28 +196,13 @@ def pyramid_sizes(full_yx: tuple[int, ...], config: SinGANConfig) -> list[tuple[
     Raises:
         InputError: The image is smaller than what the coarsest scale sees.
     """
-    full_y, full_x = full_yx
     shorter = min(full_yx)
     receptive = 2 * config.layers + 1
     if shorter < receptive:
         raise InputError(
             f"the reference slice is {full_yx} px; the coarsest scale needs at least {receptive} px a side"
         )
-    coarsest = min(config.coarsest_px, shorter)
-    shrink = coarsest / shorter
-
-    # Rounded up, but not for the sake of an error in the logarithms' last digits.
-    exact_steps = math.log(shrink) / math.log(config.scale_factor)
-    steps = max(0, math.ceil(exact_steps - 1e-9))
-    factor = shrink ** (1 / steps) if steps else 1.0
-
-    sizes = []
-    for scale in range(steps + 1):
-        share = factor ** (steps - scale)
-        rows = round(full_y * share)
-        columns = round(full_x * share)
-        sizes.append((rows, columns))
-    return sizes
+    return scale_sizes(full_yx, config.coarsest_px, config.scale_factor)
 
 
 def channels(scales: int, config: SinGANConfig) -> list[int]:

@@ -15,7 +15,8 @@ from training.gan.checkpoint import diverged, freeze, random_state, set_random_s
 from training.gan.devices import layout_for
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
-from training.harmonisers.singan_network import ScaleCritic, SinGAN, resize
+from training.harmonisers.pyramid import resize
+from training.harmonisers.singan_network import ScaleCritic, SinGAN
 from training.stage_table import HARMONISER
 from vestibule.errors import InputError
 from vestibule.files import atomic

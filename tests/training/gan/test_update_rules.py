@@ -8,7 +8,8 @@ from torch.nn.functional import interpolate
 
 from training.gan.devices import make_fabric
 from training.gan.logs import LossLog
-from training.harmonisers.singan_network import SinGAN, resize
+from training.harmonisers.pyramid import resize
+from training.harmonisers.singan_network import SinGAN
 from training.harmonisers.singan_training import LOSSES, start_scale, train_scale
 from training.stages.cyclegan import CycleGAN
 from training.stages.pix2pix import Pix2Pix

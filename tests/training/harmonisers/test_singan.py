@@ -9,8 +9,9 @@ from torch import nn
 
 from training.data.reference_slice import choose_references
 from training.harmonisers import singan_training
+from training.harmonisers.pyramid import resize
 from training.harmonisers.singan import SinGANHarmoniser
-from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes, resize
+from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes
 from vestibule.errors import InputError
 
 
