@@ -21,8 +21,10 @@ from pandas import DataFrame
 from evaluation.metrics import Mode
 from evaluation.platform.jobs import INPUT, LISTING, NO_JOB, OUTPUT, REFERENCES, read_jobs
 from evaluation.reporting.outputs import describe, flat_scores, platform_metrics
-from evaluation.scoring.cases import Pair, natural_order, refuse_link
+from evaluation.scoring.cases import natural_order
 from evaluation.scoring.folder import score_pairs, scores_of
+from evaluation.scoring.links import ReferenceFiles
+from evaluation.scoring.pairs import Pair
 from evaluation.scoring.scores import Scores
 from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
@@ -157,9 +159,11 @@ class MaskEvaluation(ClassificationEvaluation):
 
     def score(self) -> None:
         """Score every case, and aggregate."""
+        reference_files = ReferenceFiles.of(self._ground_truth_path)
         pairs = []
         for _, case in self._cases.iterrows():
-            pairs.append(self._pair(case))
+            pair = self._pair(case, reference_files)
+            pairs.append(pair)
         self.scores = scores_of(pairs, self.edition, self.mode, self._extra, self.workers)
 
         # evalutils' own place for what it writes.
@@ -169,7 +173,8 @@ class MaskEvaluation(ClassificationEvaluation):
 
     def score_case(self, *, idx: int, case: DataFrame) -> dict:
         """Every score of one case, named by structure and metric."""
-        pair = self._pair(case)
+        reference_files = ReferenceFiles.of(self._ground_truth_path)
+        pair = self._pair(case, reference_files)
         results = score_pairs([pair], self.edition, self.mode)
         rows = results[pair.case].rows
         (scores,) = flat_scores(rows)
@@ -194,10 +199,10 @@ class MaskEvaluation(ClassificationEvaluation):
         """Write `metrics.json` whole or not at all, and its folder where that is missing."""
         write_json(Path(self._output_file), self._metrics)
 
-    def _pair(self, case: DataFrame) -> Pair:
+    def _pair(self, case: DataFrame, reference_files: ReferenceFiles) -> Pair:
         name = case["case"]
         problem = self._problems.get(name)
         path = None if problem else case["path_prediction"]
         pair = Pair(name, case["path_ground_truth"], path, problem)
         # A link to its own reference would score 1.
-        return refuse_link(pair, self._ground_truth_path)
+        return reference_files.refuse_link(pair)

@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.scoring.cases import Pair, natural_order, references_by_case, refuse_link
+from evaluation.scoring.cases import natural_order, references_by_case
+from evaluation.scoring.links import ReferenceFiles
+from evaluation.scoring.pairs import Pair
 from vestibule.editions import Edition, image_stem, target_case
 from vestibule.errors import InputError
 
@@ -89,6 +91,7 @@ def join_jobs(submission: Submission, references_dir: Path, edition: Edition) ->
         raise InputError(f"{LISTING}: none of its {len(listed)} jobs is of a case of {references_dir}")
 
     # The references tell which cases there are; a job that is missing costs its case too.
+    reference_files = ReferenceFiles.of(references_dir)
     pairs = []
     for case in sorted(references, key=natural_order):
         mask = submission.masks.get(case)
@@ -96,7 +99,8 @@ def join_jobs(submission: Submission, references_dir: Path, edition: Edition) ->
         if mask is None:
             problem = submission.problems.get(case, NO_JOB)
         pair = Pair(case, references[case], mask, problem)
-        pairs.append(refuse_link(pair, references_dir))
+        checked = reference_files.refuse_link(pair)
+        pairs.append(checked)
 
     extra = submission.masks.keys() - references.keys()
     return pairs, sorted(extra, key=natural_order)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
-from evaluation.scoring.cases import Pair, read_pair, turned_onto
+from evaluation.scoring.cases import read_pair, turned_onto
+from evaluation.scoring.pairs import Pair
 from vestibule.boxes import Box, bounding_box, union_of
 from vestibule.editions import Edition, image_stem, target_case
 from vestibule.errors import InputError

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
+from evaluation.scoring.links import ReferenceFiles
+from evaluation.scoring.pairs import Pair
 from vestibule.boxes import bounding_box
 from vestibule.commands.options import resolve_edition
 from vestibule.editions import Edition, label_case
@@ -17,20 +19,6 @@ from vestibule.volume import Geometry, Volume, read_header, read_labels
 
 SAME_PLACE_VOXELS = 0.1
 """Two grids are one where no corner lies further apart than this part of the smallest voxel side."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One case: its reference, and its prediction or why there is none."""
-
-    case: str
-    reference_path: Path
-    prediction_path: Path | None
-    problem: str | None = None
-
-    def without_prediction(self, cause: str) -> Pair:
-        """This case with its prediction given up, and why."""
-        return replace(self, prediction_path=None, problem=f"{self.prediction_path}: {cause}")
 
 
 @dataclass(frozen=True)
@@ -78,11 +66,12 @@ def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) ->
             f"(expected, for instance, {expected})"
         )
 
+    reference_files = ReferenceFiles.of(references_dir)
     pairs = []
     for case in names:
         found = predictions.get(case, [])
         pair = _pair(case, references[case], found, edition)
-        checked = refuse_link(pair, Path(references_dir))
+        checked = reference_files.refuse_link(pair)
         pairs.append(checked)
 
     extra: list[Path] = []
@@ -174,17 +163,6 @@ def read_pair(pair: Pair, edition: Edition, mode: Mode = "default") -> AlignedPa
     except MemoryError:
         return replace(blank, problem=f"{path}: does not fit into memory")
     return replace(blank, prediction=voxels, notes=notes)
-
-
-def refuse_link(pair: Pair, references_dir: Path) -> Pair:
-    """`pair` without a prediction that is a link into the references, which would score 1."""
-    path = pair.prediction_path
-    if path is None or not path.is_symlink():
-        return pair
-    target = path.resolve()
-    if target.is_relative_to(references_dir.resolve()):
-        return pair.without_prediction("a link into the references")
-    return pair
 
 
 def turned_onto(volume: Volume, geometry: Geometry) -> Volume | None:

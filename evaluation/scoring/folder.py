@@ -10,7 +10,8 @@ from pathlib import Path
 from evaluation.metrics import Mode, check_mode
 from evaluation.reporting.outputs import write_scores
 from evaluation.scoring.case import score_case, spacing_notes
-from evaluation.scoring.cases import Pair, join_cases, read_pair
+from evaluation.scoring.cases import join_cases, read_pair
+from evaluation.scoring.pairs import Pair
 from evaluation.scoring.processes import each_in_a_process
 from evaluation.scoring.scores import Row, Scores, summarise
 from vestibule.editions import Edition, get_edition

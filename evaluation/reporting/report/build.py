@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from evaluation.metrics import Mode, primary
 from evaluation.reporting.table import structure_title
 from evaluation.reporting.views import find_images, read_view
-from evaluation.scoring.cases import Pair, join_cases
+from evaluation.scoring.cases import join_cases
+from evaluation.scoring.pairs import Pair
 from evaluation.scoring.processes import each_in_a_process
 from evaluation.scoring.scores import Scores
 from vestibule.editions import Edition

@@ -100,6 +100,42 @@ def test_a_link_into_the_references_is_refused(tmp_path, references):
     assert "link into the references" in problems[CASES[0]]
 
 
+def test_a_hard_link_to_a_reference_is_refused_in_jobs_and_by_the_class(tmp_path, references):
+    folder = platform_input(tmp_path / "in")
+    path = folder / "job-0" / "output" / "images" / "vs" / "0.mha"
+    path.unlink()
+    path.with_name("0.nii.gz").hardlink_to(references / EDITION.label_name(CASES[0]))
+    problems = run(folder, references, tmp_path / "out")["scored_as_empty"]
+    assert "the same file as the reference" in problems[CASES[0]]
+
+    output_file = tmp_path / "class" / "metrics.json"
+    evaluation = MaskEvaluation(
+        edition=EDITION, ground_truth_path=references, predictions_path=folder, output_file=output_file
+    )
+    evaluation.evaluate()
+    problems = json.loads(output_file.read_text())["scored_as_empty"]
+    assert "the same file as the reference" in problems[CASES[0]]
+
+
+@pytest.mark.parametrize("kind", ["a folder", "links", "hard links"])
+def test_a_team_that_leads_to_the_references_scores_nothing(tmp_path, references, kind):
+    team = tmp_path / "in" / "b"
+    for case in CASES:
+        write_volume(tmp_path / "in" / "a" / EDITION.prediction_name(case), mask(1))
+    if kind == "a folder":
+        team.symlink_to(references)
+    else:
+        team.mkdir()
+        for reference in references.iterdir():
+            link = team / reference.name
+            (link.symlink_to if kind == "links" else link.hardlink_to)(reference)
+    run(tmp_path / "in", references, tmp_path / "out")
+    metrics = json.loads((tmp_path / "out" / "b" / "metrics.json").read_text())
+    assert metrics["aggregates"]["vs_dice"]["max"] == 0
+    ranking = json.loads((tmp_path / "out" / "ranking.json").read_text())["ranking"]
+    assert [place["team"] for place in ranking] == ["a", "b"]
+
+
 def test_a_mask_of_a_case_without_reference_is_named_and_not_scored(tmp_path, references):
     (references / EDITION.label_name(CASES[1])).unlink()
     metrics = run(platform_input(tmp_path / "in"), references, tmp_path / "out")

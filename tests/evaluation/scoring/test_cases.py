@@ -141,6 +141,41 @@ def test_a_link_into_the_references_is_refused(save, labels, tmp_path: Path) -> 
     assert "link into the references" in join_cases(*folders(save), EDITION).pairs[0].problem
 
 
+@pytest.mark.parametrize("target", ["its own reference", "another reference"])
+def test_a_hard_link_to_a_reference_is_refused(save, labels, tmp_path: Path, target: str) -> None:
+    own = save("references", "crossmoda2021_ldn_1", labels)
+    other = save("references", "crossmoda2021_ldn_2", labels)
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / own.name).hardlink_to(own if target == "its own reference" else other)
+    joined = join_cases(tmp_path / "predictions", tmp_path / "references", EDITION)
+    assert "the same file as the reference crossmoda2021_ldn_" in joined.pairs[0].problem
+
+
+def test_a_folder_that_is_a_link_to_the_references_is_refused(save, labels, tmp_path: Path) -> None:
+    reference = save("references", "crossmoda2021_ldn_1", labels)
+    (tmp_path / "predictions").symlink_to(reference.parent)
+    joined = join_cases(tmp_path / "predictions", tmp_path / "references", EDITION)
+    assert "link into the references" in joined.pairs[0].problem
+
+
+def test_links_to_where_linked_references_lie_are_refused(save, labels, tmp_path: Path) -> None:
+    stored = save("store", "crossmoda2021_ldn_1", labels)
+    for folder in ("references", "predictions"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / stored.name).symlink_to(stored)
+    joined = join_cases(tmp_path / "predictions", tmp_path / "references", EDITION)
+    assert "the same file as the reference" in joined.pairs[0].problem
+
+
+def test_links_to_masks_of_ones_own_and_references_against_themselves_are_scored(save, labels, tmp_path: Path) -> None:
+    references = save("references", "crossmoda2021_ldn_1", labels).parent
+    own = save("own", "crossmoda2021_ldn_1", labels)
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / own.name).symlink_to(own)
+    for predictions in (tmp_path / "predictions", references):
+        assert join_cases(predictions, references, EDITION).pairs[0].problem is None
+
+
 def test_a_prediction_of_another_shape_counts_as_empty(save, labels, geometry: Geometry) -> None:
     save("predictions", "crossmoda2021_ldn_1", labels[:-1], replace(geometry, size_zyx=(7, 12, 10)))
     pair = read_first(save)
