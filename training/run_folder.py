@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 from training.stage_table import STAGES, Stage
 from vestibule import __version__
 from vestibule.errors import InputError
-from vestibule.files import read_json
+from vestibule.files import file_sha256, read_json
 
 STARTED = "config.json"
 """A stage's record from its start: configuration, seed, code version, hashes of its inputs, fingerprint."""
@@ -16,6 +17,8 @@ FINISHED = "stage.json"
 """The same with the hashes of its outputs; written last."""
 REPORT = "report.txt"
 """What a stage has to tell; shown when it is done."""
+OLD = "old"
+"""Folder of a run that keeps what other configurations have made."""
 DATA = "data.json"
 """Where the run's training images lie; runs that make phantoms have none."""
 
@@ -39,8 +42,74 @@ def read_record(run_dir: Path, stage: Stage) -> dict:
 
 
 def read_outputs(run_dir: Path, stage: Stage) -> dict[str, str]:
-    """Outputs of a finished stage: path relative to its folder -> sha256. Raises InputError where it is not done."""
-    return read_record(run_dir, stage)["outputs"]
+    """Outputs of a finished stage: path relative to its folder -> sha256.
+
+    Raises InputError where the stage is not done, or a file is missing or no longer of the size that was written.
+    """
+    record = read_record(run_dir, stage)
+    altered = altered_output(stage.folder(run_dir), record)
+    if altered:
+        raise InputError(f"{altered}; run stage {stage.name!r} again")
+    return record["outputs"]
+
+
+def altered_output(folder: Path, record: dict, by_hash: bool = False) -> str | None:
+    """What of a finished stage's outputs is no longer as it was written.
+
+    Args:
+        folder: The stage's.
+        record: What it left in `stage.json`.
+        by_hash: Read every file whole; otherwise only where its time is another, as in a copy of a run.
+
+    Returns:
+        The first such file and what is wrong with it; None where there is none.
+    """
+    files = record.get("files", {})
+    for name, sha256 in record["outputs"].items():
+        path = folder / name
+        if not path.is_file():
+            return f"{path}: is missing"
+        found = size_and_time(path)
+        # Records of earlier versions have hashes alone.
+        written = files.get(name, found)
+        if found[0] != written[0]:
+            return f"{path}: has {found[0]} bytes, and {written[0]} were written"
+        is_doubtful = by_hash or found != written
+        if is_doubtful and file_sha256(path) != sha256:
+            return f"{path}: is altered, its sha256 is not the one that was written"
+    return None
+
+
+def size_and_time(path: Path) -> list[int]:
+    """Bytes of a file and the time of its last change, ns: they tell most changes without reading the file."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def set_aside(folder: Path, run_dir: Path) -> Path | None:
+    """Move a stage's folder to the run's `old/`, with the time in its name.
+
+    Returns where it is now, None where there was nothing in it. Raises InputError where it cannot be moved.
+    """
+    if not folder.is_dir():
+        return None
+    if not any(folder.iterdir()):
+        folder.rmdir()
+        return None
+
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    target = run_dir / OLD / f"{folder.name}-{now}"
+    # Two within a second.
+    number = 2
+    while target.exists():
+        target = target.with_name(f"{folder.name}-{now}-{number}")
+        number += 1
+    try:
+        target.parent.mkdir(exist_ok=True)
+        folder.rename(target)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be moved to {target} ({error.strerror})") from error
+    return target
 
 
 def recorded_config(run_dir: Path, stage: Stage) -> dict:

@@ -2,16 +2,14 @@
 
 A stage's folder holds, from its start, `config.json` (its sections of the configuration, seed, code version, hashes of
 its inputs, fingerprint), and `stage.json`, written last. A stage whose fingerprint is that of its `stage.json` is
-skipped; one that was started with the same fingerprint is resumed; any other folder of that name is cleared first.
+skipped; one that was started with the same fingerprint is resumed; any other folder of that name is moved to `old/`
+first, after all that the stage reads was looked at.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,10 +20,24 @@ from types import ModuleType
 
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, sections_of
-from training.data.raw_cases import known_cases
+from training.data.raw_cases import find_cases, known_cases
+from training.fingerprint import differences, fingerprint_of, harmless_keys
 from training.gan.distributed import from_leader, leads
-from training.run_folder import DATA, FINISHED, REPORT, STARTED, check_age, code_version, read_outputs
+from training.run_folder import (
+    DATA,
+    FINISHED,
+    REPORT,
+    STARTED,
+    altered_output,
+    check_age,
+    code_version,
+    read_outputs,
+    read_record,
+    set_aside,
+    size_and_time,
+)
 from training.stage_table import PREPARE, Stage
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
 
@@ -75,8 +87,13 @@ def _keep_in_mind(data: Path, config: RunConfig, run_dir: Path) -> None:
         raise InputError(f"{config.name}: makes its own phantoms; --data is for configurations without 'phantom'")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
-    record = {"data": str(data.resolve())}
-    from_leader(lambda: write_json(run_dir / DATA, record))
+    from_leader(lambda: _write_data(data, config, run_dir))
+
+
+def _write_data(data: Path, config: RunConfig, run_dir: Path) -> None:
+    # A folder that is not the data's must not take the place of the one that the run knows.
+    find_cases(data, get_edition(config.edition))
+    write_json(run_dir / DATA, {"data": str(data.resolve())})
 
 
 def check_run(config: RunConfig, run_dir: Path) -> None:
@@ -111,7 +128,8 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
         Whether it ran.
 
     Raises:
-        InputError: A stage that it needs is missing, or the run was begun by an earlier version.
+        InputError: A stage that it needs is missing or its outputs were altered, the data cannot be found, or the run
+            was begun by an earlier version.
     """
     check_age(run_dir)
     record = from_leader(lambda: _begin(stage, config, run_dir, report))
@@ -145,17 +163,27 @@ def _entry_of(stage: Stage) -> tuple[ModuleType, Callable]:
 def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None]) -> dict | None:
     """Make the stage's folder ready; what `config.json` holds, or None where the stage is done."""
     folder = stage.folder(run_dir)
+    harmless = _harmless_to(stage, config)
     record = _describe(stage, config, run_dir)
     fingerprint = record["fingerprint"]
+    # Of records of earlier versions, too, so that a key that became harmless makes nothing again.
     done = read_json(folder / FINISHED)
-    if done and done["fingerprint"] == fingerprint and _all_there(folder, done["outputs"]):
-        report(f"{stage.name}: done and unchanged, skipped")
-        return None
+    if done and fingerprint_of(done, harmless) == fingerprint:
+        altered = altered_output(folder, done)
+        if altered is None:
+            report(f"{stage.name}: done and unchanged, skipped")
+            return None
+        report(f"{stage.name}: made again, since {altered}")
 
+    if stage.needs is None:
+        _verify_inputs(stage, config, run_dir)
     started = read_json(folder / STARTED)
-    if not started or started["fingerprint"] != fingerprint:
+    if not started or fingerprint_of(started, harmless) != fingerprint:
         # What another configuration left must not be taken for this one's checkpoints.
-        shutil.rmtree(folder, ignore_errors=True)
+        kept = set_aside(folder, run_dir)
+        if kept:
+            why = f"since {differences(started, record, harmless)}; " if started else ""
+            report(f"{stage.name}: made again, {why}what was there is now in {kept}")
         folder.mkdir(parents=True)
         write_json(folder / STARTED, record)
     (folder / FINISHED).unlink(missing_ok=True)
@@ -163,18 +191,34 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
     return record
 
 
+def _verify_inputs(stage: Stage, config: RunConfig, run_dir: Path) -> None:
+    """Raise InputError where a byte of what the stage reads is not as it was written; that stage is then not done."""
+    for needed in _needs_of(stage, config):
+        folder = needed.folder(run_dir)
+        altered = altered_output(folder, read_record(run_dir, needed), by_hash=True)
+        if altered:
+            (folder / FINISHED).unlink()
+            raise InputError(
+                f"{altered}; the next run makes stage {needed.name!r} again. Stages that have read the file since it "
+                "was altered are to be made again, too: delete their folders"
+            )
+
+
 def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run_dir: Path) -> None:
     folder = stage.folder(run_dir)
     hashes = {}
+    files = {}
     for path in sorted(outputs):
         name = str(path.relative_to(folder))
         hashes[name] = file_sha256(path)
+        files[name] = size_and_time(path)
     now = datetime.now(UTC)
     finished = {
         **record,
         "seconds": seconds,
         "finished": now.isoformat(timespec="seconds"),
         "outputs": hashes,
+        "files": files,
     }
     write_json(folder / FINISHED, finished)
 
@@ -185,6 +229,7 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     for needed in _needs_of(stage, config):
         inputs[needed.name] = read_outputs(run_dir, needed)
     if stage == PREPARE and not config.phantom:
+        known_cases(config, run_dir)
         inputs["data"] = _listing(run_dir)
 
     values = asdict(config)
@@ -195,10 +240,16 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
         "config": sections,
         "inputs": inputs,
     }
-    text = json.dumps(record, sort_keys=True)
-    digest = hashlib.sha256(text.encode())
+    record["fingerprint"] = fingerprint_of(record, _harmless_to(stage, config))
     # The version of the code is told, but a new commit alone does not train anything again.
-    return {**record, "fingerprint": digest.hexdigest(), "code_version": code_version()}
+    record["code_version"] = code_version()
+    return record
+
+
+def _harmless_to(stage: Stage, config: RunConfig) -> set[str]:
+    """Dotted names of the keys that do not change what the stage leaves."""
+    # A stage that is given all of the configuration records all of it.
+    return set() if stage.sections is None else harmless_keys(config)
 
 
 def _needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
@@ -217,13 +268,9 @@ def _listing(run_dir: Path) -> dict[str, list[int]]:
     root = Path(record["data"])
     listing = {}
     for path in sorted(root.rglob("*.nii*")):
-        if not path.is_file():
+        # Hidden files are not images: a Mac leaves one beside each image that it copies.
+        if not path.is_file() or path.name.startswith("."):
             continue
         name = str(path.relative_to(root))
-        found = path.stat()
-        listing[name] = [found.st_size, found.st_mtime_ns]
+        listing[name] = size_and_time(path)
     return listing
-
-
-def _all_there(folder: Path, outputs: dict[str, str]) -> bool:
-    return all((folder / name).is_file() for name in outputs)

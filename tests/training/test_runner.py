@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -6,11 +7,14 @@ import pytest
 from training import runner
 from training.config import stages_of
 from training.config.view import SectionView
+from training.fingerprint import harmless_keys
+from training.phantom.config import PhantomConfig
 from training.run_folder import read_outputs
-from training.runner import run_stage
+from training.runner import run_stage, run_stages
 from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PREPARE, SEGMENTER, SUPERVISED, Stage
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
+from vestibule.networks import GeneratorConfig
 
 CALLS = []
 FAKE = Stage("fake", "a fake", needs=(), sections=("cyclegan",), entry="somewhere:f")
@@ -69,6 +73,106 @@ def test_killed_stage_keeps_its_state_for_the_same_configuration_alone(fake, con
     assert (tmp_path / "fake" / "state.txt").read_text() == "half way"
     run_stage(FAKE, replace(config, seed=7), tmp_path)
     assert not (tmp_path / "fake" / "state.txt").exists()
+
+
+def test_what_another_configuration_made_is_kept_and_the_changed_keys_are_named(fake, config, tmp_path):
+    told = []
+    run_stage(FAKE, config, tmp_path)
+    run_stage(FAKE, replace(with_cyclegan(config, iterations=9), seed=7), tmp_path, told.append)
+    (kept,) = (tmp_path / "old").iterdir()
+    assert kept.name.startswith("fake-")
+    assert (kept / "out.txt").read_text() == "4"
+    assert told[0] == (
+        "fake: made again, since cyclegan.iterations was 4 and is 9; seed was 0 and is 7; "
+        f"what was there is now in {kept}"
+    )
+    # Within the same second.
+    run_stage(FAKE, with_cyclegan(config, iterations=5), tmp_path)
+    assert len(list((tmp_path / "old").iterdir())) == 2
+
+
+@pytest.mark.parametrize("key", ["sample_every", "checkpoint_every"])
+def test_key_that_changes_no_result_makes_nothing_again(fake, config, tmp_path, key):
+    run_stage(FAKE, config, tmp_path)
+    assert not run_stage(FAKE, with_cyclegan(config, **{key: 77}), tmp_path)
+    assert not (tmp_path / "old").exists()
+
+
+def test_interval_of_sheets_matters_where_they_use_up_the_random_numbers_of_dropout(config):
+    dropout = replace(config.pix2pix, generator=GeneratorConfig("unet", 4, 5, 0.5))
+    assert "pix2pix.sample_every" in harmless_keys(config)
+    assert "pix2pix.sample_every" not in harmless_keys(replace(config, pix2pix=dropout))
+    # The running mean is shown without dropout.
+    assert "pix2pix.sample_every" in harmless_keys(replace(config, pix2pix=replace(dropout, average=0.9)))
+
+
+def test_number_of_workers_changes_no_phantom(config):
+    assert "phantom.workers" in harmless_keys(replace(config, phantom=PhantomConfig()))
+
+
+def test_record_of_a_version_that_counted_every_key_is_still_of_the_same_result(fake, config, tmp_path):
+    run_stage(FAKE, config, tmp_path)
+    for name in ("config.json", "stage.json"):
+        record = read_json(tmp_path / "fake" / name)
+        record["fingerprint"] = "of every key"
+        record.pop("files", None)
+        write_json(tmp_path / "fake" / name, record)
+    assert not run_stage(FAKE, config, tmp_path)
+
+
+def with_cyclegan(config, **changes):
+    return replace(config, cyclegan=replace(config.cyclegan, **changes))
+
+
+def test_output_of_another_size_runs_again(fake, config, tmp_path):
+    told = []
+    run_stage(FAKE, config, tmp_path)
+    (tmp_path / "fake" / "out.txt").write_text("")
+    assert run_stage(FAKE, config, tmp_path, told.append)
+    assert told[0].endswith("out.txt: has 0 bytes, and 1 were written")
+
+
+def test_copied_run_is_done_as_long_as_its_bytes_are_the_same(fake, config, tmp_path):
+    run_stage(FAKE, config, tmp_path)
+    path = tmp_path / "fake" / "out.txt"
+    os.utime(path, (1, 1))
+    assert not run_stage(FAKE, config, tmp_path)
+    path.write_text("5")
+    assert run_stage(FAKE, config, tmp_path)
+
+
+def test_altered_output_stops_the_stage_that_reads_it(fake, config, tmp_path):
+    run_stage(FAKE, config, tmp_path)
+    (tmp_path / "fake" / "out.txt").write_text("longer")
+    with pytest.raises(InputError, match=r"out\.txt: has 6 bytes, and 1 were written; run stage 'fake' again"):
+        read_outputs(tmp_path, FAKE)
+
+
+def test_export_reads_every_byte_of_what_it_packs(fake, config, tmp_path, monkeypatch):
+    last = Stage("last", "an export", needs=None, sections=("cyclegan",), entry="somewhere:f")
+    monkeypatch.setattr(runner, "stages_of", lambda config: [FAKE, last])
+    run_stage(FAKE, config, tmp_path)
+    path = tmp_path / "fake" / "out.txt"
+    time = path.stat().st_mtime_ns
+    path.write_text("5")
+    # As a disk does it, whose files keep their times.
+    os.utime(path, ns=(time, time))
+    with pytest.raises(InputError, match=r"out\.txt: is altered, .*the next run makes stage 'fake' again"):
+        run_stage(last, config, tmp_path)
+    assert run_stage(FAKE, config, tmp_path)
+
+
+def test_data_that_cannot_be_found_clear_nothing(config, tmp_path):
+    prepared = tmp_path / "run" / "prepare" / "index.json"
+    write_json(prepared, {"cases": []})
+    write_json(tmp_path / "run" / "data.json", {"data": "/nowhere"})
+    (tmp_path / "other").mkdir()
+    with pytest.raises(InputError, match=r"other.*no such folder; expected the challenge's own layout"):
+        run_stages(config, tmp_path / "run", tmp_path / "other", PREPARE)
+    assert read_json(tmp_path / "run" / "data.json") == {"data": "/nowhere"}
+    with pytest.raises(InputError, match="no such folder"):
+        run_stage(PREPARE, config, tmp_path / "run")
+    assert prepared.is_file()
 
 
 def test_record_holds_seed_configuration_code_version_and_hash_of_outputs(fake, config, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from training.config.checks import at_least_one, share
+from training.config.checks import at_least_one, share, sheets_are_random
 from training.config.sampling import SamplingConfig
 from vestibule.networks import GeneratorConfig
 
@@ -37,9 +37,9 @@ class Pix2PixConfig:
     average: float = 0.0
     """Decay of the running mean of the generator's weights (EMA), which is what the stage leaves behind; 0: the last
     weights, as in the paper."""
-    checkpoint_every: int = 1000
+    checkpoint_every: int = field(default=1000, metadata={"changes_result": False})
     """Steps between checkpoints, from which an interrupted training resumes."""
-    sample_every: int = 1000
+    sample_every: int = field(default=1000, metadata={"changes_result": sheets_are_random})
     """Steps between sheets of sample slices."""
 
     def __post_init__(self) -> None:

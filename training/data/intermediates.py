@@ -153,7 +153,8 @@ def source_intermediates(case: PreparedCase, run_dir: Path, translators: Transla
 def target_images(data: Path, edition: Edition, folder: str) -> dict[str, tuple[Path, Path | None]]:
     """T2 images in `folder` of the data, by case, each with its reference where there is one (phantoms have them)."""
     references = edition.references_of(data, folder)
-    images = sorted((data / folder).glob("*.nii*"))
+    # Hidden files are not images.
+    images = sorted((data / folder).glob("[!.]*.nii*"))
     found: dict[str, tuple[Path, Path | None]] = {}
     for image in images:
         case = target_case(image)

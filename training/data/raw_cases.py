@@ -144,6 +144,8 @@ def _images(folder: Path) -> list[Path]:
 
     found = []
     for path in sorted(folder.iterdir()):
-        if path.name.endswith((".nii.gz", ".nii")):
+        # A Mac leaves a hidden file of its own beside each image that it copies.
+        is_hidden = path.name.startswith(".")
+        if path.name.endswith((".nii.gz", ".nii")) and not is_hidden:
             found.append(path)
     return found

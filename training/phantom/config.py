@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from training.phantom.tumour import VOLUME_RANGE_MM3
 from vestibule.editions import get_edition
@@ -42,7 +42,7 @@ class PhantomConfig:
     """Limits of tumour volumes, between which they are log-uniform: those of the challenge's labels."""
     oblique: float = 0.3
     """Share of images whose axes are turned by a few degrees against the scanner's."""
-    workers: int = 1
+    workers: int = field(default=1, metadata={"changes_result": False})
     """Processes that render cases."""
 
     def __post_init__(self) -> None:

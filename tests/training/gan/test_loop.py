@@ -101,7 +101,7 @@ def test_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(tmp_path):
     model = Counter(60, checkpoint_every=5)
 
     def batches():
-        # The intervals of the log end at 3, 6, 9 and so on; the state after 10 iterations would hold what 10 has broken.
+        # The log's intervals end at 3, 6, 9 and so on; the state after 10 iterations would hold what 10 has broken.
         return (torch.tensor(float("nan") if len(model.steps) == 9 else 1.0),)
 
     with pytest.raises(InputError, match=r"the loss 'loss' is not finite at iteration 10: .*learning_rate"):

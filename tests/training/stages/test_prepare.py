@@ -132,3 +132,10 @@ def test_changed_data_is_prepared_again(data, config):
     image = data / EDITION.target_folder / EDITION.target_name("crossmoda2021_ldn_4")
     write_volume(image, Volume(np.random.default_rng(1).random(GEOMETRY.size_zyx, np.float32), GEOMETRY))
     assert run_stage(PREPARE, config, run_dir)
+
+
+def test_hidden_files_that_a_mac_leaves_are_no_cases(data):
+    before = find_cases(data, EDITION)
+    for path in list(data.rglob("*.nii.gz")):
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+    assert find_cases(data, EDITION) == before

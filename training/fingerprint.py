@@ -1,0 +1,115 @@
+"""What the result of a stage depends on: the part of its record that decides whether it is made again.
+
+A key of the configuration that changes no result carries `field(metadata={"changes_result": False})`, or in the place
+of False a function that tells from the settings around it whether it does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+NAMED_AT_MOST = 5
+"""Differences that are named; the rest are counted."""
+
+
+def harmless_keys(settings: Any, where: str = "") -> set[str]:
+    """Dotted names of the keys of a settings dataclass, `where` before them, that change no result."""
+    harmless = set()
+    for field in fields(settings):
+        place = f"{where}.{field.name}" if where else field.name
+        value = getattr(settings, field.name)
+        rule = field.metadata.get("changes_result", True)
+        matters = rule(settings) if callable(rule) else rule
+        if not matters:
+            harmless.add(place)
+        elif is_dataclass(value):
+            harmless |= harmless_keys(value, place)
+    return harmless
+
+
+def fingerprint_of(record: dict, harmless: set[str]) -> str:
+    """Hexadecimal sha256 of what a stage's record says that its result depends on.
+
+    Args:
+        record: With `stage`, `seed`, `config` and `inputs`, as the runner writes it or JSON gives it back.
+        harmless: Dotted names of keys in `config` that are left out.
+
+    Returns:
+        The fingerprint; a key more that changes no result, or another value of one, does not change it.
+    """
+    content = {
+        "stage": record.get("stage"),
+        "seed": record.get("seed"),
+        "config": _without(record["config"], harmless, ""),
+        "inputs": record.get("inputs"),
+    }
+    text = json.dumps(content, sort_keys=True)
+    digest = hashlib.sha256(text.encode())
+    return digest.hexdigest()
+
+
+def differences(before: dict, now: dict, harmless: set[str]) -> str:
+    """What differs between two records of a stage and may change its result, in words.
+
+    Args:
+        before: The record of what is there.
+        now: The record of what is asked for.
+        harmless: Dotted names of keys that are left out.
+
+    Returns:
+        Keys with both values, and inputs that have changed; the first few.
+    """
+    found = []
+    earlier = _flat(before.get("config", {}), "")
+    later = _flat(now["config"], "")
+    earlier["seed"] = before.get("seed")
+    later["seed"] = now["seed"]
+    for key in sorted(earlier.keys() | later.keys()):
+        old, new = earlier.get(key), later.get(key)
+        if key not in harmless and old != new:
+            found.append(f"{key} was {json.dumps(old)} and is {json.dumps(new)}")
+
+    inputs_before = before.get("inputs", {})
+    for name, files in now["inputs"].items():
+        files_before = inputs_before.get(name, {})
+        if files != files_before:
+            found.append(f"{_changed_file(files_before, files)} of {name} has changed")
+
+    named = "; ".join(found[:NAMED_AT_MOST])
+    more = len(found) - NAMED_AT_MOST
+    return f"{named}; and {more} more" if more > 0 else named
+
+
+def _changed_file(before: dict, now: dict) -> str:
+    """The first file that is in one of two listings alone, or otherwise in the other."""
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            return name
+    return "nothing"
+
+
+def _without(values: dict, harmless: set[str], where: str) -> dict:
+    """A nested mapping without the keys that `harmless` names."""
+    kept = {}
+    for key, value in values.items():
+        place = f"{where}.{key}" if where else key
+        if place in harmless:
+            continue
+        kept[key] = _without(value, harmless, place) if isinstance(value, dict) else value
+    return kept
+
+
+def _flat(values: dict, where: str) -> dict[str, Any]:
+    """A nested mapping as one of dotted keys, its values as JSON gives them back."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        place = f"{where}.{key}" if where else key
+        if isinstance(value, dict):
+            flat.update(_flat(value, place))
+        else:
+            # JSON has no tuples, so that a record that was read back has lists in their place.
+            flat[place] = json.loads(json.dumps(value))
+    return flat
