@@ -15,6 +15,7 @@ OTHER_MEANINGS = {
     ("training/stages/export.py", "phantom"): USE,
     ("training/stages/export.py", "segmenter"): ROLE,
     ("training/stages/model_card.py", "phantom"): USE,
+    ("vestibule/bundle_check.py", "segmenter"): ROLE,
     ("vestibule/cli.py", "phantom"): "the command that makes phantoms outside a run",
     ("vestibule/commands/weights.py", "phantom"): USE,
     ("vestibule/pipeline.py", "segmenter"): ROLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import torch
@@ -9,6 +10,11 @@ from torch import nn
 from torch.nn import functional
 
 ARCHITECTURES = ("resnet", "unet", "resunet")
+MAX_WIDTH = 512
+MAX_BLOCKS = 64
+"""Most residual blocks; the papers have 9."""
+MAX_UNET_STAGES = 10
+"""Most stages of a `unet`, whose slices must then be 1024 voxels wide."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,13 @@ class GeneratorConfig:
             raise ValueError(f"architecture must be one of {ARCHITECTURES}, got {self.architecture!r}")
         if self.width < 1 or self.blocks < 1:
             raise ValueError(f"width and blocks must be positive, got {self.width} and {self.blocks}")
+        # A bundle or a configuration may say anything, and building what it says takes as long as it says.
+        most_blocks = MAX_UNET_STAGES if self.architecture == "unet" else MAX_BLOCKS
+        for name, value, most in (("width", self.width, MAX_WIDTH), ("blocks", self.blocks, most_blocks)):
+            if not isinstance(value, int) or value > most:
+                raise ValueError(f"{name} of a {self.architecture} must be a whole number up to {most}, got {value}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
     @property
     def stride(self) -> int:
@@ -53,6 +66,11 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
 def generator_to_dict(config: GeneratorConfig) -> dict:
     """`config` as a manifest keeps it; `GeneratorConfig(**...)` is the way back."""
     return asdict(config)
+
+
+def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    """The shape of each tensor by name."""
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 class InstanceNorm(nn.Module):

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from vestibule.bundle_check import check_networks, misfit
 from vestibule.errors import InputError
-from vestibule.networks import GeneratorConfig, build_generator
+from vestibule.networks import GeneratorConfig, build_generator, shapes_of
 from vestibule.preprocessing import PreprocessingConfig, labels_to_original, to_working
 from vestibule.segmentation import Segmenter
 from vestibule.translation import translate
 from vestibule.volume import Volume
-from vestibule.weights import Bundle, open_bundle
+from vestibule.weights import MANIFEST_NAME, Bundle, open_bundle
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = No
     """
     bundle = open_bundle(Path(bundle_dir))
     chosen_arm = bundle.arm(arm)
+    # Before anything that the bundle names is built: it may come from anyone.
+    check_networks(bundle, chosen_arm)
     chosen_device = pick_device(device)
     manifest = bundle.manifest
     try:
@@ -79,11 +82,10 @@ def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = No
             segmenter=_load_segmenter(bundle, networks["segmenter"], chosen_device),
             device=chosen_device,
         )
-    except (KeyError, TypeError, RuntimeError) as error:
-        cause = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{bundle.path}: whole, but its networks and tensors do not fit each other ({cause})"
-        ) from error
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise misfit(bundle, error) from error
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -102,8 +104,15 @@ def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -
     """The generator of an arm's manifest entry; None for an arm that translates nothing."""
     if entry is None:
         return None
-    generator = build_generator(GeneratorConfig(**entry["generator"]))
-    generator.load_state_dict(bundle.tensors(entry["tensors"]))
+    config = GeneratorConfig(**entry["generator"])
+    tensors = bundle.tensors(entry["tensors"])
+    # Without memory first, so that what is built is no larger than the tensors that came with it.
+    with torch.device("meta"):
+        planned = build_generator(config).state_dict()
+    if shapes_of(planned) != shapes_of(tensors):
+        raise InputError(f"{bundle.path}: whole, but {entry['tensors']} does not fit the generator in {MANIFEST_NAME}")
+    generator = build_generator(config)
+    generator.load_state_dict(tensors)
     return generator.to(device).eval()
 
 

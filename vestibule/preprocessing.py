@@ -23,6 +23,8 @@ from vestibule.volume import Geometry, Volume, reorient
 logger = logging.getLogger(__name__)
 
 CENTRES = ("head", "bright")
+MAX_SIDE = 1024
+"""Longest side of the region of interest in working voxels."""
 LARGER = 2
 """How many times as wide and long the region becomes where it cannot be found: a head fits into it wherever it lies."""
 
@@ -61,8 +63,11 @@ class PreprocessingConfig:
                 raise ValueError(
                     f"size_yx must be at least 8 and divisible by 4 (two stride-2 stages), got {self.size_yx}"
                 )
+            if not isinstance(size, int) or size > MAX_SIDE:
+                raise ValueError(f"size_yx must be whole numbers up to {MAX_SIDE}, got {self.size_yx}")
         for step in self.spacing_yx_mm:
-            if step <= 0:
+            # Asked so that NaN is refused too.
+            if not 0 < step < np.inf:
                 raise ValueError(f"spacing_yx_mm must be positive, got {self.spacing_yx_mm}")
         low, high = self.percentiles
         if not 0 <= low < high <= 100:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 
 import numpy as np
@@ -14,6 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from vestibule.errors import InputError
+from vestibule.networks import shapes_of
 
 
 class Segmenter:
@@ -47,7 +49,8 @@ class Segmenter:
         chosen = manager.get_configuration(configuration)
         label_manager = manager.get_label_manager(dataset)
         # Not through nnUNetTrainer, whose import brings matplotlib, seaborn and augmentation into every container.
-        network = get_network_from_plans(
+        build_network = functools.partial(
+            get_network_from_plans,
             chosen.network_arch_class_name,
             chosen.network_arch_init_kwargs,
             chosen.network_arch_init_kwargs_req_import,
@@ -55,7 +58,13 @@ class Segmenter:
             label_manager.num_segmentation_heads,
             deep_supervision=False,
         )
-        network = network.to(device)
+        # Without memory first, so that what is built is no larger than the parameters that came with it.
+        with torch.device("meta"):
+            planned = dict(build_network(allow_init=False).named_parameters())
+        for fold in parameters:
+            if shapes_of(planned) != shapes_of(fold):
+                raise InputError("segmenter weights do not fit the planned network; the bundle mixes files of two runs")
+        network = build_network().to(device)
         states = [_complete_state(network, fold) for fold in parameters]
 
         # nnU-Net prints to stdout, which belongs to our own commands.
@@ -107,10 +116,6 @@ def _complete_state(network: nn.Module, parameters: dict[str, torch.Tensor]) -> 
 
     A bundle holds each tensor once; nnU-Net's networks list it under several names and its predictor wants them all.
     """
-    planned = {name: value.shape for name, value in network.named_parameters()}
-    given = {name: value.shape for name, value in parameters.items()}
-    if planned != given:
-        raise InputError("segmenter weights do not fit the planned network; the bundle mixes files of two runs")
     network.load_state_dict(parameters, strict=False)
     # Copies: the next fold is loaded into the same network.
     complete = {}

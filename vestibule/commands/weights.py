@@ -35,8 +35,15 @@ def show(bundle: Path | None) -> None:
 @weights.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 def verify(bundle: Path | None) -> None:
-    """Check every file of BUNDLE by its manifest (by default the installed bundle), and that weights are finite."""
+    """Check every file of BUNDLE against its manifest, that weights are finite, and that its networks are known ones.
+
+    By default it is the installed bundle. Nothing that the bundle names is imported or called.
+    """
+    from vestibule.bundle_check import check_networks
+
     opened = open_bundle(find_bundle(bundle))
+    for arm in opened.manifest["arms"]:
+        check_networks(opened, arm)
     for name in opened.manifest["files"]:
         if name.endswith(".safetensors"):
             opened.tensors(name.removesuffix(".safetensors"))

@@ -1,0 +1,83 @@
+"""Whether the networks that a bundle asks for may be built: looked at before any of it is imported, built or called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vestibule.errors import InputError
+from vestibule.networks import GeneratorConfig
+from vestibule.plans import check_dataset, check_plans
+from vestibule.preprocessing import PreprocessingConfig
+from vestibule.weights import MANIFEST_NAME, Bundle
+
+MAX_FOLDS = 32
+AXES_MIRRORED: tuple[list[int], ...] = ([], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2])
+MIN_TILE_STEP = 0.1
+"""The least way that a window moves, as a share of its size: ten windows a side, where nnU-Net has two."""
+MAX_FEATURE_VALUES = 1 << 27
+"""Most values of a generator's widest features on the region of interest: half a GiB of them."""
+
+
+def check_networks(bundle: Bundle, arm: str) -> None:
+    """Refuse an arm whose networks are none of those that are known, or larger than any machine needs.
+
+    Raises InputError, naming the file, the key and what was expected.
+    """
+    manifest = bundle.manifest
+    manifest_path = bundle.path / MANIFEST_NAME
+    try:
+        entry = manifest["networks"][arm]
+        preprocessing = PreprocessingConfig.from_bundle(manifest["preprocessing"])
+        if entry["translator"] is not None:
+            _check_translator(manifest_path, arm, entry["translator"], preprocessing)
+        _check_segmenter(bundle, arm, entry["segmenter"])
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{manifest_path}: {arm}: {error}") from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise misfit(bundle, error) from error
+
+
+def misfit(bundle: Bundle, error: Exception) -> InputError:
+    """The error for a bundle whose files are whole, but not of one model."""
+    cause = f"{type(error).__name__}: {error}"
+    return InputError(f"{bundle.path}: whole, but its networks and tensors do not fit each other ({cause})")
+
+
+def _check_translator(path: Path, arm: str, entry: dict, preprocessing: PreprocessingConfig) -> None:
+    """Refuse a generator of unknown kind or absurd size."""
+    generator = GeneratorConfig(**entry["generator"])
+    rows, columns = preprocessing.size_yx
+    if generator.width * rows * columns > MAX_FEATURE_VALUES:
+        raise InputError(
+            f"{path}: {arm}: a generator of width {generator.width} on {rows} x {columns} voxels needs more memory "
+            "than any machine has to spare"
+        )
+
+
+def _check_segmenter(bundle: Bundle, arm: str, entry: dict) -> None:
+    """Refuse a segmenter whose settings or plans are not those of a known network."""
+    folds = entry["tensors"]
+    axes = entry["mirror_axes"]
+    step = entry["tile_step"]
+    wrong = None
+    if not isinstance(folds, list) or not 1 <= len(folds) <= MAX_FOLDS:
+        wrong = f"tensors must be a list of 1 to {MAX_FOLDS} names, got {folds!r:.80}"
+    elif not isinstance(axes, list) or sorted(axes) not in AXES_MIRRORED:
+        wrong = f"mirror_axes must be a list of some of 0, 1 and 2, got {axes!r:.80}"
+    elif not isinstance(step, int | float) or not MIN_TILE_STEP <= step <= 1:
+        wrong = f"tile_step must be from {MIN_TILE_STEP} to 1, got {step!r:.80}"
+    if wrong is not None:
+        path = bundle.path / MANIFEST_NAME
+        raise InputError(f"{path}: {arm}: {wrong}")
+
+    plans_name = entry["plans"]
+    plans = bundle.document(plans_name)
+    plans_path = bundle.path / f"{plans_name}.json"
+    check_plans(plans_path, plans, entry["configuration"])
+
+    dataset_name = entry["dataset"]
+    dataset = bundle.document(dataset_name)
+    dataset_path = bundle.path / f"{dataset_name}.json"
+    check_dataset(dataset_path, dataset)
