@@ -12,7 +12,7 @@ from evaluation.metrics import headlines
 from evaluation.ranking import Field
 from evaluation.scoring.scores import Row
 from vestibule.commands.options import resolve_edition
-from vestibule.editions import Edition, edition_of, get_edition
+from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
 
@@ -137,6 +137,44 @@ def edition_of_scores(scores_dir: Path, rows: list[Row], given: Edition | None =
             except ValueError as error:
                 raise InputError(f"{path}: {error}") from error
     return resolve_edition(given, cases, scores_dir)
+
+
+def check_same_definitions(folders: dict[str, Path]) -> None:
+    """Refuse arms that were scored by different definitions: their scores differ where their masks do not.
+
+    `folders` maps an arm to what `vestibule evaluate` wrote. A folder without a `metrics.json` that tells is taken as
+    it is. Raises InputError, naming two arms.
+    """
+    modes: dict[str, str] = {}
+    structures: dict[str, str] = {}
+    for arm, folder in folders.items():
+        document = read_json(Path(folder) / "metrics.json")
+        if not isinstance(document, dict):
+            continue
+        if "mode" in document:
+            modes[arm] = f"--mode {document['mode']}"
+        year = document.get("edition")
+        if year in EDITIONS:
+            # Years with the same labels are scored alike.
+            structures[arm] = _labels_of(EDITIONS[year])
+
+    for told in (modes, structures):
+        for arm, definition in told.items():
+            first, expected = next(iter(told.items()))
+            if definition != expected:
+                raise InputError(
+                    f"{folders[arm]}: {arm} was scored with {definition}, {first} with {expected}; "
+                    "score both alike with vestibule evaluate"
+                )
+
+
+def _labels_of(edition: Edition) -> str:
+    """`labels vs 1+2, cochlea 3`: what the structures of an edition are made of."""
+    structures = []
+    for structure in (*edition.structures, *edition.parts):
+        values = "+".join(str(value) for value in edition.values_of(structure))
+        structures.append(f"{structure} {values}")
+    return "labels " + ", ".join(structures)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:

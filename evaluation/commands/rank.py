@@ -12,7 +12,7 @@ from rich.table import Table
 
 from evaluation.ranking import as_document
 from evaluation.ranking import rank as rank_field
-from evaluation.score_tables import as_field, read_scores, with_own_scores
+from evaluation.score_tables import as_field, check_same_definitions, read_scores, with_own_scores
 from vestibule.errors import InputError
 from vestibule.files import read_json
 
@@ -39,6 +39,9 @@ def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, 
     teams = read_scores(scores, scores.stem)
     if add is not None:
         own = read_scores(add, name)
+        # By its name what vestibule evaluate wrote; the organisers' table does not tell how it was scored.
+        if scores.name == "cases.csv":
+            check_same_definitions({scores.name: scores.parent, name: add.parent})
         teams, left_out = with_own_scores(teams, own, add)
         _warn_about(add, left_out)
 

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from evaluation.reporting.outputs import read_rows
-from evaluation.score_tables import edition_of_scores
+from evaluation.score_tables import check_same_definitions, edition_of_scores
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
 from vestibule.commands.options import edition_option
 from vestibule.editions import Edition
@@ -39,6 +39,7 @@ def statistics(
     difference with its bootstrap interval, and Wilcoxon's signed-rank test.
     """
     folders = arm_folders(arms)
+    check_same_definitions(folders)
     rows = {arm: read_rows(folder) for arm, folder in folders.items()}
 
     # Everything is measured against the arm that is named first.
@@ -74,7 +75,9 @@ def statistics(
 def read_arms(arms: tuple[str, ...]) -> dict[str, list[dict]]:
     """Rows of scores by arm, from arguments ARM=FOLDER. Raises click.UsageError and InputError."""
     rows = {}
-    for arm, folder in arm_folders(arms).items():
+    folders = arm_folders(arms)
+    check_same_definitions(folders)
+    for arm, folder in folders.items():
         rows[arm] = read_rows(folder)
     return rows
 

@@ -144,6 +144,18 @@ def test_own_scores_over_fewer_cases_are_ranked_over_those(tmp_path: Path, monke
     assert "scored in the mode default" in err
 
 
+def test_own_scores_by_another_definition_than_the_field_are_refused(tmp_path: Path, monkeypatch, capsys) -> None:
+    tables = []
+    for mode in ("challenge", "default"):
+        (tmp_path / mode).mkdir()
+        tables.append(save(tmp_path / mode / "cases.csv", "case,structure,dice,assd_mm\nb,vs,0.85,0.1\n"))
+        save(tmp_path / mode / "metrics.json", json.dumps({"mode": mode, "edition": 2022}))
+    field_of_others, own = tables
+    assert run(monkeypatch, field_of_others, "--add", own, "--bootstraps", "5") == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "mine was scored with --mode default, cases.csv with --mode challenge" in last
+
+
 def test_the_table_is_printed_from_best_to_worst(tmp_path: Path, monkeypatch, capsys) -> None:
     assert run(monkeypatch, save(tmp_path / "s.csv", TABLE)) == 0
     out = capsys.readouterr().out

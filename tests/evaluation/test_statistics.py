@@ -165,6 +165,26 @@ def test_an_edition_that_the_names_contradict_is_refused(tmp_path: Path, monkeyp
     assert "leave out --edition" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("command", ["statistics", "table1"])
+def test_arms_that_were_scored_by_other_definitions_are_refused(command, tmp_path: Path, monkeypatch, capsys) -> None:
+    folders = {name: save(tmp_path / name, rows_of(CASES)) for name in "abc"}
+    arms = [f"{name}={folder}" for name, folder in folders.items()]
+
+    def told(name: str, mode: str, edition: int) -> None:
+        (folders[name] / "metrics.json").write_text(json.dumps({"mode": mode, "edition": edition}))
+
+    told("a", "default", 2022)
+    told("c", "challenge", 2022)
+    assert run(monkeypatch, command, *arms) == 1
+    assert "c was scored with --mode challenge, a with --mode default" in capsys.readouterr().err.splitlines()[-1]
+    told("c", "default", 2023)
+    assert run(monkeypatch, command, *arms) == 1
+    assert "a with labels vs 1, cochlea 2" in capsys.readouterr().err.splitlines()[-1]
+    # The labels of 2021 and 2022 are the same, and a folder that does not tell is no contradiction.
+    told("c", "default", 2021)
+    assert run(monkeypatch, command, *arms) == 0
+
+
 def test_a_single_case_has_an_interval_of_no_width() -> None:
     dice = compare(rows_of({"a": 0.5}), rows_of({"a": 0.75}))[0]
     assert (dice["difference"], dice["interval_95"]) == (0.25, [0.25, 0.25])
