@@ -236,6 +236,9 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
         ("harmoniser", {"kind": "gpnn", "patch_px": 6}, "patch_px must be odd, got 6"),
         ("harmoniser", {"kind": "gpnn", "coarsest_px": 6}, "coarsest_px must be at least patch_px, 7, got 6"),
         ("harmoniser", {"kind": "gpnn", "completeness": 0}, "completeness must be above 0"),
+        ("harmoniser", {"kind": "patch_diffusion", "sigmas": []}, "sigmas must name at least one"),
+        ("harmoniser", {"kind": "patch_diffusion", "sigmas": [1, 0]}, "sigmas must be above 0, got 0"),
+        ("harmoniser", {"kind": "patch_diffusion", "sigmas": [1, 2]}, "sigmas must fall, got 2.0 behind 1.0"),
     ],
 )
 def test_value_that_a_stage_would_end_on_is_refused_by_the_configuration(section, values, cause):

@@ -4,6 +4,7 @@ from training.config.augment import AugmentConfig
 from training.config.cyclegan import CycleGANConfig
 from training.config.gpnn import GPNNConfig
 from training.config.harmoniser import HarmoniserSettings
+from training.config.patch_diffusion import PatchDiffusionConfig
 from training.config.pix2pix import Pix2PixConfig
 from training.config.reader import build, read_config
 from training.config.reference import ReferenceConfig
@@ -20,6 +21,7 @@ __all__ = [
     "CycleGANConfig",
     "GPNNConfig",
     "HarmoniserSettings",
+    "PatchDiffusionConfig",
     "Pix2PixConfig",
     "ReferenceConfig",
     "RunConfig",

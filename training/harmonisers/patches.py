@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch.nn.functional import fold, unfold
 
-QUERIES_AT_ONCE = 2048
-"""Rows of a matrix of distances that are in memory at once; with the patches of a 256 px slice, 500 MB."""
+QUERIES_AT_ONCE = 512
+"""Rows of a matrix of distances that are in memory at once; with the patches of a 256 px slice, 130 MB."""
 
 
 def patches_of(image: torch.Tensor, patch_px: int) -> torch.Tensor:

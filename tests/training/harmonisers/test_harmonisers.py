@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import GPNNConfig, SinGANConfig, TransferConfig
+from training.config import GPNNConfig, PatchDiffusionConfig, SinGANConfig, TransferConfig
 from training.data.reference_slice import Reference
 from training.harmoniser_table import HARMONISERS, harmoniser_class
 from training.harmonisers.base import common_levels
@@ -21,6 +21,9 @@ GIVES_BACK = {
     # A patch's own neighbour is at the distance 0, up to float32's rounding of squares, about 1e-6: what wins instead
     # of it differs by the root of that.
     "gpnn": 1e-3,
+    # The denoiser has the least squared error of all where the reference's patches lie behind the noise, and so less
+    # than one that leaves the noise in: the last sigma.
+    "patch_diffusion": PatchDiffusionConfig.sigmas[-1],
 }
 """RMSE, on [-1, 1], with which the other kinds give their reference back at the finest level."""
 
