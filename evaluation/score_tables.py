@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 
 import numpy as np
 
+from evaluation.csv_tables import check_columns, number_of, read_table
 from evaluation.metrics import headlines
 from evaluation.ranking import Field
 from evaluation.scoring.scores import Row
 from vestibule.commands.options import resolve_edition
+from vestibule.csv_cells import unescaped
 from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
@@ -30,18 +30,23 @@ def read_scores(path: Path, team: str) -> TeamScores:
     """
     path = Path(path)
     scores: TeamScores = {}
-    for line, row in _rows(path):
-        case = row.get("case")
+    for line, row in read_table(path):
+        case = unescaped(row.get("case", ""))
         if not case:
             raise InputError(f"{path}: line {line}: no case")
-        of_team = row.get("team") or team
+        of_team = unescaped(row.get("team", "")) or team
         known = scores.setdefault((of_team, case), {})
 
         # A long table has a row for each structure of a case, a wide one a row for each case.
-        for measure, text in _measures(row):
+        try:
+            found = _measures(row)
+        except ValueError as error:
+            raise InputError(f"{path}: line {line}: {error}") from error
+        for measure in found:
             if measure in known:
-                raise InputError(f"{path}: line {line}: case {case} is given twice")
-            known[measure] = _number(text, path, line)
+                structure, _ = measure
+                raise InputError(f"{path}: line {line}: case {case} is given twice, with {structure}")
+        known |= found
 
     if not scores:
         raise InputError(f"{path}: holds no scores")
@@ -177,58 +182,36 @@ def _labels_of(edition: Edition) -> str:
     return "labels " + ", ".join(structures)
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV file ({error})") from error
-
-    named = []
-    for line, row in rows:
-        cells = {}
-        for column, text in row.items():
-            # None stands for the column of cells beyond the header, and for cells that a short row lacks.
-            name = (column or "").strip().lower()
-            cells[name] = text or ""
-        named.append((line, cells))
-    return named
-
-
-def _measures(row: dict[str, str]) -> list[tuple[tuple[str, str], str]]:
-    """Structure, metric and text of each score in a row, whose columns are in lower case."""
+def _measures(row: dict[str, str]) -> dict[tuple[str, str], float]:
+    """Each score in a row by structure and metric. Raises ValueError for what is no score of the metric."""
     ranked = [metric for metric in headlines() if metric.higher_is_better is not None]
+    found: dict[tuple[str, str], float] = {}
     if "structure" in row:
-        # Ours may have blank cells for what a metric does not apply to; a headline applies to all.
+        check_columns(row)
         structure = row["structure"]
-        return [((structure, metric.key), row[metric.key]) for metric in ranked if metric.key in row]
+        if not structure:
+            raise ValueError("no structure")
+        # Ours may have blank cells for what a metric does not apply to; a headline applies to all.
+        for metric in ranked:
+            if metric.key in row:
+                found[structure, metric.key] = number_of(row[metric.key], metric)
+        return found
 
     # The organisers' columns end with the metric's label (`VS_ASSD`), ours with its key (`vs_assd_mm`).
     endings = {}
     for metric in ranked:
         label = metric.label.lower().replace(" ", "_")
-        endings[f"_{metric.key}"] = metric.key
-        endings[f"_{label}"] = metric.key
+        endings[f"_{metric.key}"] = metric
+        endings[f"_{label}"] = metric
 
-    found = []
     for column, text in row.items():
         matching = [ending for ending in endings if column.endswith(ending)]
         if matching:
             # The longest: a further `surface_dice` ends with `_dice` too.
             ending = max(matching, key=len)
-            measure = (column.removesuffix(ending), endings[ending])
-            found.append((measure, text))
+            metric = endings[ending]
+            measure = (column.removesuffix(ending), metric.key)
+            if measure in found:
+                raise ValueError(f"two columns hold {metric.key} of {measure[0]}; keep one of them")
+            found[measure] = number_of(text, metric)
     return found
-
-
-def _number(text: str, path: Path, line: int) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{path}: line {line}: expected a finite number, got {text!r}")
-    return value

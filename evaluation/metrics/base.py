@@ -101,6 +101,8 @@ class Metric:
     """What a reader of the report must know of it."""
     limits: tuple[float, float] | None = None
     """Smallest and largest value, the ends of its plot's axis; None for a plot over decades."""
+    signed: bool = False
+    """Whether it can be below 0; a table with a negative value of any other is refused."""
     good_above: float | None = None
     """Summaries count the cases that are above it."""
 

@@ -25,4 +25,4 @@ def error_mm3(pair: MaskPair) -> float:
 VOLUME = Metric("volume_mm3", "volume", "mm³", 0, None, predicted_mm3)
 REFERENCE_VOLUME = Metric("reference_volume_mm3", "reference volume", "mm³", 0, None, reference_mm3)
 # Signed: neither the largest nor the smallest is the best.
-VOLUME_ERROR = Metric("volume_error_mm3", "volume error", "mm³", 0, None, error_mm3, in_report=True)
+VOLUME_ERROR = Metric("volume_error_mm3", "volume error", "mm³", 0, None, error_mm3, in_report=True, signed=True)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.csv_tables import check_columns, number_of, read_table
 from evaluation.metrics import METRICS, headlines
 from evaluation.metrics.detection import detection_summary
 from evaluation.scoring.scores import DEFINITIONS, NAME_COLUMNS, Row, Scores, moments
+from vestibule.csv_cells import escaped, unescaped
 from vestibule.errors import InputError
 from vestibule.files import write_json, write_text
 
@@ -28,17 +30,30 @@ def read_rows(scores_dir: Path) -> list[Row]:
     Raises InputError where the file is missing or not such a table.
     """
     path = Path(scores_dir) / "cases.csv"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run vestibule evaluate first")
     rows = []
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for cells in csv.DictReader(stream):
-                rows.append(_as_row(cells))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); run vestibule evaluate first") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a table of scores as vestibule evaluate writes it ({error})") from error
+    known: dict[str, set[str]] = {}
+    for line, cells in read_table(path):
+        try:
+            row = _as_row(cells)
+            structures = known.setdefault(str(row["case"]), set())
+            if row["structure"] in structures:
+                raise ValueError(f"case {row['case']}, {row['structure']} is given twice")
+        except ValueError as error:
+            cause = f"line {line}: {error}"
+            raise InputError(f"{path}: not a table of scores as vestibule evaluate writes it ({cause})") from error
+        structures.add(str(row["structure"]))
+        rows.append(row)
     if not rows:
         raise InputError(f"{path}: holds no scores")
+
+    # A missing row would leave its case out of that structure's means.
+    everything = set().union(*known.values())
+    for case, structures in known.items():
+        missing = sorted(everything - structures)
+        if missing:
+            raise InputError(f"{path}: case {case} has no row of {missing[0]}; run vestibule evaluate again")
     return rows
 
 
@@ -106,16 +121,20 @@ def describe(values: np.ndarray) -> dict[str, float]:
 
 
 def _as_row(cells: dict[str, str]) -> Row:
-    row: Row = {name: cells[name] for name in NAME_COLUMNS}
-    for name, text in cells.items():
-        if name not in NAME_COLUMNS and text:
-            row[name] = float(text)
-    needed = [metric.key for metric in headlines()]
-    for key in needed:
-        if key not in row:
-            names = " or ".join(needed)
-            raise ValueError(f"case {row['case']!r} lacks a finite {names}")
-    _check_finite(row)
+    """A row with its numbers as numbers. Raises ValueError for what `vestibule evaluate` does not write."""
+    check_columns(cells)
+    row: Row = {}
+    for name in NAME_COLUMNS:
+        row[name] = unescaped(cells.get(name, ""))
+        if not row[name]:
+            raise ValueError(f"no {name}")
+    for key, metric in METRICS.items():
+        text = cells.get(key)
+        if text:
+            row[key] = number_of(text, metric)
+    for metric in headlines():
+        if metric.key not in row:
+            raise ValueError(f"case {row['case']!r} lacks {metric.key}")
     return row
 
 
@@ -127,7 +146,8 @@ def _as_csv(rows: list[Row]) -> str:
     writer.writeheader()
     for row in rows:
         _check_finite(row)
-        writer.writerow(row)
+        names = {name: escaped(str(row[name])) for name in NAME_COLUMNS}
+        writer.writerow(row | names)
     return text.getvalue()
 
 

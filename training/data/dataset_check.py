@@ -15,6 +15,7 @@ from scipy import ndimage
 from training.data.raw_cases import RawCase, some_of
 from training.parallel import file_by_file
 from vestibule.boxes import bounding_box
+from vestibule.csv_cells import escaped
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.files import atomic
@@ -318,7 +319,7 @@ def write_findings(path: Path, found: Sequence[Findings]) -> None:
 
 def _row(findings: Findings) -> dict[str, str | None]:
     row = {
-        "case": findings.case,
+        "case": escaped(findings.case),
         "domain": findings.domain,
         "site": findings.site,
         "size_zyx": _in_words(findings.size_zyx),
