@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from training.config import GPNNConfig, ReferenceConfig, RunConfig, SamplingConf
 from vestibule.errors import InputError
 
 MINIMAL = "name: x\nintended_use: phantom\nedition: 2022\n"
+# Ten times as many values in each line as in the line before it.
+BOMB = "".join(f"{key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n" for before, key in pairwise("abcdefgh"))
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -44,7 +47,6 @@ def test_unknown_key_is_fatal_and_names_the_nearest_known(tmp_path):
         ("prepare:\n  size_yx: 96\n", "must be a list"),
         ("prepare:\n  size_yx: [90, 96]\n", "divisible by 4"),
         ("cyclegan: 3\n", "must be a mapping"),
-        ("edition: 2019\n", "edition must be one of"),
         ("arms: [twoshot]\n", "arms must be among"),
         ("transfer:\n  intensity: brighter\n", "intensity must be one of"),
         ("transfer:\n  rim_px: -0.5\n", "must not be negative, got -0.5 and 1.0"),
@@ -54,6 +56,11 @@ def test_unknown_key_is_fatal_and_names_the_nearest_known(tmp_path):
 def test_wrong_value_is_refused_with_its_place(tmp_path, text, cause):
     with pytest.raises(InputError, match=cause):
         read_config(write(tmp_path, MINIMAL + text))
+
+
+def test_edition_that_there_is_not_is_refused(tmp_path):
+    with pytest.raises(InputError, match="edition must be one of"):
+        read_config(write(tmp_path, MINIMAL.replace("2022", "2019")))
 
 
 @pytest.mark.parametrize("key", ["name", "intended_use", "edition"])
@@ -176,3 +183,47 @@ def test_successors_configuration_predicts_by_the_successor(repository):
     assert config.arms == ("baseline", "blending")
     assert config.default_arm is None
     assert default_of(config.arms) == "blending"
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("edition: 2021\n", r"config\.yaml: line 4: key 'edition' stands twice, first in line 3; write it once"),
+        ("cyclegan:\n  iterations: 3\n  align: false\n  iterations: 4\n", "line 7: key 'iterations' stands twice"),
+        ("cyclegan: {iterations: 3}\npix2pix: {}\ncyclegan: {align: false}\n", "line 6: key 'cyclegan' .* in line 4"),
+        ("seed: " + "[" * 30 + "]" * 30 + "\n", "line 4: more than 20 mappings and lists within each other"),
+        ("seed: " + "[" * 100_000, "line 4: more than 20 mappings and lists within each other"),
+        ("seed: &a [*a]\n", "line 4: holds an alias of itself"),
+        ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + BOMB, "stands for more than 100000 values"),
+        ("# " + "x" * 1_000_000, "more than 1000000 bytes"),
+        ("cyclegan:\n  learning_rate: .nan\n", "cyclegan.learning_rate must be a finite number, got nan"),
+        ("cyclegan:\n  learning_rate: 0\n", "learning_rate must be above 0"),
+    ],
+)
+def test_file_that_would_not_mean_what_it_seems_to_is_refused(tmp_path, text, cause):
+    with pytest.raises(InputError, match=cause):
+        read_config(write(tmp_path, MINIMAL + text))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "cause"),
+    [
+        ("latin-1", "line 4: byte 0xfc is not UTF-8; save the file as UTF-8"),
+        ("utf-16", "is in UTF-16; save it as UTF-8"),
+    ],
+)
+def test_file_in_another_encoding_is_refused_with_what_to_do(tmp_path, encoding, cause):
+    path = tmp_path / "config.yaml"
+    path.write_bytes((MINIMAL + "# für uns\n").encode(encoding))
+    with pytest.raises(InputError, match=rf"config\.yaml: {cause}"):
+        read_config(path)
+
+
+def test_windows_mark_aliases_merges_and_short_exponents_are_read(tmp_path):
+    path = tmp_path / "config.yaml"
+    cyclegan = "cyclegan: {learning_rate: 1e-4, sampling: &s {batch_size: 2}}\n"
+    pix2pix = "pix2pix: {generator: {architecture: resnet}, sampling: {<<: *s, flip: false}}\n"
+    path.write_bytes((MINIMAL + cyclegan + pix2pix).encode("utf-8-sig"))
+    config = read_config(path)
+    assert config.cyclegan.learning_rate == 0.0001
+    assert config.pix2pix.sampling == SamplingConfig(batch_size=2, flip=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ import yaml
 
 from training.config.harmoniser import HarmoniserSettings
 from training.config.run import RunConfig
+from training.config.yaml_file import read_yaml
 from training.harmoniser_table import DEFAULT, HARMONISERS, harmoniser_class
 from vestibule.errors import InputError
 
@@ -40,8 +42,7 @@ RENAMED = {
 def read_config(path: Path) -> RunConfig:
     """The configuration in the YAML file `path`. Raises InputError, naming the file and the key."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        return build(RunConfig, yaml.safe_load(text), "")
+        return build(RunConfig, read_yaml(path), "")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
@@ -141,6 +142,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if hint is float and whole:
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} must be a finite number, got {value!r}")
     # To Python true is an integer, to YAML it is not.
     right = whole if hint is int else isinstance(value, hint)
     if not right:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from training.config.checks import at_least_one
+from training.config.checks import above_zero, at_least_one
 from training.config.harmoniser import HarmoniserSettings
 
 SCHEDULES: dict[str, dict[str, float]] = {
@@ -74,6 +74,7 @@ class SinGANConfig(HarmoniserSettings):
             layers=self.layers,
             iterations=self.iterations,
         )
+        above_zero(learning_rate=self.learning_rate)
         if not 0 < self.scale_factor < 1:
             raise ValueError(f"scale_factor must be between 0 and 1, got {self.scale_factor}")
         receptive_px = 2 * self.layers + 1
