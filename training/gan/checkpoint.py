@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +18,9 @@ from torch import nn
 from vestibule.errors import InputError
 from vestibule.files import atomic
 from vestibule.finite import require_finite
+
+BROKEN = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+"""What PyTorch raises for a file that was cut short or altered, by where."""
 
 
 class Stateful(Protocol):
@@ -70,11 +76,11 @@ class TrainingState:
             Whether there was one.
 
         Raises:
-            InputError: It is that of another version, whose parts are other ones.
+            InputError: It is broken, or that of another version, whose parts are other ones.
         """
         if not self.path.is_file():
             return False
-        content = torch.load(self.path, map_location="cpu", weights_only=True)
+        content = read_state(self.path, "to start the stage over")
         missing = sorted(set(self._parts) - set(content))
         if missing:
             raise InputError(
@@ -101,6 +107,36 @@ def save_weights(network: nn.Module, path: Path) -> None:
     require_finite(tensors, path)
     with atomic(path) as partial:
         save_file(tensors, partial)
+
+
+def read_state(path: Path, by_deleting: str) -> dict[str, Any]:
+    """What `torch.save` wrote to a file; no pickle of other objects is opened.
+
+    Args:
+        path: The file.
+        by_deleting: What deleting it is good for, for the message.
+
+    Returns:
+        The content, its tensors on the CPU.
+
+    Raises:
+        InputError: The file is cut short or damaged.
+    """
+    with whole(path, by_deleting):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+@contextlib.contextmanager
+def whole(path: Path, by_deleting: str) -> Iterator[None]:
+    """A block that reads a checkpoint; what PyTorch raises for a broken one becomes InputError with what to do."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except BROKEN as error:
+        # The first line tells the cause; PyTorch's advice after it does not apply.
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: is cut short or damaged ({cause:.80}); delete it {by_deleting}") from error
 
 
 def diverged(what: str, stage: str, when: str) -> str:

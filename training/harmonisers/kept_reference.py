@@ -13,6 +13,7 @@ import torch
 from training.config import build
 from training.data.reference_slice import Reference
 from training.harmonisers.base import Harmoniser
+from training.stage_table import HARMONISER
 from vestibule.errors import InputError
 from vestibule.files import atomic, read_json, write_json
 
@@ -97,7 +98,7 @@ class KeptReferenceHarmoniser(Harmoniser):
         record = read_json(record_path)
         if not record:
             raise InputError(f"{record_path}: is missing or broken; delete the folder and train the harmoniser again")
-        settings = build(cls.Settings, record, "harmoniser")
+        settings = build(cls.Settings, record, HARMONISER.name)
         with np.load(folder / IMAGE) as images:
             image = images["image"]
         return cls(image, settings)

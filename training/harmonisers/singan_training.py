@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from training.config import SinGANConfig
-from training.gan.checkpoint import diverged, freeze, random_state, set_random_state
+from training.gan.checkpoint import diverged, freeze, random_state, read_state, set_random_state
 from training.gan.devices import layout_for
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
@@ -208,11 +208,14 @@ def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
 
 
 def _resume(model: SinGAN, folder: Path) -> int:
-    """Load what the last finished scale left; returns the number of finished scales."""
+    """Load what the last finished scale left; returns the number of finished scales.
+
+    Raises InputError where the file is broken.
+    """
     saved = sorted(folder.glob("[0-9]*.pt"))
     if not saved:
         return 0
-    content = torch.load(saved[-1], map_location="cpu", weights_only=True)
+    content = read_state(saved[-1], "to go on from the scale before it")
     model.load_state_dict(content["model"])
     set_random_state(content)
     finished = len(saved)

@@ -28,6 +28,7 @@ from training.config import RunConfig, SegmenterConfig
 from training.config.segmenter import SPLITS
 from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
+from training.gan.checkpoint import whole
 from training.gan.devices import has_bfloat16, subnormals_as_zero
 from training.stage_table import SEGMENTER
 from vestibule.editions import get_edition
@@ -207,7 +208,8 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     # Left after every `save_every` epochs; a stage that was stopped goes on from there.
     latest = Path(trainer.output_folder) / "checkpoint_latest.pth"
     if latest.is_file():
-        trainer.load_checkpoint(str(latest))
+        with whole(latest, "to train the fold from its start"):
+            trainer.load_checkpoint(str(latest))
     with _few_workers():
         _fit(trainer)
 

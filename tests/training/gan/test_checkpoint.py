@@ -60,3 +60,13 @@ def test_full_disk_is_named_and_leaves_the_state_before_it(tmp_path, monkeypatch
         state.save()
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_state_that_was_cut_short_is_named_with_what_to_do(tmp_path, share):
+    path = tmp_path / "state.pt"
+    TrainingState(path, {"layer": torch.nn.Linear(40, 40)}, np.random.default_rng(0)).save()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"state\.pt: is cut short or damaged .*; delete it to start the stage over"):
+        TrainingState(path, {"layer": torch.nn.Linear(40, 40)}, np.random.default_rng(0)).resume()

@@ -142,3 +142,18 @@ def test_training_that_diverges_stops_with_the_scales_before_it(config, run_dir,
         fit(config, run_dir)
     assert [path.name for path in (run_dir / "harmoniser/scales").iterdir()] == ["00.pt"]
     assert not (run_dir / "harmoniser/cascade.safetensors").exists()
+
+
+def test_checkpoint_of_a_scale_that_was_cut_short_is_named_with_what_to_do(config, run_dir):
+    weights = run_dir / "harmoniser" / "cascade.safetensors"
+    fit(config, run_dir)
+    whole = load_file(weights)
+    last = sorted((run_dir / "harmoniser" / "scales").iterdir())[-1]
+    content = last.read_bytes()
+    last.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=rf"{last.name}: is cut short .*; delete it to go on from the scale before it"):
+        fit(config, run_dir)
+    last.unlink()
+    fit(config, run_dir)
+    resumed = load_file(weights)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
