@@ -252,9 +252,11 @@ def edition_of(cases: Iterable[str]) -> Edition | None:
 
 
 def image_stem(path: Path) -> str | None:
-    """File name without its image ending, or None where `path` is not called like an image."""
+    """File name without its image ending in any case of letters; None where `path` is not called like an image."""
+    # Some scanners and Windows write .NII.GZ.
+    lowered = path.name.lower()
     for suffix in IMAGE_SUFFIXES:
-        if path.name.endswith(suffix):
+        if lowered.endswith(suffix):
             return path.name[: -len(suffix)]
     return None
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from vestibule.errors import InputError
 
+NOT_UTF8 = "its name is not UTF-8 text; rename it"
+"""What is said of a file with such a name."""
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -70,3 +73,17 @@ def file_sha256(path: Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def printable(path: Path) -> str:
+    """`path` as text for a message, with bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_printable(path: Path) -> bool:
+    """Whether `path` is UTF-8, without which ITK ends the whole process."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from vestibule.editions import IMAGE_SUFFIXES, Edition, image_stem, is_named_as_other, target_case
 from vestibule.errors import InputError
+from vestibule.files import NOT_UTF8, is_printable, printable
 
 PLATFORM_LISTING = "inputs.json"
 """Grand Challenge's list of a job's inputs."""
 PLATFORM_IMAGES = "images"
 """Folder under /input and /output with one folder for each of a job's images."""
+UNREAD_SUFFIXES = (".mhd", ".nrrd", ".nhdr", ".mgz", ".hdr")
+"""Endings of images in formats that are not read: what is called so is told as an image without a mask."""
 PLATFORM_RESULTS = "results.json"
 """Grand Challenge's file for what is not an image."""
 
@@ -35,32 +38,47 @@ class Selection:
 
     cases: tuple[Case, ...]
     refused: tuple[str, ...] = ()
-    """One line for each group of images that cannot be segmented because their masks would have the same name."""
+    """One line for each image that cannot be opened, and for each group whose masks would have the same name."""
     passed_over: tuple[Path, ...] = ()
     """Files that are no images, or that their names call T1 or a label."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies at a place, hidden files left out: `._NAME`, which a Mac puts beside each file, is none."""
+
+    files: tuple[Path, ...]
+    unusable: dict[Path, str]
+    """What is called like an image and cannot be one, with the cause."""
 
 
 def find_cases(input_path: Path, output_dir: Path, edition: Edition) -> Selection:
     """The T2 images of a flat folder, or one file, with the places of their masks in `output_dir`.
 
     Images that are named as T2 are taken under their case's name. Where none is, every image that is not named as T1 or
-    as a label is taken, under its whole name. Hidden files are ignored. Raises InputError where there is nothing.
+    as a label is taken, under its whole name. Hidden files are ignored. What is called like such an image and cannot be
+    opened is refused, and costs no other its mask. Raises InputError where there is nothing.
     """
     input_path, output_dir = Path(input_path), Path(output_dir)
-    files = _files_at(input_path)
-    candidates = [path for path in files if not is_named_as_other(path)]
+    listing = list_images(input_path)
+    found = [*listing.files, *listing.unusable]
+    candidates = [path for path in found if not is_named_as_other(_with_read_ending(path))]
     names = _case_names(candidates)
     if not names:
-        cause = _nothing_to_segment(input_path, files)
+        cause = _nothing_to_segment(input_path, found)
         raise InputError(f"{input_path}: {cause}")
 
     # One image may lie there in two formats, and then neither is better than the other.
     by_mask = defaultdict(list)
+    cases, refused = [], []
     for path, name in names.items():
         mask_path = output_dir / edition.prediction_name(name)
-        by_mask[mask_path].append(path)
+        if path in listing.unusable:
+            cause = listing.unusable[path]
+            refused.append(f"{printable(path)}: {cause}{older_mask(path, mask_path)}")
+        else:
+            by_mask[mask_path].append(path)
 
-    cases, refused = [], []
     for mask_path, paths in by_mask.items():
         first, *others = paths
         if others:
@@ -70,7 +88,7 @@ def find_cases(input_path: Path, output_dir: Path, edition: Edition) -> Selectio
             )
         else:
             cases.append(Case(names[first], first, mask_path))
-    passed_over = [path for path in files if path not in names]
+    passed_over = [path for path in found if path not in names]
     return Selection(
         cases=tuple(cases),
         refused=tuple(refused),
@@ -83,8 +101,9 @@ def _case_names(candidates: list[Path]) -> dict[Path, str]:
     named_as_t2 = {}
     images = {}
     for path in candidates:
-        case = target_case(path)
-        stem = image_stem(path)
+        as_image = _with_read_ending(path)
+        case = target_case(as_image)
+        stem = image_stem(as_image)
         if case:
             named_as_t2[path] = case
         if stem:
@@ -144,11 +163,14 @@ def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> C
         raise InputError(f"{where}: expected exactly one image input, found {len(folders)} ({found})")
 
     folder = folders[0]
-    files = _files_at(folder)
+    inside = list_images(folder)
+    files = [*inside.files, *inside.unusable]
     if len(files) != 1:
         found = _names_of(files) or "nothing"
         raise InputError(f"{folder}: expected exactly one image, found {len(files)} files ({found})")
     image_path = files[0]
+    if image_path in inside.unusable:
+        raise InputError(f"{printable(image_path)}: {inside.unusable[image_path]}")
     name = image_stem(image_path)
     if name is None:
         endings = ", ".join(IMAGE_SUFFIXES)
@@ -160,26 +182,75 @@ def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> C
     return Case(name, image_path, mask_path)
 
 
+def list_images(path: Path) -> Listing:
+    """The file `path`, or what lies right in the folder `path` by name. Raises InputError where it cannot be read."""
+    path = Path(path)
+    try:
+        entries = [path] if path.is_file() else sorted(path.iterdir())
+        files = []
+        unusable = {}
+        for entry in entries:
+            if entry.name.startswith(".") and entry != path:
+                continue
+            cause = _unusable_because(entry)
+            if cause is not None:
+                unusable[entry] = cause
+            elif entry.is_file():
+                files.append(entry)
+    except FileNotFoundError:
+        raise InputError(f"{printable(path)}: no such file or folder") from None
+    except OSError as error:
+        raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+    return Listing(tuple(files), unusable)
+
+
+def _unusable_because(path: Path) -> str | None:
+    """Why what is called like an image cannot be one; None where it can, or is not called so."""
+    as_image = _with_read_ending(path)
+    if image_stem(as_image) is None:
+        return None
+    cause = None
+    if path.is_symlink() and not path.exists():
+        cause = f"is a link to {printable(path.readlink())}, which is not there; fetch the file itself"
+    elif path.is_dir():
+        # Called like another format, it may be anything.
+        cause = "a folder, not an image; move the file out of it" if as_image == path else None
+    elif not path.is_file():
+        cause = "not a file"
+    elif not is_printable(path):
+        cause = NOT_UTF8
+    elif as_image != path:
+        endings = ", ".join(IMAGE_SUFFIXES)
+        cause = f"a format that is not read; convert it to one of {endings}"
+    return cause
+
+
+def _with_read_ending(path: Path) -> Path:
+    """`path` with .nii.gz in place of the ending of an image format that is not read."""
+    lowered = path.name.lower()
+    for ending in UNREAD_SUFFIXES:
+        if lowered.endswith(ending):
+            stem = path.name[: -len(ending)]
+            return path.with_name(f"{stem}.nii.gz")
+    return path
+
+
+def older_mask(image_path: Path, mask_path: Path) -> str:
+    """What is to be added about a mask that is there already, for an image that gets none; empty where there is none.
+
+    It stays, but nobody should take it for this run's.
+    """
+    if not mask_path.exists():
+        return ""
+    # Beside its image it may be an expert's label.
+    if mask_path.parent.samefile(image_path.parent):
+        return ""
+    return f"; {printable(mask_path)} is of an earlier run"
+
+
 def _names_of(paths: list[Path]) -> str:
     """Names of files or folders, for a message."""
-    return ", ".join(path.name for path in paths)
-
-
-def _files_at(path: Path) -> list[Path]:
-    """The file `path`, or the files right in the folder `path` by name, hidden ones left out."""
-    try:
-        if path.is_file():
-            return [path]
-        files = []
-        for entry in sorted(path.iterdir()):
-            is_hidden = entry.name.startswith(".")
-            if entry.is_file() and not is_hidden:
-                files.append(entry)
-        return files
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file or folder") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    return ", ".join(printable(Path(path.name)) for path in paths)
 
 
 def _nothing_to_segment(path: Path, files: list[Path]) -> str:

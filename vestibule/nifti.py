@@ -138,7 +138,7 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray, like: Path |
     image.header.set_data_dtype(stored.dtype)
 
     with path.open("wb") as stream:
-        if path.name.endswith(".gz"):
+        if path.name.lower().endswith(".gz"):
             # Without a name and a time, or the same mask would have other bytes tomorrow.
             with gzip.GzipFile("", "wb", _COMPRESSION, stream, mtime=0) as packed:
                 image.to_stream(packed)
@@ -160,7 +160,7 @@ def _placement_of(like: Path | None, size_xyz: tuple[int, ...]) -> nibabel.Nifti
     """A fresh header with nothing of `like` but where its voxels lie; None where it is no NIfTI file."""
     import nibabel
 
-    if like is None or Path(like).name.endswith(".mha"):
+    if like is None or Path(like).name.lower().endswith(".mha"):
         return None
     source = cast("nibabel.Nifti1Header", nibabel.load(like).header)
     source_xyz = tuple(source["dim"][1:4])
@@ -176,7 +176,7 @@ def _placement_of(like: Path | None, size_xyz: tuple[int, ...]) -> nibabel.Nifti
 
 
 def _stream(path: Path) -> io.BufferedIOBase:
-    return igzip.open(path) if path.name.endswith(".gz") else path.open("rb")
+    return igzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
 
 
 @contextlib.contextmanager

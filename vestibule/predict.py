@@ -10,7 +10,7 @@ import numpy as np
 
 from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
-from vestibule.inputs import Case
+from vestibule.inputs import Case, older_mask
 from vestibule.volume import Volume, read_scan, write_volume
 from vestibule.weights import Bundle
 
@@ -50,7 +50,7 @@ def predict_cases(
             predict_case(run, case, edition)
             outcome.written.append(case)
         except InputError as error:
-            failure = " ".join(str(error).split())
+            failure = " ".join(str(error).split()) + older_mask(case.image_path, case.mask_path)
             outcome.failures.append((case, failure))
             logger.debug("%s failed", case.name, exc_info=True)
         report(case, failure)

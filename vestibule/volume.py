@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import SimpleITK as sitk
 from vestibule.boxes import Box, bounding_box
 from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
-from vestibule.files import atomic
+from vestibule.files import NOT_UTF8, atomic, is_printable, printable
 from vestibule.geometry import Geometry
 from vestibule.metaimage import check_metaimage
 from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti
@@ -126,6 +127,8 @@ def write_volume(path: Path, volume: Volume, like: Path | None = None) -> None:
         InputError: The ending is not one of an image, or the disk refuses.
     """
     path = Path(path)
+    if not is_printable(path):
+        raise InputError(f"{printable(path)}: {NOT_UTF8}")
     if image_stem(path) is None:
         endings = ", ".join(IMAGE_SUFFIXES)
         raise InputError(f"{path}: an image's name ends in one of {endings}")
@@ -196,11 +199,13 @@ def _affine_of(geometry: Geometry) -> np.ndarray:
 
 def _is_nifti(path: Path) -> bool:
     """Whether a file that is called like an image is a NIfTI file."""
-    return not path.name.endswith(".mha")
+    return not path.name.lower().endswith(".mha")
 
 
 def _open_image(path: Path) -> sitk.ImageFileReader:
     """A reader that holds the header of the image at `path`, after every check that needs no more."""
+    if not is_printable(path):
+        raise InputError(f"{printable(path)}: {NOT_UTF8}")
     if path.is_dir():
         raise InputError(f"{path}: a folder, not an image")
     if not path.is_file():
@@ -221,13 +226,28 @@ def _open_image(path: Path) -> sitk.ImageFileReader:
         reader.SetImageIO("MetaImageIO")
 
     try:
-        reader.ReadImageInformation()
+        _read_header(path, reader)
     except RuntimeError as error:
         cause = _cause(error)
         raise InputError(f"{path}: not an image, or its header is damaged ({cause})") from error
     _check_shape(path, reader)
     _check_placement(path, reader)
     return reader
+
+
+def _read_header(path: Path, reader: sitk.ImageFileReader) -> None:
+    """Have `reader` read the header. Of a NIfTI file it reads no more."""
+    stem = image_stem(path) or ""
+    ending = path.name[len(stem) :]
+    if not _is_nifti(path) or ending in (ending.lower(), ending.upper()):
+        reader.ReadImageInformation()
+        return
+    # ITK knows no .Nii.gz, so it gets another name for the file.
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"image{ending.lower()}"
+        link.symlink_to(path.resolve())
+        reader.SetFileName(str(link))
+        reader.ReadImageInformation()
 
 
 def _itk_voxels(path: Path, reader: sitk.ImageFileReader) -> np.ndarray:

@@ -1,10 +1,11 @@
 """What is segmented and where its mask goes, under both contracts."""
 
 import json
+import os
 
 import pytest
 
-from vestibule.editions import EDITIONS
+from vestibule.editions import EDITIONS, get_edition
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases, find_platform_case, is_platform_job, prepare_output
 
@@ -227,3 +228,52 @@ def test_second_file_in_the_platform_output_is_refused(tmp_path):
     put(tmp_path / "out" / "images" / "s", "older.mha")
     with pytest.raises(InputError, match=r"s: must hold the one mask, but already holds older\.mha"):
         find_platform_case(tmp_path, tmp_path / "out", "s")
+
+
+def test_what_is_called_an_image_and_cannot_be_one_is_refused_by_itself(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a_T2.nii.gz", "b_T2.NII.GZ", "c_T2.Mha", "g_T2.nrrd", "._a_T2.nii.gz", "notes.txt"):
+        (folder / name).touch()
+    (folder / "d_T2.nii.gz").symlink_to("/away/annex/d.nii.gz")
+    (folder / "e_T2.nii.gz").mkdir()
+    (folder / "f_T1.nii.gz").symlink_to("/away/annex/f.nii.gz")
+    (folder / os.fsdecode(b"M\xfcller_T2.nii.gz")).touch()
+
+    selection = find_cases(folder, tmp_path / "out", get_edition(2022))
+    assert [case.name for case in selection.cases] == ["a", "b", "c"]
+    causes = {line.removeprefix(f"{folder}/").split(": ")[0]: line for line in selection.refused}
+    assert sorted(causes) == ["M\\xfcller_T2.nii.gz", "d_T2.nii.gz", "e_T2.nii.gz", "g_T2.nrrd"]
+    assert "is a link to /away/annex/d.nii.gz, which is not there" in causes["d_T2.nii.gz"]
+    assert "a folder, not an image" in causes["e_T2.nii.gz"]
+    assert "a format that is not read" in causes["g_T2.nrrd"]
+    assert "not UTF-8" in causes["M\\xfcller_T2.nii.gz"]
+    assert [path.name for path in selection.passed_over] == ["notes.txt", "f_T1.nii.gz"]
+
+
+def test_folder_of_nothing_but_dangling_links_is_one_of_failed_images(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a_T2.nii.gz").symlink_to("/away/annex/a.nii.gz")
+    selection = find_cases(folder, tmp_path / "out", get_edition(2022))
+    assert (selection.cases, len(selection.refused)) == ((), 1)
+
+
+def test_refused_image_names_the_mask_of_an_earlier_run(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    (folder / "a_T2.nii.gz").symlink_to("/away/annex/a.nii.gz")
+    edition = get_edition(2022)
+    mask = out / edition.prediction_name("a")
+    mask.touch()
+    (line,) = find_cases(folder, out, edition).refused
+    assert line.endswith(f"; {mask} is of an earlier run")
+
+
+def test_platform_image_that_is_a_dangling_link_is_named(tmp_path):
+    folder = tmp_path / "in" / "images" / "t2"
+    folder.mkdir(parents=True)
+    (folder / "a.mha").symlink_to("/away/a.mha")
+    with pytest.raises(InputError, match=r"a\.mha: is a link to /away/a.mha, which is not there"):
+        find_platform_case(tmp_path / "in", tmp_path / "out", "overlay")

@@ -90,13 +90,14 @@ def test_interruption_is_no_failure_of_a_case(tmp_path):
         predict_cases(run, [case_in(tmp_path)], EDITION)
 
 
-def test_failed_case_leaves_its_older_mask(tmp_path):
+def test_failed_case_leaves_its_older_mask_and_names_it(tmp_path):
     case = case_in(tmp_path)
     predict_case(brightest_half, case, EDITION)
     before = case.mask_path.read_bytes()
     write_volume(case.image_path, scan().with_voxels(np.zeros((4, 5, 6), np.int16)))
     outcome = predict_cases(brightest_half, [case], EDITION)
     assert "every voxel is 0" in outcome.failures[0][1]
+    assert outcome.failures[0][1].endswith(f"; {case.mask_path} is of an earlier run")
     assert case.mask_path.read_bytes() == before
 
 

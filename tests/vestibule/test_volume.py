@@ -367,3 +367,22 @@ def test_sitk_round_trip_is_exact():
 def test_volume_of_another_size_than_its_geometry_is_refused():
     with pytest.raises(ValueError, match="must have the geometry's size"):
         Volume(np.zeros((2, 2, 2)), Geometry((2, 2, 3), (1, 1, 1), (0, 0, 0), AXIAL))
+
+
+@pytest.mark.parametrize("name", ["a.NII.GZ", "a.Nii.gz", "a.NII", "a.Nii", "a.MHA", "a.Mha"])
+def test_endings_count_in_either_case_of_letters(tmp_path, name):
+    voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    written = tmp_path / name.lower()
+    write_volume(written, Volume(voxels, Geometry((3, 4, 5), (3.0, 1.0, 1.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))))
+    expected = read_volume(written)
+    read = read_volume(written.rename(tmp_path / name))
+    assert read.geometry == expected.geometry
+    np.testing.assert_array_equal(read.voxels, voxels)
+
+
+@pytest.mark.parametrize("ending", [b".nii.gz", b".mha"])
+def test_name_that_is_not_utf8_is_refused_where_itk_would_end_the_process(tmp_path, ending):
+    path = tmp_path / os.fsdecode(b"M\xfcller" + ending)
+    path.touch()
+    with pytest.raises(InputError, match=r"M\\xfcller.*: its name is not UTF-8 text"):
+        read_volume(path)
