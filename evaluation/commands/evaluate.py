@@ -32,7 +32,9 @@ NAMES_SHOWN = 3
 @click.option("--report/--no-report", "wants_report", default=None, help="Write report.html.  [default: if it can be]")
 @click.option("--views", type=click.IntRange(min=0), default=VIEWS, show_default=True, help="Cases one can open there.")
 @click.option("--sheets", is_flag=True, help="Also write PNG sheets of all cases.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the cases.  [default: the cores]")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]"
+)
 def evaluate(
     predictions: Path,
     references: Path,
@@ -72,6 +74,9 @@ def evaluate(
     if workers is None:
         at_most = len(list(references.iterdir()))
         workers = default_workers(at_most)
+    elif workers == 1:
+        # One that is asked for is this process, which works where processes may share nothing.
+        workers = None
 
     with progress_bar("scoring") as advance:
         scores = score_folder(predictions, references, out, rules, mode, workers, advance)

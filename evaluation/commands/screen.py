@@ -26,7 +26,9 @@ NAMES_SHOWN = 10
 @click.option("--images", type=click.Path(path_type=Path), help="The T2 images that were segmented.")
 @edition_option()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write what was found to this file.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that share the cases.  [default: the cores]")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]"
+)
 def screen(
     predictions: Path, images: Path | None, edition: Edition | None, json_path: Path | None, workers: int | None
 ) -> None:
@@ -38,7 +40,11 @@ def screen(
     """
     edition = edition_of_masks(predictions, edition)
     at_most = len(list(predictions.iterdir()))
-    workers = workers or default_workers(at_most)
+    if workers is None:
+        workers = default_workers(at_most)
+    elif workers == 1:
+        # One that is asked for is this process, which works where processes may share nothing.
+        workers = None
     with progress_bar("looking") as advance:
         found = screen_folder(predictions, edition, images, workers, advance)
 

@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
+from vestibule.errors import InputError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -41,11 +43,15 @@ def each_in_a_process(
 
     Yields:
         (item, function(item)) as they come, or (item, None) where the process died over the item.
+
+    Raises:
+        InputError: The system lets no processes share anything.
     """
     if workers is None:
         for item in items:
             yield item, function(item)
         return
+    _check_semaphores()
 
     waiting = list(reversed(items))
     while waiting:
@@ -56,6 +62,15 @@ def each_in_a_process(
             yield from _until_one_dies(function, [suspect], 1, retried)
             if retried:
                 yield suspect, None
+
+
+def _check_semaphores() -> None:
+    """Make the lock that processes share, where it can be said what is wrong: on Linux it is a file in /dev/shm."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise InputError(f"/dev/shm: processes cannot share the cases ({cause}); use --workers 1") from error
 
 
 def _until_one_dies(

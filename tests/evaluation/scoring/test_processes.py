@@ -1,8 +1,11 @@
 """Items in processes of their own; expressions stand for items, so that a child needs no module of the tests."""
 
+import multiprocessing.context
+
 import pytest
 
 from evaluation.scoring.processes import default_workers, each_in_a_process
+from vestibule.errors import InputError
 
 
 def test_every_item_comes_back_with_its_result() -> None:
@@ -22,3 +25,13 @@ def test_an_exception_of_the_work_is_raised_here() -> None:
 def test_there_are_no_more_processes_than_items_and_always_one() -> None:
     assert default_workers(1) == 1
     assert default_workers(0) == 1
+
+
+def test_a_system_that_lets_processes_share_nothing_is_named_with_the_way_out(monkeypatch) -> None:
+    def refused(self):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(multiprocessing.context.BaseContext, "Lock", refused)
+    with pytest.raises(InputError, match=r"/dev/shm: .*Read-only file system.*--workers 1"):
+        list(each_in_a_process(abs, [-1], 2))
+    assert list(each_in_a_process(abs, [-1], None)) == [(-1, 1)]
