@@ -16,9 +16,9 @@ from vestibule.pipeline import pick_device
 def subnormals_as_zero() -> Iterator[None]:
     """Compute with 0 in the place of subnormal numbers: a `with` block, or a function that this decorates.
 
-    Moments of parameters that get no gradient decay to such numbers, which a CPU computes many times slower. Only while
-    a network is trained: SciPy's k-d tree steps to the next larger number where points coincide, and with subnormal
-    steps taken for 0 it recurses until the stack is full.
+    Moments of parameters that get no gradient decay to such numbers, which a CPU computes many times slower. Not
+    around SciPy's k-d tree: it steps to the next larger number where points coincide, and with subnormal steps taken
+    for 0 it recurses until the stack is full.
     """
     torch.set_flush_denormal(True)
     try:

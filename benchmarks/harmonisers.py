@@ -1,0 +1,64 @@
+"""Harmonisers that train nothing: seconds a slice at each level, on one thread, for slices of random intensities.
+
+    python benchmarks/harmonisers.py                    a reference and slices of 64 px, the default crop
+    python benchmarks/harmonisers.py --side 48 --repeats 5
+
+SinGAN trains before it harmonises; `benchmarks/singan.py` times that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from timing import machine, seconds_of
+
+from training.data.reference_slice import GIVEN, Reference
+from training.harmoniser_table import HARMONISERS, harmoniser_class
+
+TRAINED = ("singan",)
+"""Kinds that are not timed here."""
+SLICES = 4
+"""Slices in one call."""
+
+
+def main() -> None:
+    """Print a line for each kind."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=64, help="pixels of the reference and of the slices")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(machine())
+    for kind in HARMONISERS:
+        if kind in TRAINED:
+            continue
+        found = seconds_at_levels(kind, arguments.side, arguments.repeats)
+        listed = ", ".join(f"{level} {seconds:.3f} s" for level, seconds in found.items())
+        print(f"{kind}, {arguments.side} px, a slice: {listed}", flush=True)
+
+
+def seconds_at_levels(kind: str, side: int, repeats: int) -> dict[str, float]:
+    """Seconds a slice of a kind with its default settings, by level; reference and slices are `side` px wide."""
+    generator = np.random.default_rng(0)
+    image = generator.uniform(-1, 1, (side, side)).astype(np.float32)
+    slices = generator.uniform(-1, 1, (SLICES, side, side)).astype(np.float32)
+    reference = Reference("random", 0, GIVEN, image, np.zeros(image.shape, dtype=bool))
+    chosen = harmoniser_class(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        harmoniser = chosen.fit(reference, chosen.Settings(), Path(folder), 0)
+
+    noise = torch.Generator().manual_seed(0)
+    ways = {}
+    for level in harmoniser.levels:
+        ways[f"level {level}"] = partial(harmoniser.apply, slices, level, noise)
+    found = seconds_of(ways, repeats)
+    return {name: seconds / SLICES for name, seconds in found.items()}
+
+
+if __name__ == "__main__":
+    main()
