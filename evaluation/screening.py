@@ -78,7 +78,7 @@ def screen_folder(
         raise InputError(f"{predictions_dir}: no mask of edition {edition.year} in this folder")
     images = {}
     if images_dir is not None:
-        images = find_images(images_dir)
+        images = find_images(images_dir, edition)
 
     # An image without a mask is a case, and so is a mask without an image.
     cases = sorted(masks.keys() | images.keys(), key=natural_order)

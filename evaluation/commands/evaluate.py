@@ -9,6 +9,7 @@ import click
 from evaluation.metrics import MODES, Mode
 from evaluation.reporting.report.build import VIEWS, Pictures, build_report, missing_packages
 from evaluation.reporting.table import table1
+from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.processes import default_workers
@@ -32,9 +33,7 @@ NAMES_SHOWN = 3
 @click.option("--report/--no-report", "wants_report", default=None, help="Write report.html.  [default: if it can be]")
 @click.option("--views", type=click.IntRange(min=0), default=VIEWS, show_default=True, help="Cases one can open there.")
 @click.option("--sheets", is_flag=True, help="Also write PNG sheets of all cases.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]"
-)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]")
 def evaluate(
     predictions: Path,
     references: Path,
@@ -70,6 +69,9 @@ def evaluate(
     is_asked_for = wants_report or sheets or images
     if missing and is_asked_for:
         raise InputError(f"a report needs {names}: pip install 'vestibule[evaluation]'")
+
+    if images is not None and has_pictures:
+        find_images(images, rules)
 
     if workers is None:
         at_most = len(list(references.iterdir()))

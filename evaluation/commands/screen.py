@@ -26,9 +26,7 @@ NAMES_SHOWN = 10
 @click.option("--images", type=click.Path(path_type=Path), help="The T2 images that were segmented.")
 @edition_option()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write what was found to this file.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]"
-)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]")
 def screen(
     predictions: Path, images: Path | None, edition: Edition | None, json_path: Path | None, workers: int | None
 ) -> None:

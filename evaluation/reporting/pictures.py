@@ -10,12 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evaluation.metrics import MaskPair, primary
-from evaluation.reporting.views import find_images
+from evaluation.reporting.views import find_images, on_grid
 from evaluation.scoring.cases import AlignedPair, join_cases, read_pair
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.files import atomic
-from vestibule.volume import read_volume
 
 WINDOW = (1.0, 99.5)
 """Percentiles of the slice that become black and white."""
@@ -37,10 +36,10 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
         How many cases were rendered.
 
     Raises:
-        InputError: No image belongs to a reference, an image has another size than its reference, or a reference
+        InputError: No image belongs to a reference, an image lies on another grid than its reference, or a reference
             cannot be used.
     """
-    images = find_images(images_dir)
+    images = find_images(images_dir, edition)
     joined = join_cases(predictions_dir, references_dir, edition)
 
     count = 0
@@ -49,11 +48,8 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
         if path is None:
             continue
 
-        image = read_volume(path).voxels  # (Z, Y, X)
         aligned = read_pair(pair, edition)
-        expected = aligned.reference.shape
-        if image.shape != expected:
-            raise InputError(f"{path}: has size {image.shape} (z, y, x), its reference {expected}")
+        image = on_grid(path, aligned.geometry)  # (Z, Y, X)
         picture = out_dir / f"{pair.case}.png"
         render_case(picture, pair.case, image, aligned, edition)
         count += 1

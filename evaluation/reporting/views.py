@@ -11,8 +11,9 @@ from evaluation.metrics import Mode
 from evaluation.scoring.cases import read_pair, turned_onto
 from evaluation.scoring.pairs import Pair
 from vestibule.boxes import Box, bounding_box, union_of
-from vestibule.editions import Edition, image_stem, target_case
+from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.inputs import find_cases
 from vestibule.volume import Geometry, Volume, read_volume, reorient
 
 MARGIN_MM = 12.0
@@ -40,20 +41,15 @@ class CaseView:
     notes: tuple[str, ...] = ()
 
 
-def find_images(images_dir: Path) -> dict[str, Path]:
-    """T2 images of a folder by case. Raises InputError where there is none."""
-    folder = Path(images_dir)
-    if not folder.is_dir():
-        raise InputError(f"{images_dir}: no such folder")
-    images = {}
-    for path in sorted(folder.iterdir()):
-        case = target_case(path)
-        is_image = image_stem(path) is not None
-        if case and is_image:
-            images[case] = path
-    if not images:
-        raise InputError(f"{images_dir}: no T2 image in this folder")
-    return images
+def find_images(images_dir: Path, edition: Edition) -> dict[str, Path]:
+    """T2 images of a folder by case, as `vestibule predict` finds and names them.
+
+    Raises InputError where there is none, or two of a case.
+    """
+    selection = find_cases(images_dir, Path(), edition)
+    if selection.refused:
+        raise InputError(selection.refused[0])
+    return {case.name: case.image_path for case in selection.cases}
 
 
 def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: Path | None = None) -> CaseView:
@@ -82,7 +78,7 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     shown = np.zeros_like(aligned.reference[box])
     if image_path is not None:
         try:
-            voxels = _on_grid(image_path, aligned.geometry)
+            voxels = on_grid(image_path, aligned.geometry)
             shown = _windowed(voxels[box])
         except InputError as error:
             notes.append(str(error))
@@ -106,12 +102,16 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     )
 
 
-def _on_grid(path: Path, geometry: Geometry) -> np.ndarray:
-    """Voxels (Z, Y, X) of an image on the reference's grid. Raises InputError where it lies on another one."""
-    turned = turned_onto(read_volume(path), geometry)
-    if turned is None:
-        raise InputError(f"{path}: not on the reference's grid, not shown")
-    return turned.voxels
+def on_grid(path: Path, geometry: Geometry) -> np.ndarray:
+    """Voxels (Z, Y, X) of an image turned onto the reference's grid. Raises InputError where it lies on another one."""
+    image = read_volume(path)
+    turned = turned_onto(image, geometry)
+    if turned is not None:
+        return turned.voxels
+    found, expected = image.geometry.size_zyx, geometry.size_zyx
+    if sorted(found) != sorted(expected):
+        raise InputError(f"{path}: not on the reference's grid: has size {found} (z, y, x), its reference {expected}")
+    raise InputError(f"{path}: not on the reference's grid, not shown")
 
 
 def _windowed(voxels: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ def build_report(
 
     images: dict[str, Path] = {}
     if wanted.images_dir is not None:
-        images = find_images(wanted.images_dir)
+        images = find_images(wanted.images_dir, edition)
     joined = join_cases(predictions_dir, references_dir, edition)
     pairs = {pair.case: pair for pair in joined.pairs}
 

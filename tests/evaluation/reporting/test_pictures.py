@@ -8,7 +8,7 @@ import pytest
 
 from vestibule.cli import main
 from vestibule.editions import get_edition
-from vestibule.volume import Geometry, Volume, write_volume
+from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 CASE = "crossmoda2023_etz_7"
 
@@ -89,3 +89,20 @@ def test_an_image_of_another_size_than_its_reference_is_named(folders, geometry,
     write_volume(folders[0] / f"{CASE}_T2.nii.gz", Volume(labels[:7].astype(np.float32), smaller))
     assert run(monkeypatch, *folders) == 1
     assert "has size (7, 12, 10) (z, y, x), its reference (8, 12, 10)" in capsys.readouterr().err
+
+
+def test_an_image_in_another_orientation_gives_the_same_picture(folders, geometry, labels, monkeypatch) -> None:
+    assert run(monkeypatch, *folders) == 0
+    picture = folders[-1] / f"{CASE}.png"
+    expected = matplotlib.image.imread(picture)
+    image = reorient(Volume(labels.astype(np.float32), geometry), "RAS")
+    write_volume(folders[0] / get_edition(2023).target_name(CASE), image)
+    assert run(monkeypatch, *folders) == 0
+    np.testing.assert_array_equal(matplotlib.image.imread(picture), expected)
+
+
+def test_an_image_that_lies_elsewhere_is_named(folders, geometry, labels, monkeypatch, capsys) -> None:
+    moved = Geometry(geometry.size_zyx, geometry.spacing_zyx, (99.0, 12.0, 5.0), geometry.direction)
+    write_volume(folders[0] / get_edition(2023).target_name(CASE), Volume(labels.astype(np.float32), moved))
+    assert run(monkeypatch, *folders) == 1
+    assert "not on the reference's grid" in capsys.readouterr().err
