@@ -11,7 +11,7 @@ from training.implant.canals import Canal
 from training.phantom.tumour_shape import Tumour
 from vestibule.editions import TUMOUR, Edition, case_of_image
 from vestibule.errors import InputError
-from vestibule.files import read_json, write_json
+from vestibule.files import locked, read_json, write_json
 from vestibule.volume import Volume, write_volume
 
 RECORD = "implants.json"
@@ -19,7 +19,11 @@ RECORD = "implants.json"
 
 
 def output_paths(image_path: Path, out_dir: Path, edition: Edition) -> tuple[Path, Path]:
-    """Where image and label of an implanted head go. Raises InputError where either is there already."""
+    """Where image and label of an implanted head go.
+
+    Raises InputError where either is there already, or the folder's record cannot be added to.
+    """
+    _read_entries(out_dir)
     case, _ = case_of_image(image_path)
     image_out = out_dir / image_path.name
     label_out = out_dir / edition.label_name(case)
@@ -95,12 +99,22 @@ def record(image_path: Path, canal: Canal, tumour: Tumour, contrast: str, seed: 
 
 
 def add_record(out_dir: Path, image_name: str, entry: dict[str, Any]) -> None:
-    """Add what was done to an image to the record of its folder. Raises InputError where the record cannot be read."""
+    """Add what was done to an image to the record of its folder, which other processes may add to at the same time.
+
+    Raises InputError where the record cannot be read or written.
+    """
+    with locked(out_dir / RECORD):
+        entries = _read_entries(out_dir)
+        entries[image_name] = entry
+        write_json(out_dir / RECORD, entries, indent=1)
+
+
+def _read_entries(out_dir: Path) -> dict[str, Any]:
+    """The record of a folder, empty where there is none. Raises InputError for a file that is no record."""
     path = out_dir / RECORD
-    entries: Any = {}
-    if path.is_file():
-        entries = read_json(path)
-        if not isinstance(entries, dict):
-            raise InputError(f"{path}: is not a record of implants; move it away, or name another OUT")
-    entries[image_name] = entry
-    write_json(path, entries, indent=1)
+    if not path.is_file():
+        return {}
+    entries = read_json(path)
+    if not isinstance(entries, dict):
+        raise InputError(f"{path}: is not a record of implants; move it away, or name another OUT")
+    return entries

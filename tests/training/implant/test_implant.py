@@ -1,6 +1,7 @@
 """Tumours in synthetic heads without one: there the canals' true places are known."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 
 from training.commands.implant import implant as command
 from training.implant.canals import Canal, find_canals, mirrored
+from training.implant.files import add_record
 from training.implant.lesion import implant
 from training.implant.midsagittal import midsagittal_plane
 from training.phantom.anatomy import make_patient
@@ -242,4 +244,14 @@ def test_record_that_is_not_one_is_named_and_kept(head, tmp_path):
     ends = ["--porus", "22,3,0", "--fundus", "33,2,0", "--volume", "100"]
     with pytest.raises(InputError, match=r"implants\.json: is not a record of implants"):
         CliRunner().invoke(command, [str(source), str(tmp_path / "out"), *ends], catch_exceptions=False)
+    # So that the second try, the record moved away, is not refused for an image that is there.
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["implants.json"]
     assert (tmp_path / "out" / "implants.json").read_text() == "mine"
+
+
+def test_record_keeps_the_entries_of_processes_side_by_side(tmp_path):
+    names = [f"p{number}" for number in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(lambda name: add_record(tmp_path, name, {"seed": 1}), names):
+            pass
+    assert sorted(json.loads((tmp_path / "implants.json").read_text())) == sorted(names)
