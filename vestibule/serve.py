@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -45,9 +46,18 @@ def serve(
     """
     server = make_server(invoke, report, host, port)
     # As the first process of a container this one would not be ended by a signal without a handler.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _end)
     with server:
         server.serve_forever()
+
+
+def _end(*_: object) -> None:
+    """End the process at once, without an error, whether a job runs or not."""
+    with contextlib.suppress(OSError, RuntimeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Not by sys.exit: a job's libraries have threads of their own, which abort the process where Python ends first.
+    os._exit(0)
 
 
 def make_server(invoke: Callable[[], None], report: Callable[[str], None], host: str, port: int) -> ThreadingHTTPServer:

@@ -1,6 +1,7 @@
 """The platform's invoke style: healthy once loaded, one job a request, and a failed job ends no server."""
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -122,3 +124,46 @@ def test_process_serves_job_after_job_with_one_mask_in_the_output(tmp_path, tiny
         server.kill()
         server.wait()
         errors.close()
+
+
+LONG_JOB = """
+import sys, torch
+from pathlib import Path
+from vestibule.serve import serve
+
+def invoke():
+    Path(sys.argv[2]).touch()
+    image, kernel = torch.rand(1, 8, 64, 64, 64), torch.rand(8, 8, 3, 3, 3)
+    while True:
+        torch.nn.functional.conv3d(image, kernel)
+
+serve(invoke, print, "127.0.0.1", int(sys.argv[1]))
+"""
+
+
+def test_sigterm_in_the_middle_of_a_job_ends_without_an_error(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    begun = tmp_path / "begun"
+    server = subprocess.Popen([sys.executable, "-c", LONG_JOB, str(port), str(begun)], stderr=subprocess.PIPE)
+    try:
+        caller = threading.Thread(target=_call_quietly, args=(port,))
+        caller.start()
+        deadline = time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert begun.exists()
+        time.sleep(0.5)
+        server.send_signal(signal.SIGTERM)
+        _, errors = server.communicate(timeout=10)
+        assert (server.returncode, errors) == (0, b"")
+        caller.join(10)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _call_quietly(port):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        call(port)
