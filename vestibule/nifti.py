@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import logging
 import math
 import os
 from collections.abc import Iterator
@@ -19,8 +20,12 @@ from vestibule.errors import InputError
 if TYPE_CHECKING:
     import nibabel
 
+logger = logging.getLogger(__name__)
+
 MAX_AXIS_ERROR = 1e-3
 """Largest cosine between two axes of an image, which are meant to be at right angles."""
+MAX_SPACING_ERROR = 1e-3
+"""Share by which the two spacings of a header may differ: writers round them."""
 MAX_STORED_BYTES = 4 << 30
 """A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
 _COMPRESSION = 4
@@ -50,7 +55,9 @@ def check_header(path: Path) -> None:
     with _unpacked(path) as stream:
         header = _raw_header(stream, path)
     _check_dimensions(path, header["dim"], header["pixdim"])
-    _check_affine(path, header.get_best_affine())
+    affine = header.get_best_affine()
+    _check_affine(path, affine)
+    _warn_of_contradiction(path, affine, header["pixdim"])
 
 
 def check_length(path: Path) -> None:
@@ -256,3 +263,19 @@ def _check_affine(path: Path, affine: np.ndarray) -> None:
     cosines = axes.T @ axes
     if np.abs(cosines - np.eye(3)).max() > MAX_AXIS_ERROR:
         raise InputError(f"{path}: the affine is sheared (axes are not at right angles); resample the image first")
+
+
+def _warn_of_contradiction(path: Path, affine: np.ndarray, steps: np.ndarray) -> None:
+    """Warn where the affine has another spacing than the header's own, which is the one that is read."""
+    spacing_xyz = np.abs(steps[1:4])
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if np.allclose(lengths, spacing_xyz, rtol=MAX_SPACING_ERROR, atol=0):
+        return
+    by_header = " x ".join(f"{step:g}" for step in spacing_xyz)
+    by_affine = " x ".join(f"{step:g}" for step in lengths)
+    logger.warning(
+        "%s: its header contradicts itself, the spacing is %s mm by pixdim and %s mm by the affine; pixdim is taken",
+        path,
+        by_header,
+        by_affine,
+    )
