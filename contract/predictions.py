@@ -282,7 +282,7 @@ def _some(names: list[str]) -> str:
 
 def _read_mask(path: Path) -> Mask:
     """Read one mask that may come from anyone. Raises InputError where it is damaged or its header is absurd."""
-    if path.name.endswith(".gz"):
+    if path.name.lower().endswith(".gz"):
         _refuse_endless_gzip(path)
     geometry, voxel_type = read_header(path)
     voxels = read_volume(path).voxels

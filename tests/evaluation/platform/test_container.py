@@ -136,6 +136,18 @@ def test_a_team_that_leads_to_the_references_scores_nothing(tmp_path, references
     assert [place["team"] for place in ranking] == ["a", "b"]
 
 
+def test_one_worker_needs_no_memory_that_processes_share(tmp_path, references, monkeypatch):
+    def refused(self):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Lock", refused)
+    folder = platform_input(tmp_path / "in")
+    with pytest.raises(InputError, match=r"/dev/shm: .*--workers 1"):
+        run(folder, references, tmp_path / "out")
+    monkeypatch.setenv("VESTIBULE_WORKERS", "1")
+    assert run(folder, references, tmp_path / "out")["aggregates"]["cochlea_dice"]["mean"] == 1.0
+
+
 def test_a_mask_of_a_case_without_reference_is_named_and_not_scored(tmp_path, references):
     (references / EDITION.label_name(CASES[1])).unlink()
     metrics = run(platform_input(tmp_path / "in"), references, tmp_path / "out")
