@@ -60,6 +60,19 @@ def check_header(path: Path) -> None:
     _warn_of_contradiction(path, affine, header["pixdim"])
 
 
+def write_squared_header(path: Path, target: Path) -> None:
+    """Write the header of the image at `path`, whose axes are at right angles but for rounding, with exact ones.
+
+    ITK allows less rounding than many writers do. The axes become the nearest rotation; no voxels are written.
+    """
+    with _unpacked(path) as stream:
+        header = _raw_header(stream, path)
+    affine = header.get_best_affine()
+    header.set_sform(None, code=0)
+    header.set_qform(affine, code=1, strip_shears=True)
+    target.write_bytes(header.binaryblock)
+
+
 def check_length(path: Path) -> None:
     """Unpack a file whose header is in order, and refuse it where it is truncated: ITK fills the rest with zeros.
 

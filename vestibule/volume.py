@@ -16,7 +16,7 @@ from vestibule.errors import InputError
 from vestibule.files import NOT_UTF8, atomic, is_printable, printable
 from vestibule.geometry import Geometry
 from vestibule.metaimage import check_metaimage
-from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti
+from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti, write_squared_header
 
 MAX_VOXELS = 512 * 1024 * 1024
 """Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
@@ -240,7 +240,17 @@ def _read_header(path: Path, reader: sitk.ImageFileReader) -> None:
     stem = image_stem(path) or ""
     ending = path.name[len(stem) :]
     if not _is_nifti(path) or ending in (ending.lower(), ending.upper()):
-        reader.ReadImageInformation()
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as error:
+            if "orthonormal" not in str(error):
+                raise
+            # Rounded by less than the limit that `check_header` holds it to.
+            with tempfile.TemporaryDirectory() as folder:
+                squared = Path(folder) / "header.nii"
+                write_squared_header(path, squared)
+                reader.SetFileName(str(squared))
+                reader.ReadImageInformation()
         return
     # ITK knows no .Nii.gz, so it gets another name for the file.
     with tempfile.TemporaryDirectory() as folder:
