@@ -197,7 +197,7 @@ def test_successors_configuration_predicts_by_the_successor(repository):
         ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + BOMB, "stands for more than 100000 values"),
         ("# " + "x" * 1_000_000, "more than 1000000 bytes"),
         ("cyclegan:\n  learning_rate: .nan\n", "cyclegan.learning_rate must be a finite number, got nan"),
-        ("cyclegan:\n  learning_rate: 0\n", "learning_rate must be above 0"),
+        ("cyclegan:\n  learning_rate: -1\n", "learning_rate must not be negative, got -1.0"),
     ],
 )
 def test_file_that_would_not_mean_what_it_seems_to_is_refused(tmp_path, text, cause):

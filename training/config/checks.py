@@ -19,6 +19,13 @@ def above_zero(**values: float) -> None:
             raise ValueError(f"{name} must be above 0, got {value}")
 
 
+def not_negative(**values: float) -> None:
+    """Raise ValueError for the first of `values` that is below 0."""
+    for name, value in values.items():
+        if value < 0:
+            raise ValueError(f"{name} must not be negative, got {value}")
+
+
 def share(**values: float) -> None:
     """Raise ValueError for the first of `values` that is not from 0 to 1."""
     for name, value in values.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from training.config.checks import above_zero, at_least_one, share, sheets_are_random
+from training.config.checks import at_least_one, not_negative, share, sheets_are_random
 from training.config.sampling import SamplingConfig
 from vestibule.networks import GeneratorConfig
 
@@ -50,7 +50,7 @@ class Pix2PixConfig:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
-        above_zero(learning_rate=self.learning_rate)
+        not_negative(learning_rate=self.learning_rate)
         share(decay_from=self.decay_from, tumour_share=self.tumour_share)
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")

@@ -151,8 +151,8 @@ def diverged(what: str, stage: str, when: str) -> str:
         The message, without a file.
     """
     return (
-        f"{stage}: {what} is not finite at {when}: the training has diverged. The last checkpoint before that is kept; "
-        f"lower {stage}.learning_rate, or set precision to 32-true"
+        f"{stage}: {what} is not finite, or absurdly large, at {when}: the training has diverged. The last checkpoint "
+        f"before that is kept; lower {stage}.learning_rate, or set precision to 32-true"
     )
 
 

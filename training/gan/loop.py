@@ -26,6 +26,9 @@ LOG_EVERY = 50
 ROWS_AT_LEAST = 20
 """Rows that a training of few iterations has all the same."""
 
+LARGEST_SUM = 1e8
+"""Of a loss over the iterations of a row: a training that goes on learns with losses of 100 at most in each."""
+
 
 class AdversarialModel(ABC):
     """Generators and discriminators with their optimisers, as `fit` trains them."""
@@ -117,9 +120,11 @@ def fit(
 
 
 def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None:
-    """Raise InputError where a sum of losses is not finite: no later step would mend the weights."""
+    """Raise InputError where a sum of losses is not finite or absurd: no later step would mend the weights."""
     for name, total in sums.items():
-        if not total.isfinite().all():
+        # NaN compares as false.
+        is_sound = bool(total.abs() < LARGEST_SUM)
+        if not is_sound:
             raise InputError(diverged(f"the loss {name!r}", state.path.parent.name, f"iteration {state.iteration}"))
 
 

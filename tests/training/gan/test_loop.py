@@ -104,7 +104,9 @@ def test_loss_that_is_not_finite_stops_with_the_checkpoint_before_it(tmp_path):
         # The log's intervals end at 3, 6, 9 and so on; the state after 10 iterations would hold what 10 has broken.
         return (torch.tensor(float("nan") if len(model.steps) == 9 else 1.0),)
 
-    with pytest.raises(InputError, match=r"the loss 'loss' is not finite at iteration 10: .*learning_rate"):
+    with pytest.raises(
+        InputError, match=r"the loss 'loss' is not finite, or absurdly large, at iteration 10: .*learning_rate"
+    ):
         fit(model, batches, np.random.default_rng(0), tmp_path / "cyclegan")
     assert len(model.steps) == 10
     assert torch.load(tmp_path / "cyclegan/state.pt", weights_only=True)["iteration"] == 5
@@ -116,7 +118,7 @@ def test_loss_that_is_not_finite_stops_at_the_next_row_of_the_log(tmp_path):
     def batches():
         return (torch.tensor(float("inf") if len(model.steps) == 3 else 1.0),)
 
-    with pytest.raises(InputError, match="cyclegan: the loss 'loss' is not finite at iteration 6"):
+    with pytest.raises(InputError, match="cyclegan: the loss 'loss' is not finite, or absurdly large, at iteration 6"):
         fit(model, batches, np.random.default_rng(0), tmp_path / "cyclegan")
     assert (tmp_path / "cyclegan/losses.csv").read_text().splitlines()[-1].endswith("inf,3")
 
@@ -129,6 +131,16 @@ def test_weights_that_the_last_step_has_broken_are_not_kept(tmp_path):
             torch.nn.init.constant_(model.count.weight, float("nan"))
         return (torch.tensor(1.0),)
 
-    with pytest.raises(InputError, match="pix2pix: count is not finite at iteration 4"):
+    with pytest.raises(InputError, match="pix2pix: count is not finite, or absurdly large, at iteration 4"):
         fit(model, batches, np.random.default_rng(0), tmp_path / "pix2pix")
     assert torch.load(tmp_path / "pix2pix/state.pt", weights_only=True)["iteration"] == 2
+
+
+def test_losses_that_explode_stop_although_they_are_finite(tmp_path):
+    model = Counter(60, checkpoint_every=60)
+
+    def batches():
+        return (torch.tensor(1e14 if len(model.steps) == 3 else 1.0),)
+
+    with pytest.raises(InputError, match="the loss 'loss' is not finite, or absurdly large, at iteration 6"):
+        fit(model, batches, np.random.default_rng(0), tmp_path / "cyclegan")
