@@ -221,7 +221,7 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
         ("segmenter", {"folds": [0, 5]}, "different ones from 0 to 4, got \\[0, 5\\]"),
         ("segmenter", {"folds": [1, 1]}, "different ones"),
         ("segmenter", {"epochs": 0}, "epochs must be at least 1"),
-        ("segmenter", {"tile_step": 0}, "tile_step must be above 0"),
+        ("segmenter", {"tile_step": 0.05}, "tile_step must be from 0.1 to 1, got 0.05"),
         ("cyclegan", {"checkpoint_every": 0}, "checkpoint_every must be at least 1"),
         ("cyclegan", {"decay_from": 1.5}, "decay_from must be from 0 to 1"),
         ("cyclegan", {"average": 1}, "average must be at least 0 and below 1"),

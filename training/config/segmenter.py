@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from training.config.checks import above_zero, at_least_one, share
+from vestibule.bundle_check import MIN_TILE_STEP
 
 CONFIGURATIONS = ("2d", "3d_fullres")
 """Configurations that nnU-Net plans for every data set; others depend on its images."""
@@ -53,7 +54,9 @@ class SegmenterConfig:
             features_base=self.features_base,
             max_features=self.max_features,
         )
-        above_zero(learning_rate=self.learning_rate, gpu_memory_gb=self.gpu_memory_gb, tile_step=self.tile_step)
-        share(foreground_share=self.foreground_share, tile_step=self.tile_step)
+        above_zero(learning_rate=self.learning_rate, gpu_memory_gb=self.gpu_memory_gb)
+        share(foreground_share=self.foreground_share)
+        if not MIN_TILE_STEP <= self.tile_step <= 1:
+            raise ValueError(f"tile_step must be from {MIN_TILE_STEP} to 1, got {self.tile_step}")
         if self.optimiser not in ("sgd", "adamw"):
             raise ValueError(f"optimiser must be 'sgd' or 'adamw', got {self.optimiser!r}")
