@@ -12,6 +12,7 @@ HARMONISERS: dict[str, str] = {
     "singan": "training.harmonisers.singan:SinGANHarmoniser",
     "gpnn": "training.harmonisers.patch_nearest:PatchNearestHarmoniser",
     "patch_diffusion": "training.harmonisers.patch_diffusion:PatchDiffusionHarmoniser",
+    "gpdm": "training.harmonisers.patch_distribution:PatchDistributionHarmoniser",
 }
 """`module:class` of every kind. The class's `Settings` is the dataclass of its section in the configuration."""
 DEFAULT = "singan"

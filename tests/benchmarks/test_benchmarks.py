@@ -62,7 +62,7 @@ def test_ours_and_the_published_pix2pix_start_with_the_same_losses(benchmark):
     assert float(ours["pixel"]) == pytest.approx(float(published["pixel"].detach()), rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["gpnn", "patch_diffusion"])
+@pytest.mark.parametrize("kind", ["gpnn", "patch_diffusion", "gpdm"])
 def test_harmoniser_is_timed_at_each_of_its_levels(benchmark, kind):
     found = benchmark("harmonisers").seconds_at_levels(kind, 28, 1)
     assert list(found) == [f"level {level}" for level in range(1, len(found) + 1)]

@@ -2,6 +2,7 @@
 
 from training.config.augment import AugmentConfig
 from training.config.cyclegan import CycleGANConfig
+from training.config.gpdm import GPDMConfig
 from training.config.gpnn import GPNNConfig
 from training.config.harmoniser import HarmoniserSettings
 from training.config.patch_diffusion import PatchDiffusionConfig
@@ -19,6 +20,7 @@ __all__ = [
     "SCHEDULES",
     "AugmentConfig",
     "CycleGANConfig",
+    "GPDMConfig",
     "GPNNConfig",
     "HarmoniserSettings",
     "PatchDiffusionConfig",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import GPNNConfig, PatchDiffusionConfig, SinGANConfig, TransferConfig
+from training.config import GPDMConfig, GPNNConfig, PatchDiffusionConfig, SinGANConfig, TransferConfig
 from training.data.reference_slice import Reference
 from training.harmoniser_table import HARMONISERS, harmoniser_class
 from training.harmonisers.base import common_levels
@@ -13,6 +13,7 @@ from training.harmonisers.compositing import composite
 SMALL = {
     "singan": SinGANConfig(coarsest_px=12, width=4, layers=3, iterations=3),
     "gpnn": GPNNConfig(coarsest_px=9),
+    "gpdm": GPDMConfig(coarsest_px=9, steps=10),
 }
 """Settings with which a kind is fitted in a moment."""
 TRAINED = {"singan"}
@@ -24,6 +25,8 @@ GIVES_BACK = {
     # The denoiser has the least squared error of all where the reference's patches lie behind the noise, and so less
     # than one that leaves the noise in: the last sigma.
     "patch_diffusion": PatchDiffusionConfig.sigmas[-1],
+    # Its patches are distributed as the reference's from the beginning, but for rounding.
+    "gpdm": 1e-4,
 }
 """RMSE, on [-1, 1], with which the other kinds give their reference back at the finest level."""
 
