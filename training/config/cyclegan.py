@@ -31,6 +31,9 @@ class CycleGANConfig:
     """Weight ι of the identity term, relative to `cycle_weight` as in the published code; 0 leaves the term out."""
     pool_size: int = 50
     """Earlier fakes that are kept to train the discriminators, slices."""
+    segmentation_weight: float = 0.0
+    """Weight of a segmenter that is trained beside, on synthetic T2 with T1's labels, so that a tumour that is erased
+    costs; 0 leaves it out, as in the paper. Published for crossMoDA 2022."""
     align: bool = False
     """Sample the parts of T2 slices as many rows below those of T1 slices as the generators are seen to shift anatomy.
     Needs a `sampling.crop_yx` with fewer rows than the slices. Our addition."""
@@ -50,7 +53,7 @@ class CycleGANConfig:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
-        not_negative(learning_rate=self.learning_rate)
+        not_negative(learning_rate=self.learning_rate, segmentation_weight=self.segmentation_weight)
         share(decay_from=self.decay_from)
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")

@@ -5,16 +5,18 @@ It is right outside the tumour and erases the tumour in part; its T2 -> T1 half 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from torch.nn.functional import l1_loss
 
 from training.config import CycleGANConfig, RunConfig
-from training.data.slices import SliceSampler, load_slices, read_cases
+from training.data.slices import SliceSampler, load_labels, load_slices, read_cases
 from training.gan.alignment import Alignment
 from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
@@ -23,6 +25,7 @@ from training.gan.distributed import mean_over_processes, own_share, together
 from training.gan.ema import WeightAverage
 from training.gan.loop import AdversarialModel, fit
 from training.gan.optimiser import Optimiser
+from training.gan.segmentation_head import SegmentationHead, label_values
 from training.stage_table import CYCLEGAN
 from vestibule.networks import build_generator
 
@@ -34,7 +37,7 @@ class CycleGAN(AdversarialModel):
     """Both generators and both discriminators with their optimisers, and the two update rules."""
 
     config: CycleGANConfig
-    losses = (
+    losses: tuple[str, ...] = (
         "adversarial_ab",
         "adversarial_ba",
         "cycle_a",
@@ -45,7 +48,14 @@ class CycleGAN(AdversarialModel):
     )
     measures = ("shift_rows", "apart_rows")
 
-    def __init__(self, config: CycleGANConfig, fabric: Fabric) -> None:
+    def __init__(self, config: CycleGANConfig, fabric: Fabric, label_values: Sequence[int] = ()) -> None:
+        """Weights are random, by PyTorch's generator.
+
+        Args:
+            config: Networks and losses.
+            fabric: Knows the processes, the device and the arithmetic.
+            label_values: What the segmentation head is to find, where the configuration has one.
+        """
         self.config = config
         self.fabric = fabric
         # A seed fixes the weights, so the order in which the networks are made must stay.
@@ -60,29 +70,47 @@ class CycleGAN(AdversarialModel):
         self.discriminator_source = fabric.setup_module(of_source)
         self.discriminator_target = fabric.setup_module(of_target)
 
+        trained: list[nn.Module] = [to_target, to_source]
+        self.head: nn.Module | None = None
+        self._plain_head: SegmentationHead | None = None
+        if config.segmentation_weight:
+            # After the others, whose first weights are the same with and without it.
+            head = SegmentationHead(label_values)
+            trained.append(head)
+            self._plain_head = head
+            self.head = fabric.setup_module(head)
+            self.losses = (*self.losses, "segmentation")
+
         # Means are kept of the networks themselves, which is what is left behind.
         generators = {"source_to_target": to_target, "target_to_source": to_source}
         self.averages = WeightAverage(generators, config.average)
 
-        self.generator_optimiser = Optimiser(fabric, [to_target, to_source], config)
+        self.generator_optimiser = Optimiser(fabric, trained, config)
         self.discriminator_optimiser = Optimiser(fabric, [of_source, of_target], config)
 
         self.pool_source = ReplayPool(config.pool_size)
         self.pool_target = ReplayPool(config.pool_size)
         self.alignment = Alignment(config.iterations if config.align else 0)
 
-    def step(self, source: torch.Tensor, target: torch.Tensor, choices: torch.Tensor) -> dict[str, torch.Tensor]:
+    def step(
+        self,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        choices: torch.Tensor,
+        labels: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
         """Update the generators once, then the discriminators.
 
         Args:
             source: T1 slices (B, 1, Y, X) in [-1, 1].
             target: T2 slices likewise.
             choices: What the replay pools show, (2, B, 2) in [0, 1), B counted over all processes.
+            labels: Labels of the T1 slices (B, 1, Y, X), where there is a segmentation head.
 
         Returns:
             The losses by name, detached scalars.
         """
-        fake_target, fake_source, losses = self._update_generators(source, target)
+        fake_target, fake_source, losses = self._update_generators(source, target, labels)
 
         # The pools are the same in every process, so they see the fakes of all.
         of_source, of_target = choices
@@ -97,7 +125,7 @@ class CycleGAN(AdversarialModel):
         return losses
 
     def _update_generators(
-        self, source: torch.Tensor, target: torch.Tensor
+        self, source: torch.Tensor, target: torch.Tensor, labels: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Returns the fake target and source slices (B, 1, Y, X) and the losses, all detached."""
         # Gradients pass through the discriminators here, but their weights need none.
@@ -124,9 +152,6 @@ class CycleGAN(AdversarialModel):
         cycle_a = weight * l1_loss(self.target_to_source(fake_target), source)
         cycle_b = weight * l1_loss(self.source_to_target(fake_source), target)
 
-        self.generator_optimiser.minimise(adversarial_ab + adversarial_ba + cycle_a + cycle_b + identity)
-        self.averages.update()
-
         losses = {
             "adversarial_ab": adversarial_ab.detach(),
             "adversarial_ba": adversarial_ba.detach(),
@@ -134,6 +159,14 @@ class CycleGAN(AdversarialModel):
             "cycle_b": cycle_b.detach(),
             "identity": identity.detach(),
         }
+        total = adversarial_ab + adversarial_ba + cycle_a + cycle_b + identity
+        if self.head is not None:
+            # Trained in the same step: the head on what the generator makes, the generator on what the head finds.
+            segmentation = self.config.segmentation_weight * self.head(fake_target, labels)
+            total = total + segmentation
+            losses["segmentation"] = segmentation.detach()
+        self.generator_optimiser.minimise(total)
+        self.averages.update()
         return fake_target.detach(), fake_source.detach(), losses
 
     def _update_discriminators(self, of_source: Pair, of_target: Pair) -> Pair:
@@ -157,12 +190,12 @@ class CycleGAN(AdversarialModel):
         return {"shift_rows": self.alignment.shift, "apart_rows": self.alignment.rows}
 
     def sheet(self, source: torch.Tensor, target: torch.Tensor, *_: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Each domain, its translation and the way back, (B, 1, Y, X)."""
+        """Each domain, its translation and the way back, (B, 1, Y, X); last what the segmentation head finds."""
         to_target = self.averages.network("source_to_target")
         to_source = self.averages.network("target_to_source")
         fake_target = to_target(source)
         fake_source = to_source(target)
-        return {
+        columns = {
             "T1": source,
             "T1 -> T2": fake_target,
             "-> T1": to_source(fake_target),
@@ -170,10 +203,13 @@ class CycleGAN(AdversarialModel):
             "T2 -> T1": fake_source,
             "-> T2": to_target(fake_source),
         }
+        if self._plain_head is not None:
+            columns["found in T1 -> T2"] = self._plain_head.found(fake_target)
+        return columns
 
     def parts(self) -> dict[str, Stateful]:
         """All that a resumable state must hold."""
-        return {
+        parts: dict[str, Stateful] = {
             "source_to_target": self.source_to_target,
             "target_to_source": self.target_to_source,
             "discriminator_source": self.discriminator_source,
@@ -185,6 +221,9 @@ class CycleGAN(AdversarialModel):
             "pool_target": self.pool_target,
             "alignment": self.alignment,
         }
+        if self.head is not None:
+            parts["head"] = self.head
+        return parts
 
 
 @subnormals_as_zero()
@@ -192,12 +231,14 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on the prepared cases; leaves both generators as safetensors, curves and sample sheets in `cyclegan/`."""
     folder = CYCLEGAN.folder(run_dir)
     settings = config.cyclegan
+    source_cases = read_cases(run_dir, "source")
+    values = label_values(source_cases) if settings.segmentation_weight else []
     torch.manual_seed(config.seed)
-    model = CycleGAN(settings, make_fabric(config.precision))
+    model = CycleGAN(settings, make_fabric(config.precision), values)
 
     # Other stages have other second numbers, so that they sample other slices.
     generator = np.random.default_rng([config.seed, 1])
-    sources = SliceSampler(read_cases(run_dir, "source"), settings.sampling)
+    sources = SliceSampler(source_cases, settings.sampling)
     targets = SliceSampler(read_cases(run_dir, "target"), settings.sampling)
     fit(model, partial(sample_batch, model, sources, targets, generator), generator, folder)
 
@@ -211,8 +252,11 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
 
 def sample_batch(
     model: CycleGAN, sources: SliceSampler, targets: SliceSampler, generator: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """This process's source and target slices (B, 1, Y, X) for a step, and what the replay pools shall show."""
+) -> tuple[torch.Tensor, ...]:
+    """This process's source and target slices (B, 1, Y, X) for a step, and what the replay pools shall show.
+
+    With a segmentation head the labels of the source slices (B, 1, Y, X), too.
+    """
     fabric = model.fabric
     rows = model.alignment.rows
     # Target parts lie lower where the generators shift downwards, so that nothing is left to learn of it.
@@ -223,4 +267,7 @@ def sample_batch(
     # For the fakes of all processes, which every pool sees.
     fakes = len(source) * fabric.world_size
     choices = torch.from_numpy(generator.random((2, fakes, 2)))
-    return source, target, choices
+    if model.head is None:
+        return source, target, choices
+    labels = fabric.to_device(load_labels(source_picks))
+    return source, target, choices, labels

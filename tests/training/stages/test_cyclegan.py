@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from training.gan.checkpoint import TrainingState
 from training.gan.devices import make_fabric
 from training.stages.cyclegan import CycleGAN, train
+from vestibule.errors import InputError
 
 
 @pytest.fixture
@@ -82,9 +84,12 @@ def aligned(config):
     return replace(config, cyclegan=replace(config.cyclegan, align=True, sampling=sampling))
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9])
-def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(config, run_dir, monkeypatch, average):
-    config = aligned(replace(config, cyclegan=replace(config.cyclegan, average=average)))
+@pytest.mark.parametrize(("average", "segmentation_weight"), [(0.0, 0.0), (0.9, 0.0), (0.0, 1.0)])
+def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(
+    config, run_dir, monkeypatch, average, segmentation_weight
+):
+    settings = replace(config.cyclegan, average=average, segmentation_weight=segmentation_weight)
+    config = aligned(replace(config, cyclegan=settings))
     whole = [load_file(path) for path in train(config, run_dir)]
     (run_dir / "cyclegan" / "state.pt").unlink()
     original = TrainingState.save
@@ -111,3 +116,56 @@ def test_random_state_survives_a_checkpoint(tmp_path):
     fresh = TrainingState(tmp_path / "state.pt", {}, np.random.default_rng(99))
     assert fresh.resume()
     np.testing.assert_array_equal(fresh.generator.random(4), expected)
+
+def with_head(config, weight=1.0):
+    """`config` with a segmentation head beside the CycleGAN."""
+    return replace(config, cyclegan=replace(config.cyclegan, segmentation_weight=weight))
+
+
+def test_the_head_leaves_the_first_weights_of_the_other_networks_as_they_are(config):
+    networks = []
+    for settings in (config.cyclegan, with_head(config).cyclegan):
+        torch.manual_seed(0)
+        networks.append(CycleGAN(settings, make_fabric("32-true"), [1, 2]))
+    plain, headed = networks
+    pairs = zip(plain.discriminator_target.parameters(), headed.discriminator_target.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_an_erased_tumour_costs_the_generator_something(config):
+    torch.manual_seed(0)
+    settings = replace(with_head(config, 2.0).cyclegan, learning_rate=0.0)
+    model = CycleGAN(settings, make_fabric("32-true"), [1])
+    source, target = torch.rand(2, 1, 1, 32, 32) * 2 - 1
+    labels = torch.zeros(1, 1, 32, 32)
+    labels[..., 10:20, 10:20] = 1
+    model.step(source, target, torch.zeros(2, 1, 2), labels)
+    found = model._plain_head.network.final_conv.weight.grad
+    assert found.abs().sum() > 0
+    moved = next(model.source_to_target.parameters()).grad.clone()
+
+    torch.manual_seed(0)
+    without = CycleGAN(replace(config.cyclegan, learning_rate=0.0), make_fabric("32-true"))
+    without.step(source, target, torch.zeros(2, 1, 2))
+    assert not torch.allclose(moved, next(without.source_to_target.parameters()).grad)
+
+
+def test_training_with_a_head_logs_its_loss_and_shows_what_it_finds(config, run_dir):
+    train(with_head(config), run_dir)
+    header = (run_dir / "cyclegan" / "losses.csv").read_text().splitlines()[0]
+    assert "segmentation" in header.split(",")
+    model = CycleGAN(with_head(config).cyclegan, make_fabric("32-true"), [1, 2])
+    with torch.no_grad():
+        columns = model.sheet(*torch.rand(2, 1, 1, 32, 32))
+    assert set(columns["found in T1 -> T2"].unique().tolist()) <= {-1.0, 0.0, 1.0}
+
+
+def test_a_source_case_without_a_label_is_named_where_a_head_needs_it(config, run_dir):
+    index = run_dir / "prepare" / "index.json"
+    content = json.loads(index.read_text())
+    source = next(entry for entry in content["cases"] if entry["domain"] == "source")
+    source["label"] = None
+    index.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"{source['case']}: has no label, which cyclegan.segmentation_weight needs"):
+        train(with_head(config), run_dir)
+
