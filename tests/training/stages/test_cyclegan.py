@@ -117,6 +117,7 @@ def test_random_state_survives_a_checkpoint(tmp_path):
     assert fresh.resume()
     np.testing.assert_array_equal(fresh.generator.random(4), expected)
 
+
 def with_head(config, weight=1.0):
     """`config` with a segmentation head beside the CycleGAN."""
     return replace(config, cyclegan=replace(config.cyclegan, segmentation_weight=weight))
@@ -168,4 +169,3 @@ def test_a_source_case_without_a_label_is_named_where_a_head_needs_it(config, ru
     index.write_text(json.dumps(content))
     with pytest.raises(InputError, match=f"{source['case']}: has no label, which cyclegan.segmentation_weight needs"):
         train(with_head(config), run_dir)
-
