@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
+TORCHVISION := 0.28.0
 
 .PHONY: venv demo test docs lint container clean
 
@@ -16,6 +17,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "$$(tools/torch_requirement.sh $(TORCH))" || { \
 	  echo "torch $(TORCH) was not found: see 'The right torch' in README.md" >&2; exit 1; }
+	tools/torchvision.sh $(BIN)/python $(TORCHVISION)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,evaluation,dev]'
 	touch $@
 

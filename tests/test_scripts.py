@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -294,3 +295,24 @@ def test_scripts_pass_shellcheck(repository):
 def test_dockerfiles_pass_hadolint(repository, name):
     result = subprocess.run([linter("hadolint"), str(repository / name)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(("torch", "asked"), [("2.13.0+cpu", True), ("2.13.0", False), ("2.13.0+cu130", False)])
+def test_torchvision_is_the_cpu_build_only_where_torch_is(repository, tmp_path, torch, asked):
+    log = tmp_path / "log"
+    python = tmp_path / "python"
+    # Asked with -c for torch's version, it tells one; what else it is asked, it notes.
+    python.write_text(f'#!/bin/sh\ncase $1 in -c) echo {torch} ;; *) echo "$@" >>{log} ;; esac\n')
+    python.chmod(0o755)
+    subprocess.run([repository / "tools" / "torchvision.sh", python, "0.28.0"], check=True)
+    assert log.exists() == asked
+    if asked:
+        assert log.read_text().split()[-2:] == ["--no-deps", "torchvision==0.28.0+cpu"]
+
+
+def test_torchvision_of_the_set_up_is_the_one_that_was_tested(repository):
+    makefile = (repository / "Makefile").read_text()
+    constraints = (repository / "constraints.txt").read_text().splitlines()
+    for package in ("torch", "torchvision"):
+        version = re.search(rf"^{package.upper()} := (\S+)$", makefile, re.MULTILINE).group(1)
+        assert f"{package}=={version}" in constraints

@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from training.config import SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
 from training.runner import run_stage
+from training.stage_table import SEGMENTER
 from vestibule.pipeline import load_model
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import read_scan
@@ -56,3 +60,15 @@ def test_two_image_sets_become_a_bundle_that_predicts_and_a_second_run_does_noth
         assert set(mask.voxels.ravel().tolist()) <= {0, 1, 2}
         assert "not for patients" in model.notice
     assert list((tmp_path / "transfer" / "figures").glob("*.png"))
+    predict_with_nnunet(SEGMENTER.folder(tmp_path) / "nnunet")
+
+
+def predict_with_nnunet(folder):
+    """Segment a training case as nnU-Net's own `nnUNetv2_predict` does: the segmenter is an ordinary nnU-Net."""
+    (model,) = (folder / "results").glob("*/nnUNetTrainer__nnUNetPlans__2d")
+    predictor = nnUNetPredictor(device=torch.device("cpu"), use_mirroring=False, allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(str(model), use_folds=("all",))
+    image = next(folder.glob("raw/*/imagesTr/*.nii.gz"))
+    masks = predictor.predict_from_files_sequential([[str(image)]], None)
+    assert masks[0].shape == (12, 64, 64)
+    assert set(np.unique(masks[0])) <= {0, 1, 2}

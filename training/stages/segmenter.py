@@ -80,6 +80,13 @@ class Trainer(nnUNetTrainer):
         """Left out: it wants a plotting library that nothing else needs."""
 
 
+# nnU-Net's own commands look among its own classes for the one that a checkpoint names. Prediction is that class's:
+# what differs here concerns training alone.
+FORMER_NAME = Trainer.__name__
+"""How folders of results began before checkpoints named nnU-Net's own class."""
+Trainer.__name__ = "nnUNetTrainer"
+
+
 def check(config: RunConfig, known: KnownCases) -> None:
     """Raise InputError where nnU-Net cannot be trained on so many T1 cases, or on this device."""
     check_training(config, len(known.of("source")), "labelled T1")
@@ -198,6 +205,7 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     plans = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))
     dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
 
+    rename_former_results(folder / "nnunet" / "results" / DATASET, config.configuration)
     with contextlib.redirect_stdout(io.StringIO()):
         # The trainer reads this from its plans, where it is not to be left behind.
         plans_of_trainer = {**plans, "continue_training": False}
@@ -224,6 +232,14 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     write_json(folder / "plans.json", plans)
     write_json(folder / "dataset.json", dataset)
     return [weights, folder / "plans.json", folder / "dataset.json"]
+
+
+def rename_former_results(results: Path, configuration: str) -> None:
+    """Call the folder of a training that an earlier version began as this one does, so that it goes on there."""
+    ending = f"__{PLANS}__{configuration}"
+    former = results / f"{FORMER_NAME}{ending}"
+    if former.is_dir():
+        former.rename(results / f"{Trainer.__name__}{ending}")
 
 
 @subnormals_as_zero()
