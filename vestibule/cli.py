@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": ("vestibule.commands.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.commands.evaluate:evaluate", "Score masks against references: Dice and ASSD."),
     "screen": ("evaluation.commands.screen:screen", "Name masks that are likely to have failed, without references."),
+    "measure": ("evaluation.commands.measure:measure", "Measure tumours and cochleae in masks, and growth."),
     "rank": ("evaluation.commands.rank:rank", "Rank teams as the challenge does; see where you would stand."),
     "statistics": (
         "evaluation.commands.statistics:statistics",
