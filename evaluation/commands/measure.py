@@ -142,16 +142,16 @@ def _print(measured: list[Sizes], growths: list[Growth]) -> None:
             item.problem or "",
         )
         rows.append(row)
-    header = ("case", "side", "VS mL", "axial mm", "extra-meatal mm", "grade", "parts")
-    header += ("cochlea L mm3", "cochlea R mm3", "problem")
+    sizes = ("VS mL", "axial mm", "extra-meatal mm", "grade", "parts", "cochlea L mm3", "cochlea R mm3")
+    header = ("case", "side", *sizes, "problem")
     # A file has no width; on a terminal, its own.
     console = Console(width=None if Console().is_terminal else 160)
     TextTable(header, tuple(rows)).print(console)
 
     if growths:
-        rows = []
+        changes = []
         for growth in growths:
-            row = (
+            change = (
                 growth.patient,
                 f"{growth.earlier} -> {growth.later}",
                 str(growth.days),
@@ -160,7 +160,7 @@ def _print(measured: list[Sizes], growths: list[Growth]) -> None:
                 _number(growth.doubling_days, 0),
                 growth.problem or "",
             )
-            rows.append(row)
-        header = ("patient", "masks", "days", "growth mL", "growth %", "doubling days", "problem")
-        TextTable(header, tuple(rows)).print(console)
+            changes.append(change)
+        columns = ("patient", "masks", "days", "growth mL", "growth %", "doubling days", "problem")
+        TextTable(columns, tuple(changes)).print(console)
     click.echo(NOTICE)

@@ -6,7 +6,7 @@ Diameters follow the consensus meeting on reporting vestibular schwannoma (Kanza
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +90,16 @@ def measure(mask: Volume, case: str, edition: Edition) -> Sizes:
         voxel_mm3 = float(np.prod(geometry.spacing_zyx))
         cochlea_left = float(np.count_nonzero(lies_left)) * voxel_mm3
         cochlea_right = float(np.count_nonzero(~lies_left)) * voxel_mm3
-    common = {
-        "case": case,
-        "volume_mm3": volume_mm3,
-        "volume_ml": volume_mm3 / 1000,
-        "cochlea_left_mm3": cochlea_left,
-        "cochlea_right_mm3": cochlea_right,
-    }
+    known = Sizes(
+        case,
+        volume_mm3=volume_mm3,
+        volume_ml=volume_mm3 / 1000,
+        parts=_count_parts(tumour),
+        cochlea_left_mm3=cochlea_left,
+        cochlea_right_mm3=cochlea_right,
+    )
     if not volume_mm3:
-        return Sizes(**common, parts=0, problem="no tumour in the mask")
+        return replace(known, problem="no tumour in the mask")
 
     side = None
     problem = None
@@ -114,14 +115,13 @@ def measure(mask: Volume, case: str, edition: Edition) -> Sizes:
         outside_mm3 = _volume_mm3(outside, geometry)
         outside_mm = axial_diameter_mm(outside, geometry)
         grade = grade_of(outside_mm)
-    return Sizes(
-        **common,
+    return replace(
+        known,
         side=side,
         extrameatal_mm3=outside_mm3,
         axial_diameter_mm=axial_diameter_mm(tumour, geometry),
         extrameatal_diameter_mm=outside_mm,
         grade=grade,
-        parts=_count_parts(tumour),
         problem=problem,
     )
 
