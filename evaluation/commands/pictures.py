@@ -19,9 +19,10 @@ from vestibule.editions import Edition
 @click.argument("out", type=click.Path(path_type=Path))
 @edition_option()
 def pictures(images: Path, predictions: Path, references: Path, out: Path, edition: Edition | None) -> None:
-    """Render for each case the T2 image of IMAGES with reference (red) and result (green) outlined, as PNG into OUT.
+    """Render for each case the T2 image of IMAGES with reference and prediction outlined, as PNG into OUT.
 
-    The slice is the one with most reference tumour, or most of any structure where there is no tumour.
+    Axial slices in the colours of the report, with the patient's sides at the edges and a scale bar. The slice is the
+    one with most reference tumour; without one, with most predicted tumour, or most of any structure.
     """
     rules = edition_of_masks(references, edition)
     count = render_cases(images, predictions, references, out, rules)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evaluation.metrics import MaskPair, primary
-from evaluation.reporting.views import find_images, on_grid
+from evaluation.reporting.colours import pens_of
+from evaluation.reporting.marks import legend_lines, mark, outline
+from evaluation.reporting.plane import plane_of
+from evaluation.reporting.views import find_images, main_structure, on_grid
 from evaluation.scoring.cases import AlignedPair, join_cases, read_pair
-from vestibule.editions import TUMOUR, Edition
+from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import atomic
+from vestibule.volume import Volume, reorient
 
 WINDOW = (1.0, 99.5)
 """Percentiles of the slice that become black and white."""
@@ -66,60 +69,57 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
         path: The file to write.
         case: What the case is called.
         image: T2 image (Z, Y, X).
-        pair: Labels of reference and result on the same grid.
+        pair: Labels of reference and result on the image's grid.
         edition: What the labels mean.
 
     Raises:
         InputError: The disk refuses.
     """
-    first, *_ = edition.structures
-    structure = TUMOUR if TUMOUR in edition.structures else first
+    pens = pens_of(edition)
+    structure = pens[0].structure
     expected = edition.mask_of(pair.reference, structure)
     result = edition.mask_of(pair.prediction, structure)
-    shown = expected
-    if not expected.any():
-        shown = (pair.reference > 0) | (pair.prediction > 0)
+    metric = primary()
+    score = metric.value(MaskPair(result, expected, pair.geometry))
+
+    def turned(voxels: np.ndarray) -> Volume:
+        # Whatever the order of the file's axes, slices are axial and seen as radiologists look at them.
+        return reorient(Volume(voxels, pair.geometry), "LPS")
+
+    volume = turned(image)
+    reference = turned(pair.reference).voxels
+    prediction = turned(pair.prediction).voxels
+    shown = main_structure(reference, prediction, edition)
     areas = shown.sum(axis=(1, 2))  # (Z,)
     index = int(areas.argmax())
-    slice_yx = image[index]
+    slice_yx = volume.voxels[index]
 
     low, high = np.percentile(slice_yx, WINDOW)
     # A constant slice has no contrast to stretch.
     high = max(high, low + 1e-6)
 
-    metric = primary()
-    score = metric.value(MaskPair(result, expected, pair.geometry))
-    name = edition.anatomy_of(structure).title
-    title = f"{case}, slice {index}: {name} {metric.label} {score:.2f}; red reference, green result"
-
-    figure = Figure(figsize=(9, 4.4), layout="constrained", facecolor="white")
+    last = len(volume.voxels) - 1
+    title = f"{case}, slice {index} (0 to {last}, from the feet): {pens[0].title} {metric.label} {score:.2f}"
+    figure = Figure(figsize=(9, 4.8), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=9)
+    lines = legend_lines(pens)
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
 
-    _, height_mm, width_mm = pair.geometry.spacing_zyx
-    aspect = height_mm / width_mm
-    reference_yx = pair.reference[index]
-    result_yx = pair.prediction[index]
+    plane = plane_of(volume.geometry)
     whole = slice(None), slice(None)
     enlarged = _around(shown[index])
     left, right = figure.subplots(1, 2)
     for axes, box in ((left, whole), (right, enlarged)):
-        axes.imshow(slice_yx[box], cmap="gray", vmin=low, vmax=high, aspect=aspect)
-        _outline(axes, reference_yx[box], edition, "red")
-        _outline(axes, result_yx[box], edition, "lime")
+        part = slice_yx[box]
+        axes.imshow(part, cmap="gray", vmin=low, vmax=high, aspect=plane.aspect)
+        outline(axes, reference[index][box], pens, of_reference=True)
+        outline(axes, prediction[index][box], pens, of_reference=False)
+        mark(axes, part.shape, plane)
         axes.set_axis_off()
 
     with atomic(path) as partial:
         figure.savefig(partial, dpi=110)
-
-
-def _outline(axes: Axes, labels: np.ndarray, edition: Edition, colour: str) -> None:
-    """Outline every structure in `labels` (Y, X)."""
-    for structure in edition.structures:
-        # Parts of a structure are left out: their outlines would cover its own.
-        mask = edition.mask_of(labels, structure)
-        if mask.any():
-            axes.contour(mask, levels=[0.5], colors=colour, linewidths=1.0)
 
 
 def _around(mask: np.ndarray) -> tuple[slice, slice]:

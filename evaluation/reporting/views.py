@@ -11,7 +11,7 @@ from evaluation.metrics import Mode
 from evaluation.scoring.cases import read_pair, turned_onto
 from evaluation.scoring.pairs import Pair
 from vestibule.boxes import Box, bounding_box, union_of
-from vestibule.editions import Edition
+from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases
 from vestibule.volume import Geometry, Volume, read_volume, reorient
@@ -39,6 +39,12 @@ class CaseView:
     """Labels (Z, Y, X) uint8; all 0 where there is no usable prediction."""
     geometry: Geometry
     notes: tuple[str, ...] = ()
+    opened_at_zyx: tuple[int, int, int] = (0, 0, 0)
+    """The voxel that is looked at first: the middle of the tumour in the slice that shows most of it."""
+    first_slice: int = 0
+    """Number of the lowest slice in the whole image, whose slices count from 0 at the feet."""
+    slices: int = 0
+    """Slices of the whole image."""
 
 
 def find_images(images_dir: Path, edition: Edition) -> dict[str, Path]:
@@ -92,6 +98,7 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     image = turned(shown)
     reference = turned(aligned.reference[box])
     prediction = turned(aligned.prediction[box])
+    first_slice, slices = slice_numbers(image.geometry, aligned.geometry)
     return CaseView(
         case=pair.case,
         image=image.voxels,
@@ -99,7 +106,64 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
         prediction=prediction.voxels,
         geometry=image.geometry,
         notes=tuple(notes),
+        opened_at_zyx=place_to_open(reference.voxels, prediction.voxels, edition),
+        first_slice=first_slice,
+        slices=slices,
     )
+
+
+def main_structure(reference: np.ndarray, prediction: np.ndarray, edition: Edition) -> np.ndarray:
+    """What a case is looked at for, bool (Z, Y, X): the reference's tumour, else the predicted one, else any structure.
+
+    Args:
+        reference: Labels (Z, Y, X).
+        prediction: Labels (Z, Y, X).
+        edition: What they mean.
+
+    Returns:
+        The first of these that is not empty; all False where there is nothing.
+    """
+    first, *_ = edition.structures
+    structure = TUMOUR if TUMOUR in edition.structures else first
+    for labels in (reference, prediction):
+        mask = edition.mask_of(labels, structure)
+        if mask.any():
+            return mask
+    if reference.any():
+        return reference > 0
+    return prediction > 0
+
+
+def place_to_open(reference: np.ndarray, prediction: np.ndarray, edition: Edition) -> tuple[int, int, int]:
+    """The voxel (z, y, x) in the middle of the main structure's largest axial section, or of the volume."""
+    mask = main_structure(reference, prediction, edition)
+    areas = mask.sum(axis=(1, 2))  # (Z,)
+    if not areas.any():
+        z, y, x = mask.shape
+        return z // 2, y // 2, x // 2
+    index = int(areas.argmax())
+    rows, columns = np.nonzero(mask[index])
+    return index, int(rows.mean()), int(columns.mean())
+
+
+def slice_numbers(part: Geometry, whole: Geometry) -> tuple[int, int]:
+    """Which slice of an image the lowest one of a part of it is, counted from 0 at the feet, and of how many.
+
+    Args:
+        part: Grid of the part, its z axis towards the head.
+        whole: Grid of the image, its axes in any order and direction.
+
+    Returns:
+        The number of the slice, and the number of slices.
+    """
+    upwards = part.matrix[:, 2]
+    heights_mm = whole.corners() @ upwards
+    lowest_mm = heights_mm.min()
+    spacing_mm = part.spacing_zyx[0]
+    own_mm = np.asarray(part.origin_xyz) @ upwards
+    first = round((own_mm - lowest_mm) / spacing_mm)
+    last = round((heights_mm.max() - lowest_mm) / spacing_mm)
+    return first, last + 1
 
 
 def on_grid(path: Path, geometry: Geometry) -> np.ndarray:

@@ -131,7 +131,7 @@ def build_report(
         files.append(path)
     if wanted.sheets:
         rows = [item.sheet_row for item in in_order.values() if item.sheet_row]
-        files += write_sheets(out_dir / "sheets", rows, _captions(scores))
+        files += write_sheets(out_dir / "sheets", rows, _captions(scores), edition)
     return files
 
 

@@ -6,10 +6,13 @@ const body = document.querySelector("#cases tbody");
 const dialog = document.getElementById("view");
 const slices = document.getElementById("slices");
 const outlines = document.getElementById("outlines");
+const structures = JSON.parse(document.getElementById("structures").textContent);
 const sides = [
-  { name: "reference", shift: 0, colour: "#ffb000", width: 3 },
-  { name: "prediction", shift: 4, colour: "#00c2ff", width: 1.5 },
+  { name: "reference", shift: 0, width: 3 },
+  { name: "prediction", shift: 4, width: 2 },
 ];
+const OPPOSITE = { L: "R", R: "L", A: "P", P: "A", S: "I", I: "S" };
+const SCALES_MM = [100, 50, 20, 10, 5, 2, 1];
 let viewer = null;
 let shown = null;
 let current = null;
@@ -90,7 +93,8 @@ async function makeViewer() {
     backColor: [0, 0, 0, 1],
     crosshairWidth: 0,
     multiplanarShowRender: 0,
-    isOrientationTextVisible: true,
+    // The page writes its own letters, on a dark rim and at every edge.
+    isOrientationTextVisible: false,
     loadingText: "",
     logLevel: "error",
   });
@@ -114,6 +118,8 @@ function openCase(name) {
   dialog.dataset.state = "loading";
   document.getElementById("view-title").textContent = name;
   document.getElementById("view-notes").textContent = "";
+  document.getElementById("view-slice").textContent = "";
+  document.getElementById("view-scores").textContent = rowOf(name).dataset.caption;
   if (!dialog.open) dialog.showModal();
   // One after the other, and only the last one asked for: NiiVue would show two volumes that load at once.
   queue = queue.then(() => (name === current ? show(name) : undefined));
@@ -129,8 +135,8 @@ async function show(name) {
     const image = await unpacked(data.image);
     while (viewer.volumes.length) viewer.removeVolumeByIndex(0);
     await viewer.loadFromArrayBuffer(image, `${name}.nii`);
-    shown = { name, size: data.size, labels };
-    viewer.scene.crosshairPos = fullestPlace(shown);
+    shown = { ...data, name, labels };
+    viewer.scene.crosshairPos = data.open.map((index, axis) => (index + 0.5) / data.size[axis]);
     viewer.updateGLVolume();
     viewer.drawScene();
     dialog.dataset.state = "shown";
@@ -138,25 +144,6 @@ async function show(name) {
     dialog.dataset.state = "failed";
     document.getElementById("view-notes").textContent = `This browser cannot show the slices: ${error}`;
   }
-}
-
-// The middle of the reference, or of a prediction without one, in the slice that holds most of it, as parts of the
-// volume's sides.
-function fullestPlace({ size, labels }) {
-  const [nx, ny, nz] = size;
-  const sought = labels.some((label) => label & 15) ? 15 : 255;
-  const counts = new Array(nz).fill(0);
-  labels.forEach((label, index) => { if (label & sought) counts[Math.floor(index / (nx * ny))] += 1; });
-  const z = counts.indexOf(Math.max(...counts));
-  let x = 0, y = 0, count = 0;
-  for (let index = z * nx * ny; index < (z + 1) * nx * ny; index += 1) {
-    if (!(labels[index] & sought)) continue;
-    x += index % nx;
-    y += Math.floor(index / nx) % ny;
-    count += 1;
-  }
-  const middle = count ? [x / count, y / count, z] : size.map((n) => Math.floor(n / 2));
-  return middle.map((value, axis) => (Math.floor(value) + 0.5) / size[axis]);
 }
 
 // Where NiiVue puts a tile: canvas = origin + sum of (part of the volume's side) * step, by asking it at three points.
@@ -185,6 +172,7 @@ function drawOutlines() {
   outlines.width = slices.width;
   outlines.height = slices.height;
   if (!shown || !viewer.volumes.length) return;
+  writeSliceNumber();
   const pen = outlines.getContext("2d");
   const scale = slices.width / slices.clientWidth || 1;
   for (const tile of viewer.screenSlices) {
@@ -197,13 +185,83 @@ function drawOutlines() {
     pen.clip();
     drawCrosshair(pen, placement, scale);
     for (const side of sides) {
-      if (!document.getElementById(`show-${side.name}`).checked) continue;
-      pen.strokeStyle = side.colour;
+      if (!isShown(side.name)) continue;
       pen.lineWidth = side.width * scale;
-      pen.stroke(outlinePath(side, placement));
+      for (const structure of structures) {
+        pen.strokeStyle = structure[side.name];
+        pen.stroke(outlinePath(side, structure.values, placement));
+      }
+    }
+    if (isShown("marks")) {
+      drawSides(pen, placement, scale);
+      drawScaleBar(pen, placement, scale);
     }
     pen.restore();
   }
+}
+
+// Axial slices count from 0 at the feet, in the whole image.
+function writeSliceNumber() {
+  const [, , depth] = viewer.scene.crosshairPos;
+  const slices = shown.size[2];
+  const index = Math.min(slices - 1, Math.max(0, Math.floor(depth * slices)));
+  document.getElementById("view-slice").textContent = `axial slice ${shown.first + index} (0 to ${shown.slices - 1}, from the feet)`;
+}
+
+// White on a dark rim, which shows on fluid and on bone.
+function write(pen, text, x, y, scale) {
+  pen.font = `600 ${14 * scale}px system-ui, sans-serif`;
+  pen.lineJoin = "round";
+  pen.lineWidth = 3 * scale;
+  pen.strokeStyle = "#000";
+  pen.fillStyle = "#fff";
+  pen.strokeText(text, x, y);
+  pen.fillText(text, x, y);
+}
+
+// The side of the patient that each edge of a tile faces: by where the image's axes run to in the patient, and whether
+// NiiVue shows them forwards or backwards.
+function edgesOf({ axes: [across, up], x, y }) {
+  const right = x(1) > x(0) ? shown.towards[across] : OPPOSITE[shown.towards[across]];
+  const bottom = y(1) > y(0) ? shown.towards[up] : OPPOSITE[shown.towards[up]];
+  return { left: OPPOSITE[right], right, top: OPPOSITE[bottom], bottom };
+}
+
+function drawSides(pen, placement, scale) {
+  const [left, top, width, height] = placement.clip;
+  const edges = edgesOf(placement);
+  const inset = 12 * scale;
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  write(pen, edges.left, left + inset, top + height / 2, scale);
+  write(pen, edges.right, left + width - inset, top + height / 2, scale);
+  write(pen, edges.top, left + width / 2, top + inset, scale);
+  write(pen, edges.bottom, left + width / 2, top + height - inset, scale);
+}
+
+// The largest of some round lengths that takes a third of the tile at most.
+function scaleBar({ axes: [across], x, clip: [, , width] }) {
+  const pixelsPerMm = Math.abs(x(1) - x(0)) / (shown.size[across] * shown.spacing[across]);
+  const mm = SCALES_MM.find((length) => length * pixelsPerMm <= width / 3);
+  return mm ? { mm, pixels: mm * pixelsPerMm } : null;
+}
+
+function drawScaleBar(pen, placement, scale) {
+  const bar = scaleBar(placement);
+  if (!bar) return;
+  const [left, top, , height] = placement.clip;
+  const start = left + 8 * scale;
+  const line = top + height - 8 * scale;
+  const path = new Path2D(`M${start} ${line}h${bar.pixels}`);
+  pen.strokeStyle = "#000";
+  pen.lineWidth = 5 * scale;
+  pen.stroke(path);
+  pen.strokeStyle = "#fff";
+  pen.lineWidth = 3 * scale;
+  pen.stroke(path);
+  pen.textAlign = "left";
+  pen.textBaseline = "bottom";
+  write(pen, `${bar.mm} mm`, start, line - 4 * scale, scale);
 }
 
 // NiiVue's own is as wide as a voxel and hides the outlines.
@@ -214,15 +272,17 @@ function drawCrosshair(pen, { axes: [across, up], x, y, clip: [left, top, width,
   pen.stroke(new Path2D(`M${column} ${top}V${top + height}M${left} ${line}H${left + width}`));
 }
 
-// Every edge between two voxels of a slice whose labels differ.
-function outlinePath(side, { axes: [across, up, through], depth, x, y }) {
+// Every edge between two voxels of a slice whose labels differ and one of which has a value of the structure.
+function outlinePath(side, values, { axes: [across, up, through], depth, x, y }) {
   const { size, labels } = shown;
   const strides = [1, size[0], size[0] * size[1]];
   const slice = Math.min(size[through] - 1, Math.max(0, Math.floor(depth * size[through])));
   const [columns, lines] = [size[across], size[up]];
-  const label = (i, j) => i < 0 || j < 0 || i >= columns || j >= lines
-    ? 0
-    : (labels[i * strides[across] + j * strides[up] + slice * strides[through]] >> side.shift) & 15;
+  const label = (i, j) => {
+    if (i < 0 || j < 0 || i >= columns || j >= lines) return 0;
+    const value = (labels[i * strides[across] + j * strides[up] + slice * strides[through]] >> side.shift) & 15;
+    return values.includes(value) ? value : 0;
+  };
   const path = new Path2D();
   for (let j = 0; j <= lines; j += 1) {
     for (let i = 0; i <= columns; i += 1) {
@@ -247,6 +307,12 @@ function openNeighbour(step) {
   if (row) openCase(row.dataset.case);
 }
 
+function moveSlice(step) {
+  if (shown) viewer.moveCrosshairInVox(0, 0, step);
+}
+
+const isShown = (name) => document.getElementById(`show-${name}`).checked;
+
 function toggle(name) {
   const box = document.getElementById(`show-${name}`);
   box.checked = !box.checked;
@@ -257,10 +323,11 @@ dialog.addEventListener("keydown", (event) => {
   const actions = {
     ArrowLeft: () => openNeighbour(-1),
     ArrowRight: () => openNeighbour(1),
-    ArrowUp: () => viewer?.moveCrosshairInVox(0, 0, 1),
-    ArrowDown: () => viewer?.moveCrosshairInVox(0, 0, -1),
+    ArrowUp: () => moveSlice(1),
+    ArrowDown: () => moveSlice(-1),
     r: () => toggle("reference"),
     p: () => toggle("prediction"),
+    m: () => toggle("marks"),
   };
   if (!(event.key in actions)) return;
   // NiiVue listens on its canvas too, and would move twice.
@@ -274,7 +341,9 @@ dialog.addEventListener("close", () => {
 });
 document.getElementById("previous").addEventListener("click", () => openNeighbour(-1));
 document.getElementById("next").addEventListener("click", () => openNeighbour(1));
+document.getElementById("lower").addEventListener("click", () => moveSlice(-1));
+document.getElementById("higher").addEventListener("click", () => moveSlice(1));
 document.getElementById("close").addEventListener("click", () => dialog.close());
-for (const side of sides) {
-  document.getElementById(`show-${side.name}`).addEventListener("change", drawOutlines);
+for (const name of ["reference", "prediction", "marks"]) {
+  document.getElementById(`show-${name}`).addEventListener("change", drawOutlines);
 }

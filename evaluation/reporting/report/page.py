@@ -13,12 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.metrics import METRICS, Metric, headlines, primary
+from evaluation.reporting.colours import Pen, pens_of
+from evaluation.reporting.plane import side_of
 from evaluation.reporting.report.plots import dot_plot
 from evaluation.reporting.report.viewer import viewer_source
 from evaluation.reporting.table import structure_title, table1
 from evaluation.reporting.views import CaseView
 from evaluation.scoring.scores import DEFINITIONS, Row, Scores, by_structure
 from vestibule import __version__
+from vestibule.editions import get_edition
 from vestibule.files import write_text
 from vestibule.volume import Volume, write_volume
 
@@ -81,6 +84,7 @@ def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str 
         viewer = packed(source.encode())
     columns = _columns(scores.rows)
     notes = [metric.note for metric in METRICS.values() if metric.note]
+    pens = pens_of(get_edition(scores.edition))
     page = template.render(
         title=title,
         version=__version__,
@@ -92,6 +96,8 @@ def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str 
         remarks=notes,
         columns=columns,
         cases=_case_rows(scores),
+        pens=pens,
+        structures=_as_script(_structures(pens)),
         style=_own_file("page.css"),
         script=_own_file("page.js"),
         viewer=viewer,
@@ -126,10 +132,17 @@ def view_document(view: CaseView) -> dict:
     """What the page holds of a view: the image as a NIfTI file for NiiVue, and the labels for the outlines.
 
     `labels` is one byte a voxel, x fastest: the reference's label in the low half, the prediction's in the high one.
+    Sizes, spacings in mm, the sides of the patient that the axes run towards, and the voxel to open at are in the order
+    x, y, z; `first` is the number of the lowest slice among the image's `slices`.
     """
     labels = view.reference | view.prediction << 4
     return {
         "size": list(view.reference.shape[::-1]),
+        "spacing": list(view.geometry.spacing_zyx[::-1]),
+        "towards": [side_of(direction) for direction in view.geometry.matrix.T],
+        "open": list(view.opened_at_zyx[::-1]),
+        "first": view.first_slice,
+        "slices": view.slices,
         "image": _packed_image(view),
         "labels": packed(labels.tobytes()),
         "notes": list(view.notes),
@@ -184,8 +197,36 @@ def _case_rows(scores: Scores) -> list[dict]:
         notes = list(scores.notes.get(case, ()))
         if case in scores.problems:
             notes.insert(0, scores.problems[case])
-        found.append({"case": case, "rows": by_case[case], "notes": notes})
+        rows = by_case[case]
+        found.append({"case": case, "rows": rows, "notes": notes, "caption": _caption(rows)})
     return found
+
+
+def _caption(rows: dict[str, Row]) -> str:
+    """The headline scores of a case, whose rows are given by structure: `VS: Dice 0.91, ASSD 0.42 mm; cochlea: ...`."""
+    parts = []
+    for structure, row in rows.items():
+        values = []
+        for metric in headlines():
+            value = float(row[metric.key])
+            text = f"{metric.label} {value:.{metric.digits}f} {metric.unit}"
+            values.append(text.strip())
+        listed = ", ".join(values)
+        parts.append(f"{structure_title(structure)}: {listed}")
+    return "; ".join(parts)
+
+
+def _structures(pens: list[Pen]) -> list[dict]:
+    """What the page's script knows of structures: their label values, and their colours on either side."""
+    structures = []
+    for pen in pens:
+        item = {
+            "values": list(pen.values),
+            "reference": pen.reference,
+            "prediction": pen.prediction,
+        }
+        structures.append(item)
+    return structures
 
 
 def _own_file(name: str) -> Markup:
@@ -193,7 +234,7 @@ def _own_file(name: str) -> Markup:
     return Markup(text)
 
 
-def _as_script(document: dict) -> Markup:
+def _as_script(document: dict | list[dict]) -> Markup:
     # Inside a script element, only "<" could end it.
     text = json.dumps(document).replace("<", "\\u003c")
     return Markup(text)

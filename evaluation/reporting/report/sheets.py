@@ -11,15 +11,19 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from evaluation.reporting.colours import Pen, pens_of
+from evaluation.reporting.marks import legend_lines, mark, outline
+from evaluation.reporting.plane import Plane, plane_of
 from evaluation.reporting.views import CaseView
+from vestibule.editions import Edition
 from vestibule.files import atomic
+from vestibule.volume import Volume, reorient
 
 ROWS, COLUMNS = 6, 5
 """Cases and slices on a sheet."""
 SLICE_INCHES = 2.2
 """Width of a slice."""
 TITLE_INCHES = 0.3
-REFERENCE, PREDICTION = "#ffb000", "#00c2ff"
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,9 @@ class SheetRow:
     """Labels (slices, Y, X) uint8."""
     predictions: np.ndarray
     """Labels (slices, Y, X) uint8."""
-    aspect: float
-    """Height of a voxel over its width."""
+    numbers: tuple[int, ...]
+    """Which slices of the image these are, counted from 0 at the feet."""
+    plane: Plane
 
 
 def sheet_row(view: CaseView, count: int = COLUMNS) -> SheetRow:
@@ -47,29 +52,31 @@ def sheet_row(view: CaseView, count: int = COLUMNS) -> SheetRow:
     places = np.linspace(0, last, count).round()
     chosen = candidates[places.astype(int)]
 
-    def slices_of(volume: np.ndarray) -> np.ndarray:
-        # The view's axes run to the right, front and head.
-        turned = volume[chosen, ::-1, ::-1]  # (slices, Y, X)
-        return turned.copy()
+    def turned(voxels: np.ndarray) -> Volume:
+        # Axes to the left, back and head: as radiologists look at slices.
+        volume = Volume(voxels, view.geometry)
+        return reorient(volume, "LPS")
 
-    _, height_mm, width_mm = view.geometry.spacing_zyx
-    aspect = height_mm / width_mm
+    image = turned(view.image)
+    numbers = chosen + view.first_slice
     return SheetRow(
         case=view.case,
-        images=slices_of(view.image),
-        references=slices_of(view.reference),
-        predictions=slices_of(view.prediction),
-        aspect=aspect,
+        images=image.voxels[chosen],
+        references=turned(view.reference).voxels[chosen],
+        predictions=turned(view.prediction).voxels[chosen],
+        numbers=tuple(numbers.tolist()),
+        plane=plane_of(image.geometry),
     )
 
 
-def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, str]) -> list[Path]:
+def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, str], edition: Edition) -> list[Path]:
     """Write the cases in their order, six a sheet, as `sheet_01.png`, ...
 
     Args:
         out_dir: Where the sheets go.
         rows: What is shown of each case.
         captions: What is written above a case.
+        edition: What labels mean.
 
     Returns:
         The files.
@@ -77,16 +84,18 @@ def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, st
     Raises:
         InputError: The disk refuses.
     """
+    pens = pens_of(edition)
     paths = []
     for first in range(0, len(rows), ROWS):
         some = rows[first : first + ROWS]
         heights = []
         for row in some:
             _, lines, columns = row.images.shape
-            height = SLICE_INCHES * row.aspect * lines / columns
+            height = SLICE_INCHES * row.plane.aspect * lines / columns
             # Its caption stands above.
             heights.append(height + TITLE_INCHES)
         width = SLICE_INCHES * COLUMNS
+        # The legend stands below.
         size = width, sum(heights) + TITLE_INCHES
 
         figure = Figure(figsize=size, layout="constrained", facecolor="white")
@@ -94,8 +103,9 @@ def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, st
         grid = figure.subplots(len(some), COLUMNS, squeeze=False, height_ratios=heights)
         for line, row in zip(grid, some, strict=True):
             caption = captions.get(row.case, row.case)
-            _plot_case(line, row, caption)
-        figure.supxlabel("reference orange, prediction blue; the patient's right is on the left", fontsize=7)
+            _plot_case(line, row, caption, pens)
+        lines = legend_lines(pens)
+        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=7, frameon=False)
 
         number = first // ROWS + 1
         path = Path(out_dir) / f"sheet_{number:02d}.png"
@@ -105,20 +115,14 @@ def write_sheets(out_dir: Path, rows: Sequence[SheetRow], captions: dict[str, st
     return paths
 
 
-def _plot_case(line: Sequence[Axes], row: SheetRow, caption: str) -> None:
+def _plot_case(line: Sequence[Axes], row: SheetRow, caption: str, pens: Sequence[Pen]) -> None:
     for index, axes in enumerate(line):
-        axes.imshow(row.images[index], cmap="gray", vmin=0, vmax=255, aspect=row.aspect)
-        # The reference is wider, so that it shows beneath a prediction that is equal.
-        reference = row.references[index]
-        prediction = row.predictions[index]
-        _outline(axes, reference, REFERENCE, 2.2)
-        _outline(axes, prediction, PREDICTION, 0.8)
+        image = row.images[index]
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect=row.plane.aspect)
+        outline(axes, row.references[index], pens, of_reference=True)
+        outline(axes, row.predictions[index], pens, of_reference=False)
+        mark(axes, image.shape, row.plane, fontsize=6)
+        number = str(row.numbers[index])
+        axes.text(0.98, 0.97, number, transform=axes.transAxes, ha="right", va="top", color="white", fontsize=6)
         axes.set_axis_off()
     line[0].set_title(caption, fontsize=8, loc="left")
-
-
-def _outline(axes: Axes, labels: np.ndarray, colour: str, width: float) -> None:
-    """Outline every value in `labels` (Y, X) but 0."""
-    for value in np.unique(labels):
-        if value != 0:
-            axes.contour(labels == value, levels=[0.5], colors=colour, linewidths=width)

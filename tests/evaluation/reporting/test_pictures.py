@@ -5,12 +5,15 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
+from evaluation.reporting.colours import pens_of
 from vestibule.cli import main
 from vestibule.editions import get_edition
-from vestibule.volume import Geometry, Volume, reorient, write_volume
+from vestibule.volume import Geometry, Volume, read_volume, reorient, write_volume
 
 CASE = "crossmoda2023_etz_7"
+TUMOUR_PEN, COCHLEA_PEN = pens_of(get_edition(2023))
 
 
 def run(monkeypatch, *arguments: object) -> int:
@@ -40,25 +43,57 @@ def folders(save, labels, geometry: Geometry, tmp_path: Path) -> list[Path]:
     return [tmp_path / folder for folder in ("t2", "p", "r", "out")]
 
 
-def colours(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Where a picture is red and where it is green."""
-    red, green, blue = np.moveaxis(matplotlib.image.imread(path)[..., :3], -1, 0)
-    return (red > 0.9) & (green < 0.1) & (blue < 0.1), (green > 0.9) & (red < 0.1) & (blue < 0.1)
+def has_colour(path: Path, colour: str) -> bool:
+    """Whether a picture shows a colour outside its legend, which stands in the lowest tenth."""
+    picture = matplotlib.image.imread(path)[..., :3]
+    above_legend = picture[: len(picture) * 9 // 10]
+    apart = np.abs(above_legend - to_rgb(colour)).max(axis=2)
+    return bool((apart < 0.05).any())
 
 
 def test_the_edition_is_told_and_both_masks_are_outlined(folders, monkeypatch, capsys) -> None:
     assert run(monkeypatch, *folders) == 0
     assert "1 pictures in" in capsys.readouterr().out
-    _, green = colours(folders[-1] / f"{CASE}.png")
-    assert green.any()
+    assert has_colour(folders[-1] / f"{CASE}.png", TUMOUR_PEN.prediction)
 
 
 def test_a_missed_tumour_has_the_references_outline_alone(folders, save, labels, monkeypatch) -> None:
     save("p", CASE, np.where(labels == 2, 3, 0).astype(np.uint8), edition=2023)
     assert run(monkeypatch, *folders) == 0
-    red, green = colours(folders[-1] / f"{CASE}.png")
-    assert red.any()
-    assert not green.any()
+    picture = folders[-1] / f"{CASE}.png"
+    assert has_colour(picture, TUMOUR_PEN.reference)
+    assert not has_colour(picture, TUMOUR_PEN.prediction)
+
+
+def test_tumour_and_cochlea_have_colours_of_their_own(folders, save, labels, monkeypatch) -> None:
+    both = np.where(labels == 2, 3, labels).astype(np.uint8)
+    both[:, 0:2] = both[::-1, 8:10]
+    for folder in ("p", "r"):
+        save(folder, CASE, both, edition=2023)
+    assert (both[3] == 1).any()
+    assert (both[3] == 3).any()
+    # Moved, so that the prediction's line does not cover the reference's.
+    save("p", CASE, np.roll(both, 2, axis=2), edition=2023)
+    assert run(monkeypatch, *folders) == 0
+    for pen in (TUMOUR_PEN, COCHLEA_PEN):
+        for colour in (pen.reference, pen.prediction):
+            assert has_colour(folders[-1] / f"{CASE}.png", colour)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LAS", "SLP", "PIR"])
+def test_masks_whose_axes_run_elsewhere_give_the_same_picture(folders, labels, geometry, axes, monkeypatch) -> None:
+    assert run(monkeypatch, *folders) == 0
+    picture = folders[-1] / f"{CASE}.png"
+    expected = matplotlib.image.imread(picture)
+    for folder in folders[:3]:
+        (path,) = folder.iterdir()
+        write_volume(path, reorient(read_volume(path), axes))
+    for folder in folders[1:3]:
+        (path,) = folder.iterdir()
+        turned = read_volume(path)
+        write_volume(path, turned.with_voxels(turned.voxels.astype(np.uint8)))
+    assert run(monkeypatch, *folders) == 0
+    np.testing.assert_array_equal(matplotlib.image.imread(picture), expected)
 
 
 def test_an_edition_that_the_names_contradict_is_refused(folders, monkeypatch, capsys) -> None:

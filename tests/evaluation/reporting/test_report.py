@@ -2,12 +2,15 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
+from evaluation.reporting.colours import pens_of
 from evaluation.reporting.report import build, viewer
 from evaluation.reporting.report.page import view_document, worst_first, write_report
 from evaluation.reporting.report.plots import dot_plot
@@ -16,6 +19,7 @@ from evaluation.reporting.report.viewer import viewer_source
 from evaluation.reporting.views import CaseView
 from evaluation.scoring.scores import Scores, summarise
 from vestibule.cli import main
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, write_volume
 
@@ -90,12 +94,23 @@ def test_sheets_show_every_case_worst_first(folders, tmp_path, monkeypatch) -> N
     assert run(monkeypatch, *folders, *arguments) == 0
     assert not (tmp_path / "out" / "report.html").exists()
     sheet = matplotlib.image.imread(tmp_path / "out" / "sheets" / "sheet_01.png")[..., :3]
-    orange, blue = (np.abs(sheet - colour).max(axis=2) < 0.1 for colour in ((1, 0.69, 0), (0, 0.76, 1)))
-    worst, middle, best = np.array_split(np.arange(len(sheet)), 3)
-    assert blue[best].any()
-    for rows in (worst, middle):
-        assert orange[rows].any()
-        assert blue[rows].any()
+    pictures = sheet[: len(sheet) * 9 // 10]
+
+    def rows_with(colour: str) -> np.ndarray:
+        apart = np.abs(pictures - to_rgb(colour)).max(axis=2)
+        return (apart < 0.1).any(axis=1)
+
+    tumour, cochlea = pens_of(get_edition(2022))
+    reference, predicted = rows_with(tumour.reference), rows_with(tumour.prediction)
+    predicted_cochlea = rows_with(cochlea.prediction)
+    worst, middle, best = np.array_split(np.arange(len(pictures)), 3)
+    # The worst has a cochlea, and its tumour is missed.
+    assert reference[worst].any()
+    assert predicted_cochlea[worst].any()
+    assert not predicted[worst].any()
+    assert reference[middle].any()
+    assert predicted[middle].any()
+    assert predicted[best].any()
 
 
 def test_a_case_with_an_unusable_prediction_is_named_in_the_page(folders, tmp_path, monkeypatch) -> None:
@@ -123,7 +138,26 @@ def test_nothing_in_a_name_or_note_becomes_part_of_the_page(geometry, tmp_path) 
 def test_the_same_view_gives_the_same_document(geometry, labels) -> None:
     view = CaseView("a", labels * 100, labels, labels, geometry)
     assert view_document(view) == view_document(view)
-    assert view_document(view)["size"] == [10, 12, 8]
+    document = view_document(view)
+    assert document["size"] == [10, 12, 8]
+    assert document["spacing"] == [0.4, 0.5, 1.5]
+    assert document["towards"] == ["L", "P", "S"]
+
+
+def test_a_case_brings_its_headline_scores_for_the_window_that_opens(folders, tmp_path, monkeypatch) -> None:
+    assert run(monkeypatch, *folders) == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    captions = dict(re.findall(r'data-case="([^"]+)" data-caption="([^"]+)"', page))
+    assert captions[CASES[0]] == "VS: Dice 1.000, ASSD 0.00 mm; cochlea: Dice 1.000, ASSD 0.00 mm"
+    assert captions[CASES[1]].startswith("VS: Dice 0.000, ASSD ")
+
+
+def test_the_legend_names_every_structure_in_its_colours(folders, tmp_path, monkeypatch) -> None:
+    assert run(monkeypatch, *folders) == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for pen in pens_of(get_edition(2022)):
+        for colour in (pen.reference, pen.prediction):
+            assert re.search(rf'class="key[^"]*" style="--colour: {colour}">{pen.title}<', page)
 
 
 def test_worst_is_the_least_dice_of_any_structure_then_the_lower_mean() -> None:
@@ -147,7 +181,16 @@ def test_a_sheet_that_cannot_be_written_is_named(geometry, labels, tmp_path) -> 
     (tmp_path / "file").write_text("")
     rows = [sheet_row(CaseView("a", labels, labels, labels, geometry))]
     with pytest.raises(InputError, match=r"sheet_01\.png: cannot be written"):
-        write_sheets(tmp_path / "file" / "sheets", rows, {})
+        write_sheets(tmp_path / "file" / "sheets", rows, {}, get_edition(2022))
+
+
+def test_a_sheet_shows_slices_as_radiologists_look_at_them_and_numbers_those_of_the_whole_image(geometry, labels):
+    axes_to_right_front_head = replace(geometry, direction=(-1.0, 0, 0, 0, -1.0, 0, 0, 0, 1.0))
+    view = CaseView("a", labels, labels, labels, axes_to_right_front_head, first_slice=20)
+    row = sheet_row(view, count=4)
+    assert row.plane.edges == ("R", "L", "A", "P")
+    np.testing.assert_array_equal(row.references, labels[2:6, ::-1, ::-1])
+    assert row.numbers == (22, 23, 24, 25)
 
 
 def test_a_viewer_of_another_make_is_refused(monkeypatch, tmp_path) -> None:

@@ -75,7 +75,7 @@ def listed(page) -> list[str]:
 
 def open_first(page) -> None:
     """Open the case whose masks lie beside each other."""
-    page.click(f'tr[data-case="{CASES[0]}"]')
+    page.click(f'tr[data-case="{CASES[0]}"] th')
     page.wait("document.getElementById('view').dataset.state === 'shown'")
 
 
@@ -131,6 +131,7 @@ def test_keys_alone_open_a_case_turn_to_the_next_and_close_it(page) -> None:
 
 def test_outlines_are_where_the_masks_are(page) -> None:
     open_first(page)
+    page.press("m")
     outlined = tiles(page)
     page.press("r")
     page.press("p")
@@ -141,15 +142,17 @@ def test_outlines_are_where_the_masks_are(page) -> None:
         assert extent(tile, ORANGE).size == extent(tile, BLUE).size == 0
         # The line lies on the edge, so it reaches half its width beyond.
         assert extent(outlined[plane], ORANGE) == pytest.approx(bright + 1.5 * OUTWARD, abs=1.6)
-    bright = extent(plain["axial"], WHITE)
-    voxel = (bright[1] - bright[0]) / SIDE
+    reference = extent(outlined["axial"], ORANGE)
+    voxel = (reference[1] - reference[0] - 3) / SIDE
     # Front is up and the patient's right on the left.
-    moved = bright + voxel * np.repeat([ROWS_BACK, COLUMNS_LEFT], 2)
-    assert extent(outlined["axial"], BLUE) == pytest.approx(moved + 0.75 * OUTWARD, abs=1.6)
+    moved = reference + voxel * np.repeat([ROWS_BACK, COLUMNS_LEFT], 2)
+    # Its line is thinner by a pixel.
+    assert extent(outlined["axial"], BLUE) == pytest.approx(moved - 0.5 * OUTWARD, abs=1.6)
 
 
 def test_keys_and_wheel_scroll_through_the_slices(page) -> None:
     open_first(page)
+    page.press("m")
     assert extent(tiles(page)["axial"], ORANGE).size
     page.press("ArrowDown")
     beneath = tiles(page)["axial"]
@@ -177,3 +180,62 @@ def test_light_and_dark_follow_the_system_and_the_button(page) -> None:
     assert page.evaluate(ground) == light
     page.click("#theme")
     assert page.evaluate(ground) == dark
+
+
+def test_an_opened_case_tells_its_dice_and_the_slice_with_most_tumour(page) -> None:
+    open_first(page)
+    # Of 400 voxels a slice, 15 x 17 are common.
+    assert page.evaluate("document.getElementById('view-scores').textContent").startswith("VS: Dice 0.637, ASSD ")
+    number = "document.getElementById('view-slice').textContent"
+    assert page.evaluate(number) == "axial slice 3 (0 to 11, from the feet)"
+    page.press("ArrowUp")
+    assert page.evaluate(number).startswith("axial slice 4 ")
+    page.click("#lower")
+    assert page.evaluate(number).startswith("axial slice 3 ")
+
+
+def test_letters_tell_the_patients_sides_and_turn_where_the_images_axes_do(page) -> None:
+    open_first(page)
+    edges = "Object.values(edgesOf(tilePlacement(viewer.screenSlices.find((tile) => tile.axCorSag === {}))))"
+    assert page.evaluate(edges.format(0)) == ["R", "L", "A", "P"]
+    assert page.evaluate(edges.format(1)) == ["R", "L", "S", "I"]
+    assert page.evaluate(edges.format(2)) == ["P", "A", "S", "I"]
+    # Had the image's columns run to the patient's left, its left would be shown on the left.
+    page.evaluate("shown.towards = ['L', 'A', 'S']")
+    assert page.evaluate(edges.format(0)) == ["L", "R", "A", "P"]
+
+
+def test_the_letter_of_the_left_stands_where_the_patients_left_is(page) -> None:
+    open_first(page)
+    page.press("r")
+    page.press("p")
+    page.press("m")
+    axial = tiles(page)["axial"]
+    _, _, first, last = extent(axial, WHITE)
+    # The tumour's columns 18 to 37 of 60 lie to the patient's right by one: to the left of the picture, which R marks.
+    placement = "tilePlacement(viewer.screenSlices.find((tile) => tile.axCorSag === 0))"
+    middle = page.evaluate(f"{placement}.clip[2] / 2")
+    assert (first + last) / 2 < middle
+    assert page.evaluate(f"edgesOf({placement}).left") == "R"
+
+
+def test_a_scale_bar_is_as_long_as_it_says(page) -> None:
+    open_first(page)
+    for name in ("r", "p", "m"):
+        page.press(name)
+    for plane, number in (("axial", 0), ("coronal", 1)):
+        _, _, first, last = extent(tiles(page)[plane], WHITE)
+        tumour_px_per_mm = (last - first) / SIDE
+        bar = page.evaluate(f"scaleBar(tilePlacement(viewer.screenSlices.find((tile) => tile.axCorSag === {number})))")
+        assert bar["pixels"] / bar["mm"] == pytest.approx(tumour_px_per_mm, rel=0.02)
+
+
+def test_nothing_is_wider_than_a_phone(page) -> None:
+    page.call("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
+    width = "Math.max(document.documentElement.scrollWidth, innerWidth)"
+    assert page.evaluate(width) == 390
+    open_first(page)
+    assert page.evaluate(width) == 390
+    left, _, right, _ = page.box("#view")
+    assert (left, right) == (0, 390)
+    assert page.evaluate("document.getElementById('view').scrollWidth") <= 390

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from evaluation.reporting import views
-from evaluation.reporting.views import find_images, read_view
+from evaluation.reporting.views import find_images, place_to_open, read_view, slice_numbers
 from evaluation.scoring.cases import join_cases
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, write_volume
+from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 EDITION = get_edition(2022)
 CASE = "crossmoda2022_etz_1"
@@ -108,3 +108,43 @@ def test_images_whose_names_tell_no_contrast_are_found_by_their_whole_names_as_p
     write_volume(tmp_path / "t2" / "case7.mha", image)
     with pytest.raises(InputError, match="keep one of them"):
         find_images(tmp_path / "t2", EDITION)
+
+
+def test_a_case_is_opened_at_the_tumours_largest_section_though_another_slice_shows_more_cochlea() -> None:
+    labels = np.zeros((6, 20, 20), dtype=np.uint8)
+    labels[1, 2:18, 2:18] = 2
+    labels[3, 4:6, 4:6] = 1
+    labels[4, 6:11, 8:13] = 1
+    assert place_to_open(labels, np.zeros_like(labels), EDITION) == (4, 8, 10)
+
+
+def test_a_case_without_a_tumour_is_opened_at_a_predicted_one_then_at_any_structure_then_in_the_middle() -> None:
+    nothing = np.zeros((6, 20, 20), dtype=np.uint8)
+    cochlea = nothing.copy()
+    cochlea[1, 2:5, 2:5] = 2
+    tumour = nothing.copy()
+    tumour[5, 10:13, 2:5] = 1
+    assert place_to_open(cochlea, tumour, EDITION) == (5, 11, 3)
+    assert place_to_open(cochlea, nothing, EDITION) == (1, 3, 3)
+    assert place_to_open(nothing, cochlea, EDITION) == (1, 3, 3)
+    assert place_to_open(nothing, nothing, EDITION) == (3, 10, 10)
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RAS", "LPI", "SLP", "PIR"])
+def test_slices_are_numbered_from_the_feet_whatever_the_files_axes(labels, geometry, axes) -> None:
+    lying_as_wished = Volume(labels, geometry)
+    part = lying_as_wished.part((slice(3, 6), slice(0, 12), slice(0, 10))).geometry
+    whole = reorient(lying_as_wished, axes).geometry
+    assert slice_numbers(part, whole) == (3, 8)
+
+
+def test_a_view_of_masks_whose_slices_run_downwards_tells_slices_and_opening_place(save, labels, geometry, tmp_path):
+    downwards = reorient(Volume(labels, geometry), "LPI")
+    for folder in ("p", "r"):
+        save(folder, CASE, downwards.voxels, downwards.geometry)
+    view = read(tmp_path)
+    assert view.slices == 8
+    z, y, x = view.opened_at_zyx
+    # The tumour is in slices 2 and 3 of rows 3 to 5 and columns 2 to 4; the view's axes run to right, front and head.
+    assert view.first_slice + z == 2
+    assert view.reference[z, y, x] == 1
