@@ -19,6 +19,7 @@ from vestibule.editions import EDITIONS
 from vestibule.errors import InputError
 from vestibule.files import file_sha256
 from vestibule.finite import require_finite
+from vestibule.tensors import write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -355,20 +356,8 @@ def _write_files(
             path.write_text(content, encoding="utf-8")
         else:
             require_finite(content, name)
-            _write_tensors(path, content)
+            write_tensors(path, content)
         yield name
-
-
-def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors as safetensors, whatever device they are on."""
-    from safetensors.torch import save_file
-
-    # Copies, because safetensors refuses views and tensors that share their memory.
-    copies: dict[str, torch.Tensor] = {}
-    for name, tensor in tensors.items():
-        on_cpu = tensor.detach().cpu()
-        copies[name] = on_cpu.clone().contiguous()
-    save_file(copies, path)
 
 
 def _check_replaceable(path: Path) -> None:

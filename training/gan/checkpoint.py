@@ -12,13 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from safetensors.torch import save_file
 from torch import nn
 
 from vestibule.errors import InputError
 from vestibule.files import atomic
 from vestibule.finite import require_finite
+from vestibule.tensors import write_tensors
 
+LARGEST_LOSS = 1e8
+"""A training that goes on learns with losses of 100 at most in each iteration."""
 BROKEN = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 """What PyTorch raises for a file that was cut short or altered, by where."""
 
@@ -62,12 +64,11 @@ class TrainingState:
             content[name] = part.state_dict()
         for name, part in content.items():
             if not _is_finite(part):
-                raise InputError(diverged(name, self.path.parent.name, f"iteration {self.iteration}"))
+                raise InputError(diverged(name, self.path.parent.name, f"iteration {self.iteration}", self.path))
         content["iteration"] = self.iteration
         content["numpy_rng"] = _plain(self.generator.bit_generator.state)
         content.update(random_state())
-        with atomic(self.path) as partial:
-            torch.save(content, partial)
+        save_state(content, self.path)
 
     def resume(self) -> bool:
         """Load the state where there is one.
@@ -106,7 +107,14 @@ def save_weights(network: nn.Module, path: Path) -> None:
         tensors[name] = value.contiguous().cpu()
     require_finite(tensors, path)
     with atomic(path) as partial:
-        save_file(tensors, partial)
+        write_tensors(partial, tensors)
+
+
+def save_state(content: dict[str, Any], path: Path) -> None:
+    """Write by `torch.save`, whole or not at all. Raises InputError where the disk refuses."""
+    # Given a path, PyTorch tells of a full disk by a RuntimeError that does not name it.
+    with atomic(path) as partial, partial.open("wb") as stream:
+        torch.save(content, stream)
 
 
 def read_state(path: Path, by_deleting: str) -> dict[str, Any]:
@@ -139,21 +147,29 @@ def whole(path: Path, by_deleting: str) -> Iterator[None]:
         raise InputError(f"{path}: is cut short or damaged ({cause:.80}); delete it {by_deleting}") from error
 
 
-def diverged(what: str, stage: str, when: str) -> str:
+def diverged(what: str, stage: str, when: str, checkpoint: Path) -> str:
     """What to say of a training whose losses or weights are no longer finite.
 
     Args:
         what: The loss or the network.
         stage: Name of the stage, which is its section in the configuration too.
         when: The iteration, in words.
+        checkpoint: Where the stage keeps its last state.
 
     Returns:
         The message, without a file.
     """
     return (
-        f"{stage}: {what} is not finite, or absurdly large, at {when}: the training has diverged. The last checkpoint "
-        f"before that is kept; lower {stage}.learning_rate, or set precision to 32-true"
+        f"{stage}: {what} is not finite, or absurdly large, at {when}: the training has diverged. "
+        f"{what_is_kept(checkpoint)}; lower {stage}.learning_rate, or set precision to 32-true"
     )
+
+
+def what_is_kept(checkpoint: Path) -> str:
+    """Whether there is a checkpoint to go on from, in words."""
+    if checkpoint.exists():
+        return f"The last checkpoint before that is kept ({checkpoint.name})"
+    return "No checkpoint had been written before that"
 
 
 def _is_finite(value: Any) -> bool:

@@ -20,6 +20,7 @@ class LossLog:
 
     def __init__(self, folder: Path, columns: tuple[str, ...], first_iteration: int = 0) -> None:
         """Rows of an earlier try after `first_iteration` are dropped: they will be written again."""
+        self.folder = folder
         self._path = folder / "losses.csv"
         self._columns = columns
         self._tensorboard = TensorBoardLogger(folder, name="tensorboard", version="", purge_step=first_iteration)

@@ -14,7 +14,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from training.config import CycleGANConfig, Pix2PixConfig
 from training.data.sheets import save_sheet
-from training.gan.checkpoint import Stateful, TrainingState, diverged
+from training.gan.checkpoint import LARGEST_LOSS, Stateful, TrainingState, diverged
 from training.gan.logs import LossLog
 from vestibule.errors import InputError
 from vestibule.progress import track
@@ -25,9 +25,6 @@ LOG_EVERY = 50
 """Iterations between two rows of the losses, at most."""
 ROWS_AT_LEAST = 20
 """Rows that a training of few iterations has all the same."""
-
-LARGEST_SUM = 1e8
-"""Of a loss over the iterations of a row: a training that goes on learns with losses of 100 at most in each."""
 
 
 class AdversarialModel(ABC):
@@ -123,9 +120,10 @@ def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None
     """Raise InputError where a sum of losses is not finite or absurd: no later step would mend the weights."""
     for name, total in sums.items():
         # NaN compares as false.
-        is_sound = bool(total.abs() < LARGEST_SUM)
+        is_sound = bool(total.abs() < LARGEST_LOSS)
         if not is_sound:
-            raise InputError(diverged(f"the loss {name!r}", state.path.parent.name, f"iteration {state.iteration}"))
+            when = f"iteration {state.iteration}"
+            raise InputError(diverged(f"the loss {name!r}", state.path.parent.name, when, state.path))
 
 
 @rank_zero_only

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from training.config import SinGANConfig
-from training.gan.checkpoint import diverged, freeze, random_state, read_state, set_random_state
+from training.gan.checkpoint import diverged, freeze, random_state, read_state, save_state, set_random_state
 from training.gan.devices import layout_for
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
@@ -19,7 +19,6 @@ from training.harmonisers.pyramid import resize
 from training.harmonisers.singan_network import ScaleCritic, SinGAN
 from training.stage_table import HARMONISER
 from vestibule.errors import InputError
-from vestibule.files import atomic
 from vestibule.finite import require_finite
 from vestibule.progress import track
 
@@ -27,6 +26,8 @@ SETTLING_FROM = 0.8
 """Share of a scale's iterations after which the rate falls to a tenth and the generator's batch norm stands still."""
 LOSSES = ("scale", "wasserstein", "penalty", "adversarial", "reconstruction")
 """Columns of the log."""
+SCALES = "scales"
+"""Folder of the checkpoints of the finished scales."""
 
 
 def train_scales(model: SinGAN, full: torch.Tensor, config: SinGANConfig, folder: Path, dtype: torch.dtype) -> None:
@@ -42,9 +43,9 @@ def train_scales(model: SinGAN, full: torch.Tensor, config: SinGANConfig, folder
     Raises:
         InputError: A loss or weight is no longer finite; the checkpoints of the scales before it are kept.
     """
-    log = LossLog(folder, LOSSES)
-    checkpoints = folder / "scales"
+    checkpoints = folder / SCALES
     first = _resume(model, checkpoints)
+    log = LossLog(folder, LOSSES, first * config.iterations)
     remaining = range(first, model.scales)
     for scale in track(remaining, "SinGAN", model.scales, first):
         real = resize(full, model.sizes[scale])
@@ -137,17 +138,18 @@ def train_scale(
             }
             iterations_before = scale * config.iterations
             log.write(iterations_before + iteration, values)
-            _require_finite(values, scale, iteration)
+            _require_finite(values, scale, iteration, log.folder / SCALES)
 
     freeze(generator, True)
     generator.eval()
 
 
-def _require_finite(losses: dict[str, float], scale: int, iteration: int) -> None:
+def _require_finite(losses: dict[str, float], scale: int, iteration: int, checkpoints: Path) -> None:
     """Raise InputError where a loss of the scale is not finite: no later step would mend the weights."""
     for name, value in losses.items():
         if not math.isfinite(value):
-            raise InputError(diverged(f"the loss {name!r}", HARMONISER.name, f"scale {scale}, iteration {iteration}"))
+            when = f"scale {scale}, iteration {iteration}"
+            raise InputError(diverged(f"the loss {name!r}", HARMONISER.name, when, checkpoints))
 
 
 @torch.no_grad()
@@ -203,8 +205,7 @@ def _save_scale(model: SinGAN, scale: int, folder: Path) -> None:
     """Write what the training goes on from: the cascade so far and the state of the random generators."""
     weights = model.state_dict()
     content = {"model": weights, **random_state()}
-    with atomic(folder / f"{scale:02d}.pt") as partial_path:
-        torch.save(content, partial_path)
+    save_state(content, folder / f"{scale:02d}.pt")
 
 
 def _resume(model: SinGAN, folder: Path) -> int:

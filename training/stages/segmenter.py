@@ -10,7 +10,6 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,32 +20,40 @@ from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor impo
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-from safetensors.torch import save_file
 
 from training.config import RunConfig, SegmenterConfig
 from training.config.segmenter import SPLITS
 from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
-from training.gan.checkpoint import whole
+from training.gan.checkpoint import read_state, save_state
 from training.gan.devices import has_bfloat16, subnormals_as_zero
+from training.nnunet.environment import environment
+from training.nnunet.randomness import global_state, seed_all, seed_plainly, set_global_state
+from training.nnunet.resumable import EPOCHS_AT_RISK, ResumableTrainer
 from training.stage_table import SEGMENTER
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
-from vestibule.files import atomic, write_json
+from vestibule.files import atomic, file_sha256, read_json, write_json
 from vestibule.finite import require_finite
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
+from vestibule.tensors import write_tensors
 from vestibule.volume import Geometry, Volume, write_volume
 
 DATASET = "Dataset001_vestibule"
 PLANS = "nnUNetPlans"
+ALL = "all"
+"""nnU-Net's name for a fold that holds every case."""
+PLANNED = "planned.json"
+"""Written once nnU-Net has planned and preprocessed."""
+START = "planned.pt"
+"""State of the random generators after that."""
 ORIGIN = (0.0, 0.0, 0.0)
 DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 """Prepared volumes have left the patient's space; these only fill the files' headers."""
 
 
-class Trainer(nnUNetTrainer):
+class Trainer(ResumableTrainer):
     """nnU-Net's trainer with our length of training, and its prints in its log file alone."""
 
     def configure(self, config: SegmenterConfig) -> None:
@@ -57,7 +64,7 @@ class Trainer(nnUNetTrainer):
         self.num_epochs = config.epochs
         self.num_iterations_per_epoch = config.iterations_per_epoch
         self.num_val_iterations_per_epoch = max(1, config.iterations_per_epoch // 10)
-        self.save_every = max(1, config.epochs // 10)
+        self.save_every = min(max(1, config.epochs // 10), EPOCHS_AT_RISK)
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
         """nnU-Net's own optimiser, or AdamW under nnU-Net's own schedule."""
@@ -133,24 +140,27 @@ def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder:
     Returns:
         Weights of each fold as safetensors, with plans and description as JSON.
     """
-    settings = config.segmenter
-    torch.manual_seed(config.seed)
-    # nnU-Net takes its random patches by the global generator.
-    np.random.seed(config.seed)
     paths = []
     with _folders(folder / "nnunet"):
-        planned = folder / "planned.json"
-        if not planned.is_file():
-            write_dataset(cases, channel, config, folder / "nnunet" / "raw" / DATASET)
-            threads = torch.get_num_threads()
-            with contextlib.redirect_stdout(io.StringIO()):
-                plan(settings)
-            # The planner leaves its own number behind.
-            torch.set_num_threads(threads)
-            write_json(planned, {"plans": PLANS})
-        for fold in settings.folds or ("all",):
-            paths.extend(_train_fold(fold, settings, folder))
-    return paths
+        if not (folder / PLANNED).is_file():
+            _make_ready(cases, channel, config, folder)
+        for fold in config.segmenter.folds or (ALL,):
+            _train_fold(fold, config, folder)
+            paths.append(folder / f"fold_{fold}.safetensors")
+    return [*paths, folder / "plans.json", folder / "dataset.json"]
+
+
+def _make_ready(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
+    """Write the data set, plan and preprocess; leaves the state of the random generators after it."""
+    seed_plainly(config.seed)
+    write_dataset(cases, channel, config, folder / "nnunet" / "raw" / DATASET)
+    threads = torch.get_num_threads()
+    with contextlib.redirect_stdout(io.StringIO()):
+        plan(config.segmenter)
+    # The planner leaves its own number behind.
+    torch.set_num_threads(threads)
+    save_state(global_state(), folder / START)
+    write_json(folder / PLANNED, {"plans": PLANS})
 
 
 def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
@@ -200,24 +210,30 @@ def plan(config: SegmenterConfig) -> None:
     preprocessor.run(1, config.configuration, PLANS, workers)
 
 
-def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[Path]:
+def _train_fold(fold: int | str, config: RunConfig, folder: Path) -> None:
+    """Train a fold, unless it is there whole; leaves weights, plans and description."""
+    weights = folder / f"fold_{fold}.safetensors"
+    record = folder / f"fold_{fold}.json"
+    finished = read_json(record)
+    if finished and weights.is_file() and file_sha256(weights) == finished["sha256"]:
+        return
+
+    settings = config.segmenter
     preprocessed = folder / "nnunet" / "preprocessed" / DATASET
     plans = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))
     dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
 
-    rename_former_results(folder / "nnunet" / "results" / DATASET, config.configuration)
+    rename_former_results(folder / "nnunet" / "results" / DATASET, settings.configuration)
+    _seed_fold(fold, config.seed, folder)
     with contextlib.redirect_stdout(io.StringIO()):
         # The trainer reads this from its plans, where it is not to be left behind.
         plans_of_trainer = {**plans, "continue_training": False}
-        trainer = Trainer(plans_of_trainer, config.configuration, fold, dataset, pick_device())
-        trainer.configure(config)
+        trainer = Trainer(plans_of_trainer, settings.configuration, fold, dataset, pick_device())
+        trainer.configure(settings)
+        trainer.seed = config.seed
+        trainer.where = str(folder)
         trainer.initialize()
-
-    # Left after every `save_every` epochs; a stage that was stopped goes on from there.
-    latest = Path(trainer.output_folder) / "checkpoint_latest.pth"
-    if latest.is_file():
-        with whole(latest, "to train the fold from its start"):
-            trainer.load_checkpoint(str(latest))
+    trainer.go_on()
     with _few_workers():
         _fit(trainer)
 
@@ -225,13 +241,25 @@ def _train_fold(fold: int | str, config: SegmenterConfig, folder: Path) -> list[
     # Parameters, not the state dict: nnU-Net's networks list each tensor under several names.
     for name, value in trainer.network.named_parameters():
         tensors[name] = value.detach().contiguous().cpu()
-    weights = folder / f"fold_{fold}.safetensors"
     require_finite(tensors, weights)
-    with atomic(weights) as partial:
-        save_file(tensors, partial)
     write_json(folder / "plans.json", plans)
     write_json(folder / "dataset.json", dataset)
-    return [weights, folder / "plans.json", folder / "dataset.json"]
+    with atomic(weights) as partial:
+        write_tensors(partial, tensors)
+    write_json(record, {"sha256": file_sha256(weights)})
+
+
+def _seed_fold(fold: int | str, seed: int, folder: Path) -> None:
+    """Seed what a fold samples, whichever folds were trained before it in this process or another."""
+    start = folder / START
+    if start.is_file():
+        set_global_state(read_state(start, f"and {PLANNED} to plan anew"))
+    else:
+        # An earlier version planned, and left no state.
+        seed_plainly(seed)
+    # The first goes on from where planning has left the generators, each other one from numbers of its own.
+    if fold not in (ALL, 0):
+        seed_all(seed, int(fold))
 
 
 def rename_former_results(results: Path, configuration: str) -> None:
@@ -267,23 +295,9 @@ def _fit(trainer: Trainer) -> None:
     trainer.on_train_end()
 
 
-@contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 def _folders(root: Path) -> AbstractContextManager[None]:
     # nnU-Net finds its folders by environment variables.
-    return _environment(
+    return environment(
         nnUNet_raw=str(root / "raw"),
         nnUNet_preprocessed=str(root / "preprocessed"),
         nnUNet_results=str(root / "results"),
@@ -295,4 +309,4 @@ def _few_workers() -> AbstractContextManager[None]:
     cores_to_spare = (os.cpu_count() or 1) > 4
     if cores_to_spare or "nnUNet_n_proc_DA" in os.environ:
         return contextlib.nullcontext()
-    return _environment(nnUNet_n_proc_DA="0")
+    return environment(nnUNet_n_proc_DA="0")

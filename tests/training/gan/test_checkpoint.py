@@ -52,7 +52,7 @@ def test_full_disk_is_named_and_leaves_the_state_before_it(tmp_path, monkeypatch
     before = path.read_bytes()
 
     def fill_disk(content, target):
-        target.write_bytes(b"half")
+        target.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fill_disk)
