@@ -12,6 +12,28 @@ from vestibule.boxes import Box
 
 WHOLE_VOXEL = 1e-6
 """Voxels by which an index may be off a whole number and still be taken for it."""
+SPACING_DECIMALS = 5
+"""Digits of a spacing in mm that decide anything in whole voxels. What follows is some writer's rounding."""
+
+
+def settled(spacing_zyx: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Voxel spacing in mm without the last digits, in which two copies of one image may differ.
+
+    For whatever is decided in whole voxels, such as how many make up 3 mm: at a spacing of 1.2 mm that is 2.5, which
+    the last digit would round up or down. Where voxels are placed, no digit is left out.
+    """
+    decimals = np.round(np.asarray(spacing_zyx, dtype=float), SPACING_DECIMALS)
+    # As NIfTI stores them, so that an image in another format is treated alike.
+    z, y, x = decimals.astype(np.float32).tolist()
+    return z, y, x
+
+
+STEADY_DECIMALS = 4
+"""Digits of a spacing in mm that most files have."""
+STEADY_WITHIN_MM = 5e-6
+"""A spacing that is off such a number by no more is meant to be it."""
+STEADY_AXES_WITHIN = 1e-6
+"""Likewise for the entries of a direction, and those of 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,33 @@ class Geometry:
     def spacing_xyz(self) -> np.ndarray:
         """Voxel spacing in mm along x, y and z, as an array (3,)."""
         return np.asarray(self.spacing_zyx[::-1])
+
+    def steady(self) -> Geometry:
+        """This grid without the rounding of whoever wrote the file, so that two copies of an image get one mask.
+
+        A spacing that is all but a number of four decimals becomes it. Axes that are off right angles by rounding
+        become the nearest ones that are not, and exact ones where they lie along the patient's.
+        """
+        spacing = np.asarray(self.spacing_zyx, dtype=float)
+        decimals = np.round(spacing, STEADY_DECIMALS)
+        is_near = np.abs(spacing - decimals) <= STEADY_WITHIN_MM
+        # As NIfTI stores it, which leaves what NIfTI files hold as it is.
+        stored = decimals.astype(np.float32)
+        spacing_z, spacing_y, spacing_x = np.where(is_near, stored, spacing).tolist()
+
+        matrix = self.matrix
+        whole = np.round(matrix)
+        off_right_angles = np.abs(matrix.T @ matrix - np.eye(3)).max()
+        if np.abs(matrix - whole).max() <= STEADY_AXES_WITHIN:
+            matrix = whole
+        elif off_right_angles > STEADY_AXES_WITHIN:
+            left, _, right = np.linalg.svd(matrix)
+            matrix = left @ right
+        return replace(
+            self,
+            spacing_zyx=(spacing_z, spacing_y, spacing_x),
+            direction=tuple(matrix.ravel().tolist()),
+        )
 
     def to_patient(self, index_xyz: np.ndarray) -> np.ndarray:
         """Patient coordinates in mm of continuous indices (..., 3), in the order x, y, z."""

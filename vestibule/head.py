@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
+from vestibule.geometry import settled
 from vestibule.volume import Volume
 
 COARSE_MM = 3.0
@@ -30,7 +31,7 @@ def head_outline(image: Volume, sampling: Sampling) -> tuple[np.ndarray, tuple[i
         The head as bool (Z, Y, X) on the coarse voxels, without any where nothing stands out, and how many voxels of
         the image a coarse one stands for along z, y and x.
     """
-    spacing_mm = np.asarray(image.geometry.spacing_zyx)
+    spacing_mm = np.asarray(settled(image.geometry.spacing_zyx))
     steps = np.rint(COARSE_MM / spacing_mm).astype(int)
     steps = np.maximum(steps, 1)
 

@@ -13,8 +13,9 @@ from scipy import sparse
 
 REACH = 6
 """Standard deviations beyond which a Gaussian adds nothing that float32 holds."""
-EDGE = 0.5 + 1e-6
-"""Voxels from the middle of the first or last voxel to the image's edge, and what rounding may add."""
+EDGE = 0.5 + 1e-4
+"""Voxels from the middle of the first or last voxel to the image's edge, and what rounding may add: that of a
+spacing in float32, over a thousand voxels."""
 
 
 def axis_weights(positions: np.ndarray, size: int, sigma: float = 0.0) -> sparse.csr_array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +38,12 @@ class Model:
 
         Raises InputError where the volume holds no head to speak of.
         """
-        working = to_working(volume, self.preprocessing)
+        geometry = volume.geometry.steady()
+        working = to_working(replace(volume, geometry=geometry), self.preprocessing)
         t1_unit = self.synthetic_t1(working)
         probabilities = self.segmenter.probabilities(t1_unit, working.geometry.spacing_zyx)
-        return labels_to_original(probabilities, working.geometry, volume.geometry)
+        mask = labels_to_original(probabilities, working.geometry, geometry)
+        return replace(mask, geometry=volume.geometry)
 
     def synthetic_t1(self, working: Volume) -> np.ndarray:
         """T1 in [-1, 1] (Z, Y, X) of a T2 volume on the working grid: what the segmenter sees."""

@@ -28,6 +28,9 @@ MAX_SIDE = 1024
 LARGER = 2
 """How many times as wide and long the region becomes where it cannot be found: a head fits into it wherever it lies."""
 
+CLEAR_OF_EDGE = 1e-4
+"""Voxels by which a label must lie within the region to count as held by it."""
+
 
 @dataclass(frozen=True)
 class PreprocessingConfig:
@@ -181,10 +184,10 @@ def _holds(geometry: Geometry, mask: Volume) -> bool:
     patient_xyz = part.geometry.to_patient(labelled_xyz)
     index_xy = geometry.to_index(patient_xyz)[:, :2]
 
-    # Half a voxel beyond the middle of the outermost one.
+    # Half a voxel beyond the middle of the outermost one, and clear of the edge, which is not told by rounding.
     _, size_y, size_x = geometry.size_zyx
     last_xy = np.array([size_x, size_y]) - 0.5
-    within = (index_xy > -0.5) & (index_xy < last_xy)
+    within = (index_xy > CLEAR_OF_EDGE - 0.5) & (index_xy < last_xy - CLEAR_OF_EDGE)
     return bool(within.all())
 
 

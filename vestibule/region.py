@@ -23,6 +23,9 @@ LENGTH_TO_WIDTH = 1.25
 """A head's outline is taken for an ellipse with these proportions where the image cuts off its back."""
 CUT_CHORD = 0.75
 """Where the image cuts the head at more than this share of its width, its back cannot be told."""
+TOLERANCE_MM = 1e-3
+"""Lengths that differ by less are one; several voxels together have many times the rounding of their spacing."""
+TOLERANCE_OF_CHORD = 1e-6
 LARGE_SLICE = 0.5
 """Slices count that show at least this share of the head's largest cross-section."""
 
@@ -52,7 +55,7 @@ def find_ears(oriented: Volume) -> tuple[float, float] | None:
     widths = [rows.width.max() for rows in slices]
     width_mm = float(np.percentile(widths, 75)) * step_x
     narrowest, widest = HEAD_WIDTH_MM
-    if not narrowest <= width_mm <= widest:
+    if not narrowest - TOLERANCE_MM <= width_mm <= widest + TOLERANCE_MM:
         return None
     backs_mm = []
     for rows in slices:
@@ -90,7 +93,7 @@ def _back_mm(rows: _Rows, size_y: int, step_y: float, step_x: float) -> float | 
     None where it cuts off too much, or nothing is as wide as a head.
     """
     width_mm = rows.width * step_x
-    wide = np.flatnonzero(width_mm >= CHORD_MM)
+    wide = np.flatnonzero(width_mm >= CHORD_MM - TOLERANCE_MM)
     if wide.size == 0:
         return None
     last = int(wide[-1])
@@ -101,7 +104,7 @@ def _back_mm(rows: _Rows, size_y: int, step_y: float, step_x: float) -> float | 
     # The image ends within the head: the last row is a chord of an ellipse, whose rest is what is missing.
     widest_mm = float(width_mm.max())
     chord = float(width_mm[last]) / widest_mm
-    if chord > CUT_CHORD:
+    if chord > CUT_CHORD + TOLERANCE_OF_CHORD:
         return None
     half_length_mm = LENGTH_TO_WIDTH * widest_mm / 2
     seen = float(np.sqrt(1 - chord**2))

@@ -15,6 +15,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from vestibule.errors import InputError
+from vestibule.geometry import settled
 from vestibule.networks import shapes_of
 
 
@@ -92,7 +93,8 @@ class Segmenter:
         the network in any case. Raises InputError where even that does not fit.
         """
         image = t1_unit[None].astype(np.float32)  # (1, Z, Y, X)
-        properties = {"spacing": list(spacing_zyx)}
+        # nnU-Net rounds sizes to whole voxels, and takes a ratio of three for anisotropic: both by the last digit.
+        properties = {"spacing": list(settled(spacing_zyx))}
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 _, probabilities = self._predictor.predict_single_npy_array(

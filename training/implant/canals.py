@@ -15,6 +15,7 @@ from training.phantom.lattice import xyz_of
 from training.phantom.shapes import rotation, unit
 from training.phantom.tumour_shape import CanalFrame
 from vestibule.errors import InputError
+from vestibule.geometry import settled
 from vestibule.preprocessing import PreprocessingConfig, working_geometry
 from vestibule.resampling import resample
 from vestibule.volume import Geometry, Volume, reorient, to_image
@@ -130,7 +131,7 @@ def find_canals(t2: Volume) -> dict[str, Canal]:
     """
     oriented = reorient(t2)
     grid, voxels = _region(oriented)
-    slice_mm = oriented.geometry.spacing_zyx[0]
+    slice_mm, _, _ = settled(oriented.geometry.spacing_zyx)
 
     # From 0 for air to about 1 for fluid.
     low, high = np.percentile(voxels, (2, 99.5))
@@ -223,7 +224,8 @@ def _region(oriented: Volume) -> tuple[Geometry, np.ndarray]:
     """A grid of `GRID_MM` around both ears, and the image on it (Z, Y, X)."""
     geometry = oriented.geometry
     region = working_geometry(oriented, PreprocessingConfig((GRID_MM, GRID_MM), REGION_YX))
-    height_mm = geometry.size_zyx[0] * geometry.spacing_zyx[0]
+    slice_mm, _, _ = settled(geometry.spacing_zyx)
+    height_mm = geometry.size_zyx[0] * slice_mm
     slices = max(FEWEST_SLICES, round(height_mm / GRID_MM))
     _, size_y, size_x = region.size_zyx
     size_zyx = (slices, size_y, size_x)

@@ -7,6 +7,7 @@ from scipy import ndimage, optimize
 
 from training.phantom.lattice import xyz_of
 from training.phantom.shapes import rotation
+from vestibule.geometry import settled
 from vestibule.region import find_ears
 from vestibule.resampling import resample
 from vestibule.volume import Geometry, Volume, reorient
@@ -88,7 +89,7 @@ def _coarse(oriented: Volume) -> np.ndarray:
     """The head on voxels of `GRID_MM` (Z, Y, X), without the darkest 2 % and the brightest 1 % of its range."""
     geometry = oriented.geometry
     sizes = []
-    for size, spacing_mm in zip(geometry.size_zyx, geometry.spacing_zyx, strict=True):
+    for size, spacing_mm in zip(geometry.size_zyx, settled(geometry.spacing_zyx), strict=True):
         length_mm = size * spacing_mm
         sizes.append(max(FEWEST_VOXELS, round(length_mm / GRID_MM)))
 

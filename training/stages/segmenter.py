@@ -35,6 +35,7 @@ from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import atomic, file_sha256, read_json, write_json
 from vestibule.finite import require_finite
+from vestibule.geometry import settled
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.tensors import write_tensors
@@ -175,7 +176,9 @@ def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, fo
     for case in track(cases, "data set"):
         image = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
         labels = np.asarray(case.labels)
-        geometry = Geometry(image.shape, case.spacing_zyx, ORIGIN, DIRECTION)
+        # As it is told to the network when it predicts.
+        spacing_zyx = settled(case.spacing_zyx)
+        geometry = Geometry(image.shape, spacing_zyx, ORIGIN, DIRECTION)
         write_volume(folder / "imagesTr" / f"{case.name}_0000.nii.gz", Volume(image, geometry))
         write_volume(folder / "labelsTr" / f"{case.name}.nii.gz", Volume(labels, geometry))
 
