@@ -15,12 +15,14 @@ import numpy as np
 from scipy import ndimage
 
 from evaluation.reporting.views import find_images
-from evaluation.scoring.cases import masks_by_case, natural_order, turned_onto
+from evaluation.scoring.cases import masks_by_case, natural_order
 from evaluation.scoring.processes import each_in_a_process
 from vestibule.boxes import bounding_box
 from vestibule.editions import Anatomy, Edition
 from vestibule.errors import InputError
+from vestibule.geometry import settled
 from vestibule.head import head_outline
+from vestibule.turning import turned_onto
 from vestibule.volume import Geometry, Volume, read_header, read_labels, read_volume
 
 BOTH_SIDES_MM = 30.0
@@ -150,7 +152,7 @@ def inside_head(image: Volume) -> np.ndarray:
         return np.ones(image.voxels.shape, dtype=bool)
 
     # Within slices alone: the first and the last slice may cut the head off.
-    across_slices = int(np.argmax(image.geometry.spacing_zyx))
+    across_slices = int(np.argmax(settled(image.geometry.spacing_zyx)))
     for axis in range(3):
         if axis == across_slices:
             continue

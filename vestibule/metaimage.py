@@ -43,6 +43,11 @@ _ONE_EACH_AXIS = (
     "centerofrotation",
 )
 _ONE_EACH_PAIR_OF_AXES = ("transformmatrix", "rotation", "orientation")
+_SYNONYMS = (
+    ("offset", "position", "origin"),
+    ("transformmatrix", "rotation", "orientation"),
+)
+"""Keys that mean the same; which of them counts where two differ is the reader's secret."""
 
 
 def check_metaimage(path: Path) -> None:
@@ -74,6 +79,7 @@ def check_metaimage(path: Path) -> None:
     if place != "LOCAL":
         raise InputError(f"{path}: its voxels lie in another file ({place[:60]!r}); expected ElementDataFile = LOCAL")
     _check_numbers(path, seen)
+    _check_agreement(path, seen)
 
 
 def _header_lines(path: Path) -> list[str]:
@@ -105,6 +111,19 @@ def _check_numbers(path: Path, seen: dict[str, str]) -> None:
         for word in words:
             if not _NUMBER.fullmatch(word):
                 raise _damaged(path, f"{key} holds {word[:60]!r}, expected a number")
+
+
+def _check_agreement(path: Path, seen: dict[str, str]) -> None:
+    """Refuse voxels that begin elsewhere than behind the header, and two keys of one meaning that differ."""
+    skipped = float(seen.get("headersize", "0"))
+    if skipped:
+        raise _damaged(path, f"HeaderSize is {seen['headersize']}; voxels in the file itself begin behind the header")
+    for synonyms in _SYNONYMS:
+        given = [key for key in synonyms if key in seen]
+        for other in given[1:]:
+            first = given[0]
+            if seen[other].split() != seen[first].split():
+                raise _damaged(path, f"{first} and {other} contradict each other")
 
 
 def _damaged(path: Path, cause: str) -> InputError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import itertools
 import logging
 import math
 import os
@@ -26,6 +27,8 @@ MAX_AXIS_ERROR = 1e-3
 """Largest cosine between two axes of an image, which are meant to be at right angles."""
 MAX_SPACING_ERROR = 1e-3
 """Share by which the two spacings of a header may differ: writers round them."""
+MAX_PLACES_APART = 0.1
+"""Voxels that the corners may lie apart by the two places that a header gives: one of them is stored more coarsely."""
 MAX_STORED_BYTES = 4 << 30
 """A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
 _COMPRESSION = 4
@@ -58,6 +61,7 @@ def check_header(path: Path) -> None:
     affine = header.get_best_affine()
     _check_affine(path, affine)
     _warn_of_contradiction(path, affine, header["pixdim"])
+    _warn_of_places(path, header)
 
 
 def write_squared_header(path: Path, target: Path) -> None:
@@ -291,4 +295,39 @@ def _warn_of_contradiction(path: Path, affine: np.ndarray, steps: np.ndarray) ->
         path,
         by_header,
         by_affine,
+    )
+
+
+def _warn_of_places(path: Path, header: nibabel.Nifti1Header) -> None:
+    """Warn where the header places the image nowhere in the patient, or in two places."""
+    by_qform = int(header["qform_code"]) > 0
+    by_sform = int(header["sform_code"]) > 0
+    if not by_qform and not by_sform:
+        logger.warning(
+            "%s: its header does not say how it lies in the patient (qform_code and sform_code are 0); "
+            "x is taken to run to the patient's left, y to the back and z up",
+            path,
+        )
+    if not by_qform or not by_sform:
+        return
+    try:
+        qform = header.get_qform()
+    except ValueError:  # Its numbers are no rotation; ITK says so itself.
+        return
+
+    size_xyz = np.asarray(header["dim"][1:4], dtype=float)
+    corners = np.array(list(itertools.product((0, 1), repeat=3))) * (size_xyz - 1)  # (8, 3)
+    difference = header.get_sform() - qform  # (4, 4)
+    apart = corners @ difference[:3, :3].T + difference[:3, 3]
+    smallest = float(np.abs(header["pixdim"][1:4]).min())
+    farthest_mm = float(np.abs(apart).max())
+    if farthest_mm <= MAX_PLACES_APART * smallest:
+        return
+    # As ITK chooses.
+    taken = "sform" if int(header["sform_code"]) == 1 else "qform"
+    logger.warning(
+        "%s: its header contradicts itself, qform and sform place its corners up to %.3g mm apart; the %s is taken",
+        path,
+        farthest_mm,
+        taken,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,10 @@ MAX_VOXELS = 512 * 1024 * 1024
 """Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
 MAX_EXTENT_MM = 2000.0
 """Largest side of an image in mm; a spacing that is off by ten exceeds it."""
+MIN_EXTENT_MM = 1.0
+"""Longest side of the smallest image or mask in mm; a spacing in metres that is read as mm is below it."""
+MIN_SCAN_MM = 30.0
+"""Longest side of the smallest image to segment; that of a head whose spacing is off by ten is below it."""
 MAX_LABEL_ERROR = 0.01
 """How far a label's value may be off a whole number: some writers store labels through a slope of 0.99999..."""
 
@@ -84,11 +89,16 @@ def read_header(path: Path) -> tuple[Geometry, str]:
 
 
 def read_scan(path: Path) -> Volume:
-    """Read an image to segment: as `read_volume`, and it must not be constant. Raises InputError."""
+    """Read an image to segment: as `read_volume`, large enough for a head, and not constant. Raises InputError."""
     volume = read_volume(path)
     lowest, highest = volume.voxels.min(), volume.voxels.max()
     if lowest == highest:
         raise InputError(f"{path}: every voxel is {lowest:g}; expected an image with contrast")
+
+    spacing_xyz = volume.geometry.spacing_zyx[::-1]
+    sides_mm = np.multiply(volume.geometry.size_zyx[::-1], spacing_xyz)
+    if sides_mm.max() < MIN_SCAN_MM:
+        raise InputError(_odd_size(path, spacing_xyz, sides_mm))
     return volume
 
 
@@ -296,9 +306,8 @@ def _check_placement(path: Path, reader: sitk.ImageFileReader) -> None:
     sides_mm = []
     for size, step in zip(reader.GetSize(), spacing_xyz, strict=True):
         sides_mm.append(size * step)
-    if max(sides_mm) > MAX_EXTENT_MM:
-        rounded_mm = [round(side) for side in sides_mm]
-        raise InputError(f"{path}: sides of {rounded_mm} mm; is the spacing {spacing_xyz} right?")
+    if not MIN_EXTENT_MM <= max(sides_mm) <= MAX_EXTENT_MM:
+        raise InputError(_odd_size(path, spacing_xyz, sides_mm))
 
     axes = np.asarray(reader.GetDirection()).reshape(3, 3)
     cosines = axes.T @ axes
@@ -306,6 +315,15 @@ def _check_placement(path: Path, reader: sitk.ImageFileReader) -> None:
     # Asked so that NaN is refused too.
     if not deviation <= MAX_AXIS_ERROR:
         raise InputError(f"{path}: the axes are sheared or scaled, not unit vectors at right angles; resample it first")
+
+
+def _odd_size(path: Path, spacing_xyz: Iterable[float], sides_mm: Iterable[float]) -> str:
+    """What is said of an image that is too small or too large for a head."""
+    spacing = ", ".join(f"{step:g}" for step in spacing_xyz)
+    sides = ", ".join(f"{side:.3g}" for side in sides_mm)
+    return (
+        f"{path}: sides of [{sides}] mm, which is no head; is the spacing ({spacing}) mm right, and the header's unit?"
+    )
 
 
 def _cause(error: BaseException) -> str:

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
-from evaluation.scoring.cases import read_pair, turned_onto
+from evaluation.scoring.cases import read_pair
 from evaluation.scoring.pairs import Pair
 from vestibule.boxes import Box, bounding_box, union_of
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
+from vestibule.geometry import settled
 from vestibule.inputs import find_cases
+from vestibule.turning import turned_onto
 from vestibule.volume import Geometry, Volume, read_volume, reorient
 
 MARGIN_MM = 12.0
@@ -224,8 +226,9 @@ def _middle(box: Box) -> Box:
 def _grown(box: Box, geometry: Geometry, margin_mm: float) -> Box:
     """The box with a margin on every side, as far as the image goes."""
     grown = []
+    spacing_zyx = settled(geometry.spacing_zyx)
     for axis, side in enumerate(box):
-        spacing_mm = geometry.spacing_zyx[axis]
+        spacing_mm = spacing_zyx[axis]
         size = geometry.size_zyx[axis]
         margin = int(np.ceil(margin_mm / spacing_mm))
         start = max(0, side.start - margin)

@@ -38,6 +38,10 @@ FOREIGN_VOXELS = {
     "an endless line": (HEADER + "Comment = " + "a" * 5000 + SECRET + OWN, "Key = value"),
     "an endless key": (HEADER + "a" * 600 + " = 1\n" + OWN + SECRET, "Key = value"),
     "a key twice": (HEADER + "DimSize = 6 5 4\n" + OWN, "DimSize twice"),
+    "its own header for voxels": (HEADER + "HeaderSize = 20\n" + OWN, "HeaderSize is 20"),
+    "voxels at the file's end": (HEADER + "HeaderSize = -1\n" + OWN, "HeaderSize is -1"),
+    "two origins": (HEADER + "Position = 0 0 9\n" + OWN, "offset and position contradict"),
+    "two directions": (HEADER + "Rotation = 0 1 0 1 0 0 0 0 1\n" + OWN, "transformmatrix and rotation contradict"),
     "no voxels": (HEADER, "header is damaged"),
     "cut where it looks whole": (padded_to(64 << 10) + "secret.raw\n", "header is damaged"),
 }
@@ -53,7 +57,16 @@ def test_metaimage_whose_voxels_lie_elsewhere_is_refused_by_header_and_voxels(tm
             read(path)
 
 
-@pytest.mark.parametrize("more", ["", "Comment =\n", "0008|0005 = ISO_IR 100\n", "CenterOfRotation = 0 -1.5 1e-05\n"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "Comment =\n",
+        "0008|0005 = ISO_IR 100\n",
+        "CenterOfRotation = 0 -1.5 1e-05\n",
+        "HeaderSize = 0\nOrigin = 0 0 0\n",
+    ],
+)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_metaimage_with_its_voxels_in_itself_is_read(tmp_path, more, newline):
     header = (HEADER + more + OWN).replace("\n", newline)

@@ -2,8 +2,24 @@
 
 import nibabel
 import numpy as np
+import pytest
 
-from vestibule.volume import read_volume, write_volume
+from vestibule.errors import InputError
+from vestibule.volume import read_scan, read_volume, write_volume
+
+AFFINE = np.diag([-1.2, -1.2, 1.5, 1.0])
+ELSEWHERE = np.array([[1.2, 0, 0, 5], [0, 1.2, 0, -7], [0, 0, 1.5, 0], [0, 0, 0, 1.0]])
+LPS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+
+def save(path, affine=AFFINE, sform_code=1, qform_code=1, qform=None, unit="mm", size_xyz=(50, 40, 30)):
+    """An image of changing intensities whose header places it so."""
+    image = nibabel.Nifti1Image(np.indices(size_xyz, dtype=np.float32).sum(axis=0), affine)
+    image.set_qform(affine if qform is None else qform, code=qform_code)
+    image.set_sform(affine, code=sform_code)
+    image.header.set_xyzt_units(unit)
+    nibabel.save(image, path)
+    return path
 
 
 def test_spacing_that_contradicts_the_affine_is_warned_of_with_both(tmp_path, caplog):
@@ -37,3 +53,50 @@ def test_axes_off_right_angles_by_rounding_are_read_and_written_alike(tmp_path):
     write_volume(mask, volume, like=path)
     assert read_volume(mask).geometry == volume.geometry
     np.testing.assert_array_equal(nibabel.load(mask).affine, nibabel.load(path).affine)
+
+
+def test_image_that_no_code_places_is_warned_of_and_its_mask_is_as_little_placed(tmp_path, caplog):
+    path, mask = save(tmp_path / "a.nii.gz", sform_code=0, qform_code=0), tmp_path / "mask.nii.gz"
+    volume = read_volume(path)
+    assert "does not say how it lies in the patient (qform_code and sform_code are 0)" in caplog.text
+    assert volume.geometry.direction == LPS
+    write_volume(mask, volume, like=path)
+    header = nibabel.load(mask).header
+    assert (header["qform_code"], header["sform_code"]) == (0, 0)
+    assert read_volume(mask).geometry == volume.geometry
+
+
+@pytest.mark.parametrize("codes", [(1, 0), (0, 1), (1, 1), (2, 1)])
+def test_image_that_a_code_places_is_warned_of_by_nobody(tmp_path, caplog, codes):
+    sform_code, qform_code = codes
+    volume = read_volume(save(tmp_path / "a.nii.gz", sform_code=sform_code, qform_code=qform_code))
+    np.testing.assert_allclose(volume.geometry.matrix, np.eye(3), atol=1e-6)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("sform_code", "taken", "origin"), [(1, "sform", (0, 0, 0)), (2, "qform", (-5, 7, 0))])
+def test_two_places_are_warned_of_and_the_one_that_is_named_is_taken(tmp_path, caplog, sform_code, taken, origin):
+    path = save(tmp_path / "a.nii.gz", sform_code=sform_code, qform=ELSEWHERE)
+    volume = read_volume(path)
+    assert "qform and sform place its corners up to" in caplog.text
+    assert f"the {taken} is taken" in caplog.text
+    np.testing.assert_allclose(volume.geometry.origin_xyz, origin, atol=1e-5)
+
+
+def test_unit_of_the_header_counts(tmp_path):
+    in_metres = np.diag([-0.0012, -0.0012, 0.0015, 1.0])
+    volume = read_volume(save(tmp_path / "a.nii.gz", in_metres, unit="meter"))
+    np.testing.assert_allclose(volume.geometry.spacing_zyx, (1.5, 1.2, 1.2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit"),
+    [(0.1, "mm"), (0.001, "mm"), (1.0, "micron"), (1.0, "meter"), (100.0, "mm")],
+    ids=["a tenth", "metres called mm", "mm called microns", "mm called metres", "a hundred times"],
+)
+def test_image_whose_spacing_cannot_be_a_heads_is_refused(tmp_path, scale, unit):
+    affine = AFFINE * scale
+    affine[3, 3] = 1.0
+    path = save(tmp_path / "a.nii.gz", affine, unit=unit)
+    with pytest.raises(InputError, match=r"a\.nii\.gz: sides of .* mm, which is no head; is the spacing .* right"):
+        read_scan(path)

@@ -22,7 +22,7 @@ def brightest_half(volume):
 
 def scan(seed=0):
     voxels = np.random.default_rng(seed).integers(0, 500, (4, 5, 6)).astype(np.int16)
-    return Volume(voxels, Geometry((4, 5, 6), (3.0, 0.5, 0.4), (1.0, -20.5, 7.0), OBLIQUE))
+    return Volume(voxels, Geometry((4, 5, 6), (12.0, 5.0, 4.0), (1.0, -20.5, 7.0), OBLIQUE))
 
 
 def case_in(folder, name="a", suffix=".nii.gz", mask_suffix=".nii.gz"):

@@ -196,6 +196,10 @@ BAD_NIFTI = {
     "complex": (lambda path: save_nifti(path, GOOD * 1j), "expected one value a voxel, got 2"),
     "NIfTI-2": (lambda path: nibabel.save(nibabel.Nifti2Image(GOOD, np.eye(4)), path), "NIfTI-2 file"),
     "spacing off": (lambda path: save_nifti(path, GOOD, np.diag([500, 500, 500, 1])), "is the spacing .* right"),
+    "spacing in metres": (
+        lambda path: save_nifti(path, GOOD, np.diag([1e-3, 1e-3, 2e-3, 1])),
+        "is the spacing .* right",
+    ),
 }
 
 

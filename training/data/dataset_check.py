@@ -20,10 +20,9 @@ from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.files import atomic
 from vestibule.geometry import Geometry
+from vestibule.turning import turned_onto
 from vestibule.volume import Volume, read_header, read_volume
 
-SAME_PLACE_MM = 1e-2
-"""A label lies on its image's grid where no corner is farther off."""
 LABEL_ERROR = 0.01
 """Difference from an integer by which a label may be stored."""
 PATIENT_ZYX = [2, 1, 0]
@@ -162,7 +161,8 @@ def _read_label(path: Path, image: Path, geometry: Geometry, edition: Edition) -
     Raises InputError where it lies elsewhere than its image, or holds values that the edition does not know.
     """
     label = read_volume(path)
-    if not label.geometry.describes(geometry, SAME_PLACE_MM):
+    # Stored in another order or direction, it is in the same place.
+    if turned_onto(label, geometry) is None:
         size_zyx = label.geometry.size_zyx
         raise InputError(
             f"{path}: has size {size_zyx} (z, y, x) or position other than its image {image.name} ({geometry.size_zyx})"

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.scoring.cases import join_cases, read_pair, turned_onto
+from evaluation.scoring.cases import join_cases, read_pair
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.turning import turned_onto
 from vestibule.volume import Geometry, Volume, write_volume
 
 EDITION = get_edition(2022)

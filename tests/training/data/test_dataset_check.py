@@ -10,7 +10,8 @@ from training.data.dataset_check import check_files, swap_warning, table
 from training.data.raw_cases import RawCase
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, write_volume
+from vestibule.preprocessing import PreprocessingConfig, mask_to_working, to_working
+from vestibule.volume import Geometry, Volume, read_labels, read_volume, reorient, write_volume
 
 IDENTITY = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)
 SAGITTAL = (0, 0, 1.0, 1.0, 0, 0, 0, 1.0, 0)
@@ -58,6 +59,19 @@ def test_oblique_image_tells_its_angle(make_case):
     c, s = np.cos(np.radians(7)), np.sin(np.radians(7))
     (fact,) = check_files([make_case("crossmoda2023_ldn_1", label_voxels(), (c, -s, 0, s, c, 0, 0, 0, 1.0))], EDITION)
     assert fact.turned_deg == pytest.approx(7, abs=0.1)
+
+
+def test_label_stored_in_another_direction_than_its_image_is_in_the_same_place(make_case):
+    case, turned = (make_case(f"crossmoda2023_ldn_{number}", label_voxels()) for number in (1, 2))
+    label = reorient(read_volume(turned.label), "ASR")
+    assert label.voxels.shape != label_voxels().shape
+    write_volume(turned.label, label)
+    facts = check_files([case, turned], EDITION)
+    assert facts[0].volumes_mm3 == facts[1].volumes_mm3
+    working = to_working(read_volume(case.image), PreprocessingConfig((0.5, 0.5), (8, 24), centre="bright"))
+    wanted, found = (mask_to_working(read_labels(each.label), working.geometry) for each in (case, turned))
+    assert wanted.any()
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_every_faulty_file_is_named_at_once(make_case):

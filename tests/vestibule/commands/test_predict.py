@@ -18,7 +18,7 @@ def all_tumour(volume):
 def case_in(folder, name):
     voxels = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
     image_path = folder / "in" / f"{name}_hrT2.nii.gz"
-    write_volume(image_path, Volume(voxels, Geometry((4, 5, 6), (3.0, 0.5, 0.4), (0.0, 0.0, 0.0), IDENTITY)))
+    write_volume(image_path, Volume(voxels, Geometry((4, 5, 6), (12.0, 5.0, 4.0), (0.0, 0.0, 0.0), IDENTITY)))
     return Case(name, image_path, folder / "out" / f"{name}.nii.gz")
 
 
