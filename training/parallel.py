@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 import torch
 
 from vestibule.progress import track
+from vestibule.stopping import die_with_parent
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -40,9 +41,16 @@ def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int
     threads = max(1, torch.get_num_threads() // workers)
     # A forked process inherits torch's thread pools in a state that can hang; a fresh one does not.
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, spawn, _start_worker, (threads,)) as pool:
         futures = [pool.submit(function, *job) for job in jobs]
         return [future.result() for future in futures]
+
+
+def _start_worker(threads: int) -> None:
+    parent = parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with_parent(parent.pid)
+    torch.set_num_threads(threads)
 
 
 def file_by_file(function: Callable[[S], T], items: Sequence[S], title: str) -> list[T]:

@@ -19,6 +19,8 @@ REPORT = "report.txt"
 """What a stage has to tell; shown when it is done."""
 OLD = "old"
 """Folder of a run that keeps what other configurations have made."""
+CHECKPOINTS = ("state.pt", "**/scales/*.pt", "**/checkpoint_latest.pth", "**/fold_*.safetensors", "**/done.json")
+"""What a stage goes on from, as patterns within its folder."""
 DATA = "data.json"
 """Where the run's training images lie; runs that make phantoms have none."""
 
@@ -78,6 +80,17 @@ def altered_output(folder: Path, record: dict, by_hash: bool = False) -> str | N
         if is_doubtful and file_sha256(path) != sha256:
             return f"{path}: is altered, its sha256 is not the one that was written"
     return None
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """What an unfinished stage would go on from; None where it would start over."""
+    found: list[Path] = []
+    for pattern in CHECKPOINTS:
+        for path in folder.glob(pattern):
+            # One that is being written is hidden.
+            if not path.name.startswith("."):
+                found.append(path)
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def size_and_time(path: Path) -> list[int]:

@@ -31,6 +31,7 @@ from training.run_folder import (
     altered_output,
     check_age,
     code_version,
+    last_checkpoint,
     read_outputs,
     read_record,
     set_aside,
@@ -40,6 +41,7 @@ from training.stage_table import PREPARE, Stage
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
+from vestibule.stopping import telling
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +143,8 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
     # A stage that names no sections is given the configuration itself, which it may record whole.
     view = config if stage.sections is None else SectionView(config, stage)
     run = partial(entry, view, run_dir)
-    outputs = run() if stage.shared else from_leader(run)
+    with telling(partial(_what_is_kept, stage, run_dir)):
+        outputs = run() if stage.shared else from_leader(run)
     seconds = round(time.monotonic() - begin, 1)
 
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))
@@ -151,6 +154,14 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
             report(told.read_text(encoding="utf-8").rstrip("\n"))
         report(f"{stage.name}: done in {seconds:.0f} s")
     return True
+
+
+def _what_is_kept(stage: Stage, run_dir: Path) -> str:
+    """What a stage that is stopped now would go on from, in words."""
+    checkpoint = last_checkpoint(stage.folder(run_dir))
+    if checkpoint is None:
+        return f"stage {stage.name!r} had written no checkpoint, finished stages are kept"
+    return f"stage {stage.name!r} goes on from {checkpoint}"
 
 
 def _entry_of(stage: Stage) -> tuple[ModuleType, Callable]:

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from vestibule import __version__
+from vestibule import __version__, stopping
 from vestibule.errors import InputError
 
 # Command -> (where it lives, its line in --help). A container without the training package simply lacks its commands.
@@ -74,7 +74,16 @@ def cli() -> None:
 
 
 def main(command: click.Command = cli) -> None:
-    """Run `command`. Exit codes: 0 done, 1 failed (last stderr line: cause and file), 2 wrong usage."""
+    """Run `command`.
+
+    Exit codes: 0 done, 1 failed (last stderr line: cause and file), 2 wrong usage, 130 stopped by Ctrl-C, 143 by
+    SIGTERM.
+    """
+    with stopping.handled():
+        _run(command)
+
+
+def _run(command: click.Command) -> None:
     try:
         command(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -82,8 +91,11 @@ def main(command: click.Command = cli) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        fail("interrupted; what was finished is kept, run the same command to go on", 130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # click makes one of the other.
+        if isinstance(error.__cause__, EOFError):
+            fail(f"a file ends too early ({error.__cause__})")
+        stopping.end()
     except InputError as error:
         fail(str(error))
     except BrokenPipeError:

@@ -12,6 +12,8 @@ from typing import Any
 
 from vestibule.errors import InputError
 
+unfinished: set[Path] = set()
+"""What is being written by `atomic` in this process."""
 NOT_UTF8 = "its name is not UTF-8 text; rename it"
 """What is said of a file with such a name."""
 
@@ -36,6 +38,7 @@ def atomic(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.add(partial)
         yield partial
         os.replace(partial, path)
     except OSError as error:
@@ -43,6 +46,7 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+        unfinished.discard(partial)
 
 
 @contextlib.contextmanager
