@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from contract.report import Report
-from contract.unpack import MAX_FILE_BYTES
 from vestibule.editions import Edition, edition_of, image_stem, label_case, target_case
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases
+from vestibule.unpack import MAX_FILE_BYTES
 from vestibule.volume import Geometry, read_header, read_volume
 
 SHOWN = 5

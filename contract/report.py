@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
@@ -79,14 +78,13 @@ class Report:
                 return status
         return None
 
-    def as_json(self) -> str:
-        """The report as one JSON object: `subject`, `ok` and `findings`."""
-        content = {
+    def as_document(self) -> dict:
+        """The report for JSON: `subject`, `ok` and `findings`."""
+        return {
             "subject": self.subject,
             "ok": not self.failures,
             "findings": [asdict(finding) for finding in self.findings],
         }
-        return json.dumps(content, indent=2, allow_nan=False)
 
     def as_text(self) -> str:
         """The report for people: a line a point, and what to do beneath each that did not pass."""

@@ -118,9 +118,11 @@ def rank(field: Field, bootstraps: int = 1000, generator: np.random.Generator | 
 
     cumulative = by_case.mean(axis=0)  # (teams,)
     full = places_of(cumulative)
-    taus = np.empty(bootstraps)
-    for bootstrap, places in enumerate(sampled_places):
-        taus[bootstrap] = kendalltau(full, places).statistic
+    taus = np.ones(bootstraps)
+    # One team has no order.
+    if len(field.teams) > 1:
+        for bootstrap, places in enumerate(sampled_places):
+            taus[bootstrap] = kendalltau(full, places).statistic
     # Where all teams tie there is no order to compare, and no disagreement.
     taus = np.nan_to_num(taus, nan=1.0)
     return Ranking(field, ranks, sampled_places, taus)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,38 +23,133 @@ from vestibule.files import read_json
 WORST = "give a missing mask the worst score"
 TeamScores = dict[tuple[str, str], dict[tuple[str, str], float]]
 """{(team, case): {(structure, metric): score}}"""
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Teams:
+    """Scores of several teams, and whose scores cannot be used."""
+
+    scores: TeamScores
+    faults: dict[str, str] = field(default_factory=dict)
+    """Team -> what is wrong with its scores, the first thing that was found."""
+
+    @property
+    def names(self) -> list[str]:
+        """All teams, with faults or without."""
+        found = {team for team, _ in self.scores}
+        return sorted(found | self.faults.keys())
 
 
 def read_scores(path: Path, team: str) -> TeamScores:
-    """Scores by team and case from a CSV file in either form.
+    """Scores by team and case, as `read_teams` reads them.
+
+    Raises InputError, naming file and line, for the first score of any team that is missing, no finite number or given
+    twice.
+    """
+    teams = read_teams(path, team)
+    for fault in teams.faults.values():
+        raise InputError(fault)
+    return teams.scores
+
+
+def read_teams(path: Path, team: str) -> Teams:
+    """Scores by team and case from a CSV file in either form; a score that cannot be read costs its team alone.
 
     Wide: a column `Case`, one a structure and metric (`VS_Dice`, `Cochlea_ASSD`) and `Team`. Long: `case`, `structure`,
-    `dice`, `assd_mm`, as `vestibule evaluate` writes it. Without a column `team`, all belong to `team`. Raises
-    InputError, naming file and line, where a score is missing, no finite number or given twice.
+    `dice`, `assd_mm`, as `vestibule evaluate` writes it. Without a column `team`, all belong to `team`.
+
+    Raises InputError, naming the file, where it is no such table.
     """
     path = Path(path)
     scores: TeamScores = {}
+    faults: dict[str, str] = {}
     for line, row in read_table(path):
-        case = unescaped(row.get("case", ""))
-        if not case:
-            raise InputError(f"{path}: line {line}: no case")
         of_team = unescaped(row.get("team", "")) or team
-        known = scores.setdefault((of_team, case), {})
-
-        # A long table has a row for each structure of a case, a wide one a row for each case.
         try:
-            found = _measures(row)
+            _add_row(row, of_team, scores)
         except ValueError as error:
-            raise InputError(f"{path}: line {line}: {error}") from error
-        for measure in found:
-            if measure in known:
-                structure, _ = measure
-                raise InputError(f"{path}: line {line}: case {case} is given twice, with {structure}")
-        known |= found
-
-    if not scores:
+            faults.setdefault(of_team, f"{path}: line {line}: {error}")
+    if not scores and not faults:
         raise InputError(f"{path}: holds no scores")
-    return scores
+    return Teams(scores, faults)
+
+
+def _add_row(row: dict[str, str], team: str, scores: TeamScores) -> None:
+    """Add the scores of a row. Raises ValueError where it lacks its case, or has a score that is none or known."""
+    case = unescaped(row.get("case", ""))
+    if not case:
+        raise ValueError("no case")
+    # A long table has a row for each structure of a case, a wide one a row for each case.
+    found = _measures(row)
+    known = scores.setdefault((team, case), {})
+    for structure, metric in found:
+        if (structure, metric) in known:
+            raise ValueError(f"case {case} is given twice, with {structure}")
+    known |= found
+
+
+def whole_teams(teams: Teams, path: Path) -> Teams:
+    """The teams that can be ranked, over the cases and measures of the field, and why each other team cannot.
+
+    The field has the cases and measures that at least half of the teams have: a further case of one team is not ranked,
+    and a team that lacks a case of the field would escape it.
+
+    Raises InputError, naming `path`, where no team is left.
+    """
+    sound = {key: values for key, values in teams.scores.items() if key[0] not in teams.faults}
+    names = sorted({team for team, _ in sound})
+    cases = _of_half((case for _, case in sound), len(names))
+    faults = dict(teams.faults)
+    whole: TeamScores = {}
+    measures = _of_half(_measures_of_teams(sound), len(names))
+    if sound and not measures:
+        raise InputError(f"{path}: no column of scores; expected, for instance, VS_Dice or dice")
+
+    for team in names:
+        own = {(team, case): sound.get((team, case), {}) for case in cases}
+        fault = _lacks(own, measures)
+        if fault:
+            faults[team] = f"{fault}; {WORST}"
+            continue
+        for key, values in own.items():
+            whole[key] = {measure: values[measure] for measure in measures}
+
+    if not whole:
+        reasons = "; ".join(f"{team}: {reason}" for team, reason in faults.items())
+        raise InputError(f"{path}: no team can be ranked ({reasons or 'no two teams have a case in common'})")
+    return Teams(whole, faults)
+
+
+def _measures_of_teams(scores: TeamScores) -> list[tuple[str, str]]:
+    """Each measure once for each team that has it in any case."""
+    by_team: dict[str, dict[tuple[str, str], None]] = {}
+    for (team, _), values in scores.items():
+        known = by_team.setdefault(team, {})
+        known.update(dict.fromkeys(values))
+    measures = []
+    for known in by_team.values():
+        measures += list(known)
+    return measures
+
+
+def _of_half(items: Iterable[Item], teams: int) -> list[Item]:
+    """Items that were given at least half as often as there are teams, in the order in which they first came."""
+    counts = Counter(items)
+    return [item for item, count in counts.items() if 2 * count >= teams]
+
+
+def _lacks(own: TeamScores, measures: list[tuple[str, str]]) -> str | None:
+    """What a team lacks of the field, in words; None where it has all."""
+    lacking = [case for (_, case), values in own.items() if not values]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        return f"lacks case {min(lacking)}{more}"
+    for (_, case), values in own.items():
+        for measure in measures:
+            if measure not in values:
+                return f"lacks {' '.join(measure)} of case {case}"
+    return None
 
 
 def as_field(scores: TeamScores, path: Path) -> Field:
@@ -150,6 +249,44 @@ def check_same_definitions(folders: dict[str, Path]) -> None:
     `folders` maps an arm to what `vestibule evaluate` wrote. A folder without a `metrics.json` that tells is taken as
     it is. Raises InputError, naming two arms.
     """
+    for told in _definitions_of(folders):
+        for arm, definition in told.items():
+            first, expected = next(iter(told.items()))
+            if definition != expected:
+                raise InputError(
+                    f"{folders[arm]}: {arm} was scored with {definition}, {first} with {expected}; "
+                    "score both alike with vestibule evaluate"
+                )
+
+
+def other_definitions(folders: dict[str, Path]) -> dict[str, str]:
+    """Teams that were scored by other definitions than most, and by which, of teams and their folders of scores."""
+    faults: dict[str, str] = {}
+    for told in _definitions_of(folders):
+        if not told:
+            continue
+        # Where two are as frequent, that of the team that was named first.
+        (expected, _), *_ = Counter(told.values()).most_common(1)
+        for team, definition in told.items():
+            if definition != expected:
+                faults.setdefault(team, f"{folders[team]}: scored with {definition}, most teams with {expected}")
+    return faults
+
+
+def definitions_fault(folder: Path, edition: Edition, mode: str) -> str | None:
+    """Why scores in a folder are not of an edition's structures by a mode's definitions; None where nothing says so."""
+    modes, structures = _definitions_of({"": folder})
+    # A metrics.json tells the year, not which of its parts is which.
+    labels = _labels_of(EDITIONS.get(edition.year, edition))
+    for told, expected in ((modes, f"--mode {mode}"), (structures, labels)):
+        for definition in told.values():
+            if definition != expected:
+                return f"{folder}: scored with {definition}; this ranking is of {expected}"
+    return None
+
+
+def _definitions_of(folders: dict[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """The mode and the labels with which each folder was scored, where its `metrics.json` tells."""
     modes: dict[str, str] = {}
     structures: dict[str, str] = {}
     for arm, folder in folders.items():
@@ -162,15 +299,7 @@ def check_same_definitions(folders: dict[str, Path]) -> None:
         if year in EDITIONS:
             # Years with the same labels are scored alike.
             structures[arm] = _labels_of(EDITIONS[year])
-
-    for told in (modes, structures):
-        for arm, definition in told.items():
-            first, expected = next(iter(told.items()))
-            if definition != expected:
-                raise InputError(
-                    f"{folders[arm]}: {arm} was scored with {definition}, {first} with {expected}; "
-                    "score both alike with vestibule evaluate"
-                )
+    return modes, structures
 
 
 def _labels_of(edition: Edition) -> str:

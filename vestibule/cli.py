@@ -19,6 +19,10 @@ COMMANDS = {
     "train": ("training.commands.train:train", "Train the stages of the method: run, or one stage at a time."),
     "predict": ("vestibule.commands.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.commands.evaluate:evaluate", "Score masks against references: Dice and ASSD."),
+    "evaluate-teams": (
+        "evaluation.commands.evaluate_teams:evaluate_teams",
+        "Score and rank all teams of a folder: zips to scores, one ranking, one report.",
+    ),
     "screen": ("evaluation.commands.screen:screen", "Name masks that are likely to have failed, without references."),
     "measure": ("evaluation.commands.measure:measure", "Measure tumours and cochleae in masks, and growth."),
     "rank": ("evaluation.commands.rank:rank", "Rank teams as the challenge does; see where you would stand."),

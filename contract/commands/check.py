@@ -13,7 +13,13 @@ import click
 
 from contract.archive import check_image_archive
 from contract.report import Report
-from vestibule.commands.options import edition_option, resolve_edition
+from vestibule.commands.options import (
+    edition_option,
+    images_option,
+    json_option,
+    resolve_edition,
+    write_result,
+)
 from vestibule.editions import EDITIONS, Edition
 from vestibule.errors import InputError
 
@@ -21,9 +27,7 @@ from vestibule.errors import InputError
 @click.command()
 @click.argument("subject", metavar="SUBMISSION")
 @edition_option("Whose names and labels hold; by default the one that the case names tell. An image needs it.")
-@click.option(
-    "--images", "images_dir", type=click.Path(path_type=Path), help="For masks: the folder of T2 images they belong to."
-)
+@images_option("For masks: the folder of T2 images that they belong to.")
 @click.option(
     "--contract",
     type=click.Choice(["both", "folder", "platform"]),
@@ -34,16 +38,16 @@ from vestibule.errors import InputError
 @click.option("--full-size", is_flag=True, help="For an image: also run a case of 448 x 448 x 80 voxels.")
 @click.option("--time-limit", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds for one run.")
 @click.option("--engine", help="docker or podman; by default $ENGINE, else the first that is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option("the report")
 def check(
     subject: str,
     edition: Edition | None,
-    images_dir: Path | None,
+    images: Path | None,
     contract: str,
     full_size: bool,
     time_limit: float,
     engine: str | None,
-    as_json: bool,
+    json_path: Path | None,
 ) -> None:
     """Check SUBMISSION against the contract, point by point: a folder or a zip of masks, or an image.
 
@@ -54,9 +58,9 @@ def check(
     path = Path(subject)
     report = Report(subject)
     if path.is_dir():
-        _check_folder(path, edition, images_dir, report)
+        _check_folder(path, edition, images, report)
     elif path.is_file() and (zipfile.is_zipfile(path) or path.suffix == ".zip"):
-        _check_zip(path, edition, images_dir, report)
+        _check_zip(path, edition, images, report)
     elif subject.startswith((".", "/")) and not path.exists():
         raise InputError(f"{subject}: no such file or folder")
     elif path.is_file() and not path.name.endswith((".tar", ".gz", ".tgz")):
@@ -64,7 +68,8 @@ def check(
     else:
         _check_image(subject, edition, report, contract, full_size, time_limit, engine)
 
-    click.echo(report.as_json() if as_json else report.as_text())
+    if write_result(json_path, report.as_document()):
+        click.echo(report.as_text())
 
     # A point may be broken by several cases.
     broken = dict.fromkeys(finding.point for finding in report.failures)
@@ -87,7 +92,7 @@ def _check_folder(folder: Path, given: Edition | None, images_dir: Path | None, 
 
 def _check_zip(path: Path, given: Edition | None, images_dir: Path | None, report: Report) -> None:
     """Check the masks in a zip, which is unpacked to a folder that goes again."""
-    from contract.unpack import unpack
+    from vestibule.unpack import unpack
 
     with tempfile.TemporaryDirectory(prefix="vestibule-check-") as folder:
         unpack(path, Path(folder))

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
-from evaluation.metrics import MODES, Mode
+from evaluation.commands.options import intrameatal_option, mode_option, views_option
+from evaluation.metrics import Mode
+from evaluation.reporting.outputs import platform_metrics
 from evaluation.reporting.report.build import VIEWS, Pictures, build_report, missing_packages
 from evaluation.reporting.table import table1
 from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder
-from evaluation.scoring.processes import default_workers
+from evaluation.scoring.processes import chosen_workers
 from evaluation.scoring.scores import Scores
-from vestibule.commands.options import edition_option
+from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.progress import progress_bar
@@ -27,13 +29,14 @@ NAMES_SHOWN = 3
 @click.argument("references", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @edition_option()
-@click.option("--mode", type=click.Choice(MODES), default="default", show_default=True, help="Which ASSD: see below.")
-@click.option("--intrameatal", type=click.Choice(["1", "2"]), default="2", show_default=True, help="Its label in 2023.")
-@click.option("--images", type=click.Path(path_type=Path), help="T2 images to show in the report.")
+@mode_option()
+@intrameatal_option()
+@images_option("Folder of the T2 images, to show them in the report.")
 @click.option("--report/--no-report", "wants_report", default=None, help="Write report.html.  [default: if it can be]")
-@click.option("--views", type=click.IntRange(min=0), default=VIEWS, show_default=True, help="Cases one can open there.")
+@views_option(VIEWS)
 @click.option("--sheets", is_flag=True, help="Also write PNG sheets of all cases.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]")
+@json_option("what metrics.json holds")
+@workers_option()
 def evaluate(
     predictions: Path,
     references: Path,
@@ -45,6 +48,7 @@ def evaluate(
     wants_report: bool | None,
     views: int,
     sheets: bool,
+    json_path: Path | None,
     workers: int | None,
 ) -> None:
     r"""Score the masks in PREDICTIONS against those in REFERENCES; metrics.json, cases.csv, report.html go into OUT.
@@ -73,12 +77,7 @@ def evaluate(
     if images is not None and has_pictures:
         find_images(images, rules)
 
-    if workers is None:
-        at_most = len(list(references.iterdir()))
-        workers = default_workers(at_most)
-    elif workers == 1:
-        # One that is asked for is this process, which works where processes may share nothing.
-        workers = None
+    workers = chosen_workers(workers, len(list(references.iterdir())))
 
     with progress_bar("scoring") as advance:
         scores = score_folder(predictions, references, out, rules, mode, workers, advance)
@@ -91,19 +90,22 @@ def evaluate(
         with progress_bar("rendering") as advance:
             files += build_report(scores, *folders, rules, wanted, workers, advance)
 
-    for path in files:
-        click.echo(path)
+    if write_result(json_path, platform_metrics(scores)):
+        for path in files:
+            click.echo(path)
+        print_summary(scores)
     report(scores)
 
 
-def report(scores: Scores) -> None:
-    """Print the summary. Raises InputError, which ends in exit code 1, where a prediction counted as empty."""
-    cases = {row["case"] for row in scores.rows}
-    name = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    table = table1({name: scores.summary})
+def print_summary(scores: Scores) -> None:
+    """Print mean, deviation and median of each structure."""
+    table = table1({_count_of_cases(scores): scores.summary})
     title = f"crossMoDA {scores.edition}, mode {scores.mode}"
     table.print(title=title)
 
+
+def report(scores: Scores) -> None:
+    """Say on stderr what was odd. Raises InputError, which ends in exit code 1, where a mask counted as empty."""
     for case, notes in scores.notes.items():
         text = "; ".join(notes)
         click.echo(f"note: {case}: {text}", err=True)
@@ -119,4 +121,10 @@ def report(scores: Scores) -> None:
     if count > NAMES_SHOWN:
         shown.append("...")
     listed = ", ".join(shown)
+    name = _count_of_cases(scores)
     raise InputError(f"{count} of {name} without a usable prediction, scored as empty: {listed}")
+
+
+def _count_of_cases(scores: Scores) -> str:
+    cases = {row["case"] for row in scores.rows}
+    return "1 case" if len(cases) == 1 else f"{len(cases)} cases"

@@ -17,12 +17,12 @@ from evaluation.measurement.growth import Growth, dates_of, growth_of
 from evaluation.measurement.sizes import Sizes, measure_file
 from evaluation.reporting.table import TextTable
 from evaluation.scoring.cases import edition_of_masks, masks_by_case, natural_order
-from evaluation.scoring.processes import default_workers, each_in_a_process
-from vestibule.commands.options import edition_option
+from evaluation.scoring.processes import chosen_workers, each_in_a_process
+from vestibule.commands.options import edition_option, json_option, workers_option, write_result
 from vestibule.csv_cells import escaped
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.files import write_json, write_text
+from vestibule.files import write_text
 from vestibule.progress import progress_bar
 
 NOTICE = "For research. Not a medical device: not for diagnosis, treatment or any decision about a patient."
@@ -35,8 +35,8 @@ NOTICE = "For research. Not a medical device: not for diagnosis, treatment or an
 @edition_option()
 @click.option("--csv", "csv_path", type=click.Path(path_type=Path), help="Also write the sizes to this file.")
 @click.option("--growth-csv", "growth_path", type=click.Path(path_type=Path), help="Also write growth to this file.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write all of it to this file.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]")
+@json_option("all of it")
+@workers_option()
 def measure(
     masks: Path,
     dates: Path | None,
@@ -57,13 +57,11 @@ def measure(
     jobs = _jobs(masks, edition)
     visits = dates_of((case for case, _ in jobs), dates)
 
-    if workers is None:
-        workers = default_workers(len(jobs))
+    workers = chosen_workers(workers, len(jobs))
     found: dict[str, Sizes] = {}
     look = partial(_measure_job, edition=edition)
     with progress_bar("measuring") as advance:
-        # One that is asked for is this process, which works where processes may share nothing.
-        for (case, path), sizes in each_in_a_process(look, jobs, None if workers == 1 else workers):
+        for (case, path), sizes in each_in_a_process(look, jobs, workers):
             found[case] = sizes or Sizes(case, problem=f"{path}: the process that read it died")
             advance(len(found), len(jobs))
     measured = [found[case] for case, _ in jobs]
@@ -73,15 +71,14 @@ def measure(
         write_text(csv_path, _csv(Sizes, measured))
     if growth_path:
         write_text(growth_path, _csv(Growth, growths))
-    if json_path:
-        document = {
-            "notice": NOTICE,
-            "edition": edition.year,
-            "cases": [asdict(item) for item in measured],
-            "growth": [asdict(item) for item in growths],
-        }
-        write_json(json_path, document)
-    _print(measured, growths)
+    document = {
+        "notice": NOTICE,
+        "edition": edition.year,
+        "cases": [asdict(item) for item in measured],
+        "growth": [asdict(item) for item in growths],
+    }
+    if write_result(json_path, document):
+        _print(measured, growths)
 
     unread = [item for item in measured if item.volume_mm3 is None]
     if unread:

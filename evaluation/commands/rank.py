@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -10,17 +9,34 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from evaluation.commands.options import failed_option
+from evaluation.commands.statistics import arm_folders
+from evaluation.failed_teams import FailedRule, failed_rows, raise_for, with_failed
 from evaluation.ranking import as_document
 from evaluation.ranking import rank as rank_field
-from evaluation.score_tables import as_field, check_same_definitions, read_scores, with_own_scores
+from evaluation.score_tables import (
+    Teams,
+    TeamScores,
+    as_field,
+    check_same_definitions,
+    other_definitions,
+    read_scores,
+    read_teams,
+    whole_teams,
+    with_own_scores,
+)
+from vestibule.commands.options import edition_option, json_option, resolve_edition, write_result
+from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
 
 
 @click.command()
-@click.argument("scores", type=click.Path(path_type=Path), metavar="SCORES.csv")
+@click.argument("scores", nargs=-1, required=True, metavar="SCORES.csv | TEAM=SCORES...")
+@edition_option("The challenge's year; only to refuse tables whose case names are of another one.")
 @click.option("--add", type=click.Path(path_type=Path), help="Per-case scores of your own, to stand in the field.")
 @click.option("--name", default="mine", show_default=True, help="What to call them.")
+@failed_option(("last", "out"))
 @click.option(
     "--bootstraps",
     type=click.IntRange(min=0),
@@ -29,42 +45,77 @@ from vestibule.files import read_json
     help="How often the cases are resampled, for the interval of places.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled cases.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def rank(scores: Path, add: Path | None, name: str, bootstraps: int, seed: int, as_json: bool) -> None:
-    """Rank the teams in SCORES.csv as the challenge does.
+@json_option("the ranking")
+def rank(
+    scores: tuple[str, ...],
+    edition: Edition | None,
+    add: Path | None,
+    name: str,
+    failed: FailedRule,
+    bootstraps: int,
+    seed: int,
+    json_path: Path | None,
+) -> None:
+    """Rank teams as the challenge does.
 
     Minimum rank for each case, structure and metric; mean over these, then over the cases. SCORES.csv is the
-    organisers' table (Case, VS_Dice, VS_ASSD, ..., Team); --add takes the cases.csv of `vestibule evaluate`.
+    organisers' table of all teams (Case, VS_Dice, VS_ASSD, ..., Team); SCORES of a TEAM is a folder that `vestibule
+    evaluate` wrote, or its cases.csv. --add takes such a file too. A team that lacks a score does not stop the ranking
+    of the others; the exit code is then 1.
     """
-    teams = read_scores(scores, scores.stem)
+    first = Path(scores[0])
+    is_table = len(scores) == 1 and (first.exists() or "=" not in scores[0])
+    if not is_table:
+        first = Path("ranking")
+    given = read_teams(first, first.stem) if is_table else _read_folders(scores)
+    teams = whole_teams(given, first)
+    if edition is not None:
+        cases = sorted({case for _, case in teams.scores})
+        resolve_edition(edition, cases, first)
+
+    ranked = teams.scores
     if add is not None:
         own = read_scores(add, name)
         # By its name what vestibule evaluate wrote; the organisers' table does not tell how it was scored.
-        if scores.name == "cases.csv":
-            check_same_definitions({scores.name: scores.parent, name: add.parent})
-        teams, left_out = with_own_scores(teams, own, add)
+        if first.name == "cases.csv":
+            check_same_definitions({first.name: first.parent, name: add.parent})
+        ranked, left_out = with_own_scores(ranked, own, add)
         _warn_about(add, left_out)
 
-    field = as_field(teams, scores)
-    generator = np.random.default_rng(seed)
-    ranking = rank_field(field, bootstraps, generator)
-    document = as_document(ranking)
-    if as_json:
-        document["seed"] = seed
-        click.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
-        return
+    ranking = rank_field(as_field(ranked, first), bootstraps, np.random.default_rng(seed))
+    document = with_failed(as_document(ranking), teams.faults, failed)
+    if write_result(json_path, document | {"seed": seed}):
+        # A file has no width; on a terminal, its own.
+        width = None if Console().is_terminal else 120
+        Console(width=width).print(ranking_table(document))
+        if bootstraps:
+            low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
+            click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")
 
-    # A file has no width; on a terminal, its own.
-    width = None if Console().is_terminal else 120
-    table = _as_table(document)
-    Console(width=width).print(table)
-
-    if bootstraps:
-        low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
-        click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")
+    for team, fault in sorted(teams.faults.items()):
+        click.echo(f"team {team}: failed: {fault}", err=True)
+    count = len(document["ranking"]) + len(teams.faults)
+    raise_for(teams.faults, count, failed)
 
 
-def _as_table(document: dict) -> Table:
+def _read_folders(arguments: tuple[str, ...]) -> Teams:
+    """Scores of teams from arguments TEAM=SCORES; a file that cannot be used costs its team alone."""
+    scores: TeamScores = {}
+    faults: dict[str, str] = {}
+    folders = {}
+    for team, place in arm_folders(arguments).items():
+        path = place if place.suffix == ".csv" else place / "cases.csv"
+        folders[team] = path.parent
+        try:
+            scores |= read_scores(path, team)
+        except InputError as error:
+            faults[team] = str(error)
+    faults |= other_definitions(folders)
+    return Teams(scores, faults)
+
+
+def ranking_table(document: dict) -> Table:
+    """A table of a ranking as `with_failed` gives it, the teams that failed at its end."""
     teams = document["ranking"]
     table = Table(title=f"{document['cases']} cases, {len(teams)} teams")
     table.add_column("place", justify="right")
@@ -87,6 +138,8 @@ def _as_table(document: dict) -> Table:
             places = str(low) if low == high else f"{low} to {high}"
             cells.append(places)
 
+        table.add_row(*cells)
+    for cells in failed_rows(document, len(table.columns)):
         table.add_row(*cells)
     return table
 

@@ -10,12 +10,11 @@ from rich.console import Console
 
 from evaluation.reporting.table import TextTable
 from evaluation.scoring.cases import edition_of_masks
-from evaluation.scoring.processes import default_workers
+from evaluation.scoring.processes import chosen_workers
 from evaluation.screening import Screened, screen_folder
-from vestibule.commands.options import edition_option
+from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.files import write_json
 from vestibule.progress import progress_bar
 
 NAMES_SHOWN = 10
@@ -23,12 +22,12 @@ NAMES_SHOWN = 10
 
 @click.command()
 @click.argument("predictions", type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), help="The T2 images that were segmented.")
 @edition_option()
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write what was found to this file.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to use; 1: this one.  [default: the cores]")
+@images_option()
+@json_option("what was found")
+@workers_option()
 def screen(
-    predictions: Path, images: Path | None, edition: Edition | None, json_path: Path | None, workers: int | None
+    predictions: Path, edition: Edition | None, images: Path | None, json_path: Path | None, workers: int | None
 ) -> None:
     """Say which of the masks in PREDICTIONS are likely to have failed. No references are needed.
 
@@ -37,23 +36,25 @@ def screen(
     another grid or outside the head. The exit code is 1 where any mask is named.
     """
     edition = edition_of_masks(predictions, edition)
-    at_most = len(list(predictions.iterdir()))
-    if workers is None:
-        workers = default_workers(at_most)
-    elif workers == 1:
-        # One that is asked for is this process, which works where processes may share nothing.
-        workers = None
+    workers = chosen_workers(workers, len(list(predictions.iterdir())))
     with progress_bar("looking") as advance:
         found = screen_folder(predictions, edition, images, workers, advance)
 
-    if json_path:
-        cases = [asdict(item) for item in found]
-        document = {"edition": edition.year, "cases": cases}
-        write_json(json_path, document)
-
+    cases = [asdict(item) for item in found]
+    document = {"edition": edition.year, "cases": cases}
     named = [item for item in found if item.reasons]
+    if write_result(json_path, document):
+        _print(named, len(found))
+
+    # An exit code of 1 lets a script stop before it uploads.
+    if named:
+        raise InputError(f"{len(named)} of {len(found)} masks look as if they had failed: {_names(named)}")
+
+
+def _print(named: list[Screened], count: int) -> None:
+    """Print what speaks against masks, of `count` in all."""
     if not named:
-        click.echo(f"nothing speaks against any of {len(found)} masks")
+        click.echo(f"nothing speaks against any of {count} masks")
         return
 
     rows = []
@@ -65,9 +66,6 @@ def screen(
     # A file has no width; on a terminal, its own.
     width = None if Console().is_terminal else 120
     table.print(Console(width=width))
-
-    # An exit code of 1 lets a script stop before it uploads.
-    raise InputError(f"{len(named)} of {len(found)} masks look as if they had failed: {_names(named)}")
 
 
 def _names(named: list[Screened]) -> str:

@@ -10,16 +10,16 @@ from rich.console import Console
 from evaluation.reporting.outputs import read_rows
 from evaluation.score_tables import check_same_definitions, edition_of_scores
 from evaluation.statistics import compare, comparison_table, group_summaries, group_table
-from vestibule.commands.options import edition_option
+from vestibule.commands.options import edition_option, json_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.files import write_json, write_text
+from vestibule.files import write_text
 
 
 @click.command()
 @click.argument("arms", nargs=-1, required=True, metavar="ARM=SCORES...")
 @edition_option("The challenge's year; by default the one that the case names tell, or metrics.json.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+@json_option("the numbers")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Also write the tables as Markdown.")
 @click.option("--latex", "latex_path", type=click.Path(path_type=Path), help="Also write the tables as LaTeX.")
 @click.option("--draws", type=click.IntRange(min=100), default=10_000, show_default=True, help="Of the bootstrap.")
@@ -60,10 +60,9 @@ def statistics(
     if pairs:
         tables.append(comparison_table(pairs))
 
-    for table in tables:
-        table.print(Console(width=130))
-    if json_path:
-        write_json(json_path, {"groups": groups, "comparisons": pairs})
+    if write_result(json_path, {"groups": groups, "comparisons": pairs}):
+        for table in tables:
+            table.print(Console(width=130))
     if markdown_path:
         markdown = [table.markdown for table in tables]
         write_text(markdown_path, "\n".join(markdown))

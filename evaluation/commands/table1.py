@@ -8,32 +8,42 @@ import click
 from rich.console import Console
 
 from evaluation.commands.statistics import read_arms
-from evaluation.reporting.table import table1, write_table1_json
+from evaluation.reporting.table import table1
 from evaluation.scoring.scores import summarise
+from vestibule.commands.options import edition_option, json_option, resolve_edition, write_result
+from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import write_text
 
 
 @click.command("table1")
 @click.argument("arms", nargs=-1, required=True, metavar="ARM=SCORES...")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the numbers to this file.")
+@edition_option("The challenge's year; only to refuse scores whose case names are of another one.")
+@json_option("the numbers")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Also write the table as Markdown.")
 @click.option("--latex", "latex_path", type=click.Path(path_type=Path), help="Also write the table as LaTeX.")
 def table1_command(
-    arms: tuple[str, ...], json_path: Path | None, markdown_path: Path | None, latex_path: Path | None
+    arms: tuple[str, ...],
+    edition: Edition | None,
+    json_path: Path | None,
+    markdown_path: Path | None,
+    latex_path: Path | None,
 ) -> None:
     """Print mean ± sd (median) of Dice and ASSD and the count of cases above 0.8, an arm a row.
 
     SCORES is a folder that `vestibule evaluate` wrote.
     """
-    summaries = {arm: summarise(rows) for arm, rows in read_arms(arms).items()}
+    summaries = {}
+    for arm, rows in read_arms(arms).items():
+        if edition is not None:
+            resolve_edition(edition, {str(row["case"]) for row in rows}, arm)
+        summaries[arm] = summarise(rows)
     try:
         table = table1(summaries)
     except ValueError as error:
         raise InputError(str(error)) from error
-    table.print(Console(width=100), title="mean ± sd (median)")
-    if json_path:
-        write_table1_json(json_path, summaries)
+    if write_result(json_path, {"arms": summaries}):
+        table.print(Console(width=100), title="mean ± sd (median)")
     if markdown_path:
         write_text(markdown_path, table.markdown)
     if latex_path:

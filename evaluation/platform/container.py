@@ -3,52 +3,44 @@
     python -m evaluation.platform.container [--input /input] [--references /opt/ml/input/data/ground_truth]
                                             [--output /output] [--edition 2022]
 
-/input holds the platform's predictions.json with one folder a job; or masks, one a case; or one folder of masks a team,
-which also gives a ranking. Writes metrics.json and cases.csv, for teams one folder each and ranking.json.
+/input holds the platform's predictions.json with one folder a job; or masks, one a case; or a folder or a zip of masks
+a team, which also gives a ranking. Writes metrics.json and cases.csv, for teams one folder each and ranking.json.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from evaluation.commands.evaluate import report
-from evaluation.metrics import MODES, Mode
+from evaluation.commands.evaluate import print_summary, report
+from evaluation.commands.options import mode_option
+from evaluation.failed_teams import EMPTY, raise_for
+from evaluation.metrics import Mode
 from evaluation.platform.jobs import INPUT, LISTING, OUTPUT, REFERENCES, join_jobs, read_jobs
-from evaluation.ranking import as_document, rank
 from evaluation.reporting.outputs import write_scores
-from evaluation.score_tables import TeamScores, as_field, read_scores
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder, scores_of
-from evaluation.scoring.processes import default_workers
+from evaluation.scoring.processes import chosen_workers, kept_processes
 from evaluation.scoring.scores import Scores
+from evaluation.teams.results import rank_teams
+from evaluation.teams.scoring import Evaluation, TeamOutcome, score_teams, with_blank_scores
+from evaluation.teams.submissions import find_submissions
 from vestibule.cli import main
-from vestibule.commands.options import EditionType
+from vestibule.commands.options import edition_option, workers_option
 from vestibule.editions import Edition, image_stem
 from vestibule.errors import InputError
-from vestibule.files import write_text
+from vestibule.files import write_json
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--input", "input_dir", type=click.Path(path_type=Path), default=INPUT, envvar="VESTIBULE_INPUT")
 @click.option("--references", type=click.Path(path_type=Path), default=REFERENCES, envvar="VESTIBULE_REFERENCES")
 @click.option("--output", "output_dir", type=click.Path(path_type=Path), default=OUTPUT, envvar="VESTIBULE_OUTPUT")
-@click.option(
-    "--edition",
-    type=EditionType(),
-    envvar="VESTIBULE_EDITION",
-    help="The challenge's year; by default the one that the references' names tell.",
-)
-@click.option("--mode", type=click.Choice(MODES), default="challenge", show_default=True, envvar="VESTIBULE_MODE")
+@edition_option(envvar="VESTIBULE_EDITION")
+@mode_option(default="challenge", envvar="VESTIBULE_MODE")
 @click.option("--slug", envvar="VESTIBULE_SLUG", help="Which image output of a job to score, where it has several.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    envvar="VESTIBULE_WORKERS",
-    help="Processes to use; 1: this one.  [default: the cores]",
-)
+@workers_option(envvar="VESTIBULE_WORKERS")
 def evaluate_input(
     input_dir: Path,
     references: Path,
@@ -61,17 +53,12 @@ def evaluate_input(
     """Score what lies in /input against the references.
 
     A missing or unusable mask counts as an empty one and is named; the scores are written, and the exit code is 0,
-    because a submission is scored with what it lacks.
+    because a submission is scored with what it lacks. It is 1 where a team of several has no usable mask at all.
     """
     if not input_dir.is_dir():
         raise InputError(f"{input_dir}: no such folder")
     chosen = edition_of_masks(references, edition)
-    if workers is None:
-        at_most = len(list(references.iterdir()))
-        workers = default_workers(at_most)
-    elif workers == 1:
-        # One that is asked for is this process, which works where processes may share nothing.
-        workers = None
+    workers = chosen_workers(workers, len(list(references.iterdir())))
 
     listing = input_dir / LISTING
     if listing.is_file():
@@ -79,25 +66,20 @@ def evaluate_input(
         _tell(scores)
         return
 
-    # Masks beside folders are a submission; folders alone are teams.
-    entries = sorted(entry for entry in input_dir.iterdir() if not entry.name.startswith("."))
-    folders = [entry for entry in entries if entry.is_dir()]
+    # Masks beside folders are a submission; folders or zips alone are teams.
+    entries = [entry for entry in input_dir.iterdir() if not entry.name.startswith(".")]
     has_masks = any(image_stem(entry) for entry in entries)
-    if has_masks or not folders:
+    has_teams = any(entry.is_dir() or entry.suffix.lower() == ".zip" for entry in entries)
+    if has_masks or not has_teams:
         scores = score_folder(input_dir, references, output_dir, chosen, mode, workers)
         _tell(scores)
         return
 
-    teams = [folder.name for folder in folders]
-    for team in teams:
-        click.echo(f"team {team}")
-        scores = score_folder(input_dir / team, references, output_dir / team, chosen, mode, workers)
-        _tell(scores)
-
-    document = write_ranking(output_dir, teams)
+    document, without = score_all_teams(input_dir, references, output_dir, chosen, mode, workers)
     for place in document["ranking"]:
         rank_text = f"{place['cumulative_rank']:.2f}"
         click.echo(f"{place['place']}. {place['team']}  cumulative rank {rank_text}")
+    raise_for(without, len(document["ranking"]), EMPTY)
 
 
 def score_jobs(
@@ -134,25 +116,55 @@ def score_jobs(
     return scores
 
 
-def write_ranking(output_dir: Path, teams: list[str]) -> dict:
-    """Rank the teams by the cases.csv in their folders, write ranking.json and return what it holds.
+def score_all_teams(
+    input_dir: Path,
+    references_dir: Path,
+    output_dir: Path,
+    edition: Edition,
+    mode: Mode = "challenge",
+    workers: int | None = None,
+) -> tuple[dict, dict[str, str]]:
+    """Score the submission of each team, rank them all and write `ranking.json`.
 
-    Raises InputError where a team lacks a case.
+    Args:
+        input_dir: A zip or a folder of masks a team.
+        references_dir: Flat folder of reference masks.
+        output_dir: Gets a folder a team and the ranking.
+        edition: What files are called and what labels mean.
+        mode: Which definitions of the distances hold.
+        workers: How many processes share the cases; without, all happens in this process.
+
+    Returns:
+        The ranking as the file holds it, and why each team without any usable mask has none; such a team is ranked
+        as if all its masks were empty.
+
+    Raises:
+        InputError: The references cannot be used, or the disk refuses.
     """
-    scores: TeamScores = {}
-    # From the files, so that what is ranked is what a reader can look up.
-    for team in teams:
-        path = output_dir / team / "cases.csv"
-        scores |= read_scores(path, team)
-    field = as_field(scores, output_dir)
+    submissions, _ = find_submissions(input_dir)
+    evaluation = Evaluation(input_dir, references_dir, output_dir, edition, mode, workers)
+    with kept_processes():
+        outcomes = score_teams(submissions, evaluation, _tell_of_team)
+    without = {}
+    for outcome in outcomes:
+        if outcome.scores is None and outcome.fault:
+            without[outcome.team] = outcome.fault
+    scored = [with_blank_scores(outcome, evaluation) for outcome in outcomes]
+    result = rank_teams(scored, edition, mode, EMPTY, output_dir)
+    write_json(output_dir / "ranking.json", result.document)
+    return result.document, without
 
-    document = as_document(rank(field))
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
-    write_text(output_dir / "ranking.json", text + "\n")
-    return document
+
+def _tell_of_team(outcome: TeamOutcome) -> None:
+    click.echo(f"team {outcome.team}")
+    if outcome.scores is None:
+        click.echo(f"failed: {outcome.team}: {outcome.fault}", err=True)
+    else:
+        _tell(outcome.scores)
 
 
 def _tell(scores: Scores) -> None:
+    print_summary(scores)
     try:
         report(scores)
     except InputError as error:

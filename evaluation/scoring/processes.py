@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +22,32 @@ WORKER_BYTES = 2 << 30
 """Memory that one process may need: the largest masks of the challenge, at their noisiest."""
 
 
+@dataclass
+class _Kept:
+    """Processes that outlive a call; None before the first and after one has died."""
+
+    pool: ProcessPoolExecutor | None = None
+
+
+_kept: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+
+
+@contextlib.contextmanager
+def kept_processes() -> Iterator[None]:
+    """Within the block, one call of `each_in_a_process` hands its processes on to the next.
+
+    A process takes seconds to import what it needs, which many short calls would pay again and again.
+    """
+    kept = _Kept()
+    token = _kept.set(kept)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        if kept.pool is not None:
+            kept.pool.shutdown(cancel_futures=True)
+
+
 def default_workers(items: int) -> int:
     """As many processes as there are cores for this one and memory for each, and no more than `items`."""
     cores = os.cpu_count() or 1
@@ -26,6 +55,14 @@ def default_workers(items: int) -> int:
         cores = len(os.sched_getaffinity(0))
     in_memory = _free_bytes() // WORKER_BYTES
     return max(1, min(cores, items, in_memory))
+
+
+def chosen_workers(asked_for: int | None, items: int) -> int | None:
+    """What a user's number of processes comes to: by default the machine's, and None, this process alone, for 1."""
+    if asked_for is None:
+        return default_workers(items)
+    # One that is asked for is this process, which works where processes may share nothing.
+    return None if asked_for == 1 else asked_for
 
 
 def each_in_a_process(
@@ -78,8 +115,7 @@ def _until_one_dies(
 ) -> Iterator[tuple[Item, Result]]:
     """Take items off the end of `waiting`; where a process dies, put those under way into `suspects` and stop."""
     running: dict[Future, Item] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as pool:
+    with _pool_of(workers) as pool:
         try:
             while waiting or running:
                 # Twice as many as there are processes, so that none waits for the next item.
@@ -92,9 +128,36 @@ def _until_one_dies(
                     yield running.pop(future), result
         except BrokenProcessPool:
             suspects += running.values()
+            _let_go()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            _let_go()
             raise
+
+
+@contextlib.contextmanager
+def _pool_of(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """The kept processes where some are kept, else ones that end with the block."""
+    kept = _kept.get()
+    if kept is None:
+        with _new_pool(workers) as pool:
+            yield pool
+        return
+    if kept.pool is None:
+        kept.pool = _new_pool(workers)
+    yield kept.pool
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _let_go() -> None:
+    """End the kept processes, if any are: one of them has died, or the work is given up."""
+    kept = _kept.get()
+    if kept is not None and kept.pool is not None:
+        kept.pool.shutdown(wait=False, cancel_futures=True)
+        kept.pool = None
 
 
 def _free_bytes() -> int:

@@ -13,9 +13,9 @@ import pytest
 
 from contract.predictions import _read_mask, check_predictions
 from contract.report import FAILED, PASSED, UNTESTED, WARNING, Report
-from contract.unpack import MAX_FILE_BYTES, unpack
 from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
+from vestibule.unpack import MAX_FILE_BYTES, unpack
 from vestibule.volume import Geometry, Volume, write_volume
 
 GEOMETRY = Geometry((12, 20, 24), (1.5, 1.0, 1.0), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -240,7 +240,7 @@ def test_a_hostile_zip_is_refused_and_nothing_lands_outside(tmp_path, entries, m
 
 
 def test_a_bomb_is_refused_by_what_it_holds_and_not_by_what_it_says(tmp_path, monkeypatch):
-    monkeypatch.setattr("contract.unpack.MAX_TOTAL_BYTES", 3000)
+    monkeypatch.setattr("vestibule.unpack.MAX_TOTAL_BYTES", 3000)
     (tmp_path / "unpacked").mkdir()
     archive = zip_of(tmp_path / "x.zip", {f"{number}": bytes(1000) for number in range(5)})
     with pytest.raises(InputError, match="unpacks to more than"):

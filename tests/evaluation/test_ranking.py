@@ -170,7 +170,7 @@ def test_the_table_is_printed_from_best_to_worst(tmp_path: Path, monkeypatch, ca
         ("Case,VS_Dice,Team\na,x,one\n", "line 2: expected a finite number, got 'x'"),
         ("Case,VS_Dice,Team\na,nan,one\n", "line 2: expected a finite number"),
         ("Case,VS_Dice,Team\na,0.5,one\na,0.6,one\n", "line 3: case a is given twice"),
-        ("Case,VS_Dice,Team\na,0.5,one\nb,0.6,two\n", "team one lacks case b"),
+        ("Case,VS_Dice,Team\na,0.5,one\nb,0.6,two\n", "one: lacks case b"),
         ("Case,VS_Dice,VS_ASSD,Team\na,0.5\n", "line 2: expected a finite number, got ''"),
         ("Name,VS_Dice\na,0.5\n", "line 2: no case"),
         ("Case,Team\na,one\n", "no column of scores"),
@@ -200,3 +200,44 @@ def test_own_scores_that_do_not_fit_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             with_own_scores(published, read_scores(save(mine, text), team), mine)
+
+
+BROKEN = TABLE + "a,0.7,0.3,four\nb,x,0.3,four\nb,0.6,0.9,five\n"
+
+
+@pytest.mark.parametrize(("rule", "place"), [("last", 4), ("out", None)])
+def test_a_team_that_lacks_a_score_stops_no_other(rule, place, tmp_path, monkeypatch, capsys) -> None:
+    whole = save(tmp_path / "whole.csv", TABLE)
+    assert run(monkeypatch, whole, "--bootstraps", "0", "--json") == 0
+    before = json.loads(capsys.readouterr().out)["ranking"]
+    broken = save(tmp_path / "s.csv", BROKEN)
+    assert run(monkeypatch, broken, "--failed", rule, "--bootstraps", "0", "--json") == 1
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert document["ranking"] == before
+    assert [(team["team"], team["place"]) for team in document["failed"]] == [("five", place), ("four", place)]
+    assert "lacks case a" in document["failed"][0]["reason"]
+    assert "line 9: expected a finite number, got 'x'" in document["failed"][1]["reason"]
+    assert "2 of 5 teams failed" in captured.err.splitlines()[-1]
+
+
+def test_a_case_of_one_team_alone_is_no_case_of_the_field(tmp_path, monkeypatch, capsys) -> None:
+    path = save(tmp_path / "s.csv", TABLE + "c,0.9,0.1,one\n")
+    assert run(monkeypatch, path, "--bootstraps", "0", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["cases"] == 2
+
+
+def test_folders_of_scores_are_ranked_and_other_definitions_are_a_fault(tmp_path, monkeypatch, capsys) -> None:
+    for team, dice, mode in (("a", 0.9, "challenge"), ("b", 0.8, "challenge"), ("c", 0.99, "default")):
+        (tmp_path / team).mkdir()
+        save(tmp_path / team / "cases.csv", f"case,structure,dice,assd_mm\nx,vs,{dice},1\n")
+        save(tmp_path / team / "metrics.json", json.dumps({"mode": mode, "edition": 2022}))
+    teams = [f"{team}={tmp_path / team}" for team in "abc"]
+    assert run(monkeypatch, *teams, f"d={tmp_path / 'none'}", "--bootstraps", "0", "--json", tmp_path / "r.json") == 1
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert [team["team"] for team in document["ranking"]] == ["a", "b"]
+    reasons = {team["team"]: team["reason"] for team in document["failed"]}
+    assert "scored with --mode default, most teams with --mode challenge" in reasons["c"]
+    assert "no such file" in reasons["d"] or "cannot be read" in reasons["d"]
+    # With a file, the text is printed too.
+    assert "cumulative rank" in capsys.readouterr().out

@@ -110,7 +110,7 @@ def save(folder: Path, case: str, labels: np.ndarray, geometry: Geometry = GEOME
 
 def run(monkeypatch, *arguments: object) -> int:
     monkeypatch.setattr("sys.argv", ["vestibule", "screen", *map(str, arguments)])
-    monkeypatch.setattr("evaluation.commands.screen.default_workers", lambda items: None)
+    monkeypatch.setattr("evaluation.scoring.processes.default_workers", lambda items: None)
     try:
         main()
     except SystemExit as stop:

@@ -57,7 +57,7 @@ def masks() -> dict[str, np.ndarray]:
 def run(monkeypatch, *arguments: object) -> None:
     """A public command in this process, which alone knows the new metric."""
     monkeypatch.setattr("sys.argv", ["vestibule", *map(str, arguments)])
-    monkeypatch.setattr("evaluation.commands.evaluate.default_workers", lambda items: None)
+    monkeypatch.setattr("evaluation.scoring.processes.default_workers", lambda items: None)
     main()
 
 

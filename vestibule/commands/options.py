@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_json
+
+STANDARD_OUTPUT = Path("-")
+"""What `--json` without a file stands for."""
 
 
 class EditionType(click.ParamType):
@@ -73,3 +79,60 @@ def resolve_edition(given: Edition | None, cases: Iterable[str], where: object) 
             f"those of the edition {given.year} that was given; leave out --edition"
         )
     return given
+
+
+def json_option(what: str = "the result") -> Callable:
+    """`--json [FILE]`, which gives the parameter `json_path`; hand it to `write_result`.
+
+    `what` is what the JSON holds, for the help.
+    """
+    return click.option(
+        "--json",
+        "json_path",
+        # Without a value it is what others take for standard output.
+        is_flag=False,
+        flag_value=str(STANDARD_OUTPUT),
+        metavar="[FILE]",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        help=f"Also write {what} as JSON to FILE; without FILE, print it in place of the text.",
+    )
+
+
+def write_result(json_path: Path | None, document: dict) -> bool:
+    """Write `document` where `--json` asks for it.
+
+    Args:
+        json_path: What the option gave.
+        document: What JSON can hold.
+
+    Returns:
+        Whether the result is to be printed for people too: not where standard output has the JSON.
+
+    Raises:
+        InputError: The disk refuses.
+    """
+    if json_path is None:
+        return True
+    if json_path != STANDARD_OUTPUT:
+        write_json(json_path, document)
+        return True
+    click.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+    return False
+
+
+def images_option(help: str = "Folder of the T2 images that were segmented.") -> Callable:
+    """`--images FOLDER`, which gives the parameter `images`."""
+    return click.option("--images", type=click.Path(path_type=Path), metavar="FOLDER", help=help)
+
+
+def workers_option(envvar: str | None = None) -> Callable:
+    """`--workers N`, which gives the parameter `workers`; without it None, as many as there are cores.
+
+    `envvar` names an environment variable that stands in for the option.
+    """
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        envvar=envvar,
+        help="Processes to use; 1: this one.  [default: the cores]",
+    )

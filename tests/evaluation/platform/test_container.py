@@ -196,6 +196,18 @@ def test_a_plain_folder_is_scored(tmp_path, references):
     assert run(tmp_path / "in", references, tmp_path / "out")["aggregates"]["cochlea_dice"]["mean"] == 1.0
 
 
+def test_a_team_without_a_usable_mask_stops_no_other(tmp_path, references, capsys):
+    for case in CASES:
+        write_volume(tmp_path / "in" / "good" / EDITION.prediction_name(case), mask())
+    (tmp_path / "in" / "bad.zip").write_text("no zip")
+    with pytest.raises(InputError, match=r"1 of 2 teams failed, scored as empty .* bad: .*not a whole zip file"):
+        run(tmp_path / "in", references, tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "ranking.json").read_text())
+    assert [(team["place"], team["team"]) for team in document["ranking"]] == [(1, "good"), (2, "bad")]
+    assert document["ranking"][1]["mean"]["vs_assd_mm"] == 350
+    assert document["failed"][0]["place"] == 2
+
+
 def test_teams_are_ranked(tmp_path, references, capsys):
     for shift, team in enumerate(("first", "second", "third")):
         for case in CASES:

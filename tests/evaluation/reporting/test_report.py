@@ -40,7 +40,7 @@ def folders(save, labels, geometry: Geometry, tmp_path: Path) -> list[str]:
 def run(monkeypatch, *arguments: str) -> int:
     """The command in this process, which is quicker than to start others; its exit code."""
     monkeypatch.setattr("sys.argv", ["vestibule", "evaluate", *arguments])
-    monkeypatch.setattr("evaluation.commands.evaluate.default_workers", lambda items: None)
+    monkeypatch.setattr("evaluation.scoring.processes.default_workers", lambda items: None)
     try:
         main()
     except SystemExit as stop:

@@ -1,0 +1,1 @@
+"""Many teams at once: their submissions to scores, one ranking and one report."""
