@@ -17,6 +17,8 @@ FINISHED = "stage.json"
 """The same with the hashes of its outputs; written last."""
 REPORT = "report.txt"
 """What a stage has to tell; shown when it is done."""
+OTHERS = "others"
+"""Key of a finished stage's record: what else lay in its folder, such as checkpoints and pictures."""
 OLD = "old"
 """Folder of a run that keeps what other configurations have made."""
 CHECKPOINTS = ("state.pt", "**/scales/*.pt", "**/checkpoint_latest.pth", "**/fold_*.safetensors", "**/done.json")
@@ -80,6 +82,16 @@ def altered_output(folder: Path, record: dict, by_hash: bool = False) -> str | N
         if is_doubtful and file_sha256(path) != sha256:
             return f"{path}: is altered, its sha256 is not the one that was written"
     return None
+
+
+def other_files(folder: Path, outputs: set[str]) -> list[str]:
+    """Files of a stage besides its outputs, whose names are relative to its folder like these."""
+    names = []
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and name not in outputs:
+            names.append(name)
+    return names
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -26,12 +26,14 @@ from training.gan.distributed import from_leader, leads
 from training.run_folder import (
     DATA,
     FINISHED,
+    OTHERS,
     REPORT,
     STARTED,
     altered_output,
     check_age,
     code_version,
     last_checkpoint,
+    other_files,
     read_outputs,
     read_record,
     set_aside,
@@ -230,6 +232,7 @@ def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run
         "finished": now.isoformat(timespec="seconds"),
         "outputs": hashes,
         "files": files,
+        OTHERS: other_files(folder, set(hashes)),
     }
     write_json(folder / FINISHED, finished)
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from vestibule.errors import InputError
 
+PARTIAL = ".partial-"
+"""How the name of a file begins that is being written."""
 unfinished: set[Path] = set()
 """What is being written by `atomic` in this process."""
 NOT_UTF8 = "its name is not UTF-8 text; rename it"
@@ -35,7 +37,7 @@ def atomic(path: Path) -> Iterator[Path]:
         InputError: The disk refuses, by the file's name and the system's reason.
     """
     path = Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.add(partial)
@@ -47,6 +49,11 @@ def atomic(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         unfinished.discard(partial)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is one that `atomic` is writing, or was writing when its process was killed."""
+    return path.name.startswith(PARTIAL)
 
 
 @contextlib.contextmanager

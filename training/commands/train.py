@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from training.stage_table import STAGES, Stage
+from vestibule.errors import InputError
 
 Command = Callable[..., None]
 
@@ -100,6 +102,34 @@ def evidence(run_dir: Path) -> None:
 
     _, table = write_contrast_report(run_dir)
     click.echo(table.read_text(encoding="utf-8"))
+
+
+@train.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def verify(run_dir: Path, as_json: bool) -> None:
+    """Read every file that finished stages of RUN have left, and name those that are damaged, missing or foreign.
+
+    Foreign is a file in a stage's folder that the stage did not leave. Exit code 1 where there is one of these.
+    """
+    from training.verification import verify_run
+
+    found = verify_run(run_dir)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        for stage, count in found.verified.items():
+            click.echo(f"{stage}: {count} files read")
+        for stage in found.unfinished:
+            click.echo(f"{stage}: not finished, so that nothing tells what its files should hold")
+        for fault in found.faults:
+            click.echo(f"{fault.kind}: {run_dir / fault.file} {fault.detail}")
+    if found.faults:
+        first = found.faults[0]
+        raise InputError(
+            f"{run_dir}: files that are not as their stages left them: {len(found.faults)}, the first {first.kind}: "
+            f"{first.file}; delete the folder of its stage, and run the stage and those after it again"
+        )
 
 
 @train.command()
