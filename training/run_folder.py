@@ -9,7 +9,7 @@ from pathlib import Path
 from training.stage_table import STAGES, Stage
 from vestibule import __version__
 from vestibule.errors import InputError
-from vestibule.files import file_sha256, read_json
+from vestibule.files import PARTIAL, file_sha256, read_json
 
 STARTED = "config.json"
 """A stage's record from its start: configuration, seed, code version, hashes of its inputs, fingerprint."""
@@ -103,6 +103,12 @@ def last_checkpoint(folder: Path) -> Path | None:
             if not path.name.startswith("."):
                 found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def discard_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing to a stage's folder, which nobody else writes to."""
+    for path in folder.rglob(f"{PARTIAL}*"):
+        path.unlink(missing_ok=True)
 
 
 def size_and_time(path: Path) -> list[int]:

@@ -12,6 +12,7 @@ import importlib
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +33,7 @@ from training.run_folder import (
     altered_output,
     check_age,
     code_version,
+    discard_unfinished,
     last_checkpoint,
     other_files,
     read_outputs,
@@ -43,6 +45,7 @@ from training.stage_table import PREPARE, Stage
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
+from vestibule.locks import claimed
 from vestibule.stopping import telling
 
 logger = logging.getLogger(__name__)
@@ -97,7 +100,12 @@ def _keep_in_mind(data: Path, config: RunConfig, run_dir: Path) -> None:
 def _write_data(data: Path, config: RunConfig, run_dir: Path) -> None:
     # A folder that is not the data's must not take the place of the one that the run knows.
     find_cases(data, get_edition(config.edition))
-    write_json(run_dir / DATA, {"data": str(data.resolve())})
+    content = {"data": str(data.resolve())}
+    if read_json(run_dir / DATA) == content:
+        return
+    # Not under a process that prepares what the run has known so far.
+    with claimed(PREPARE.folder(run_dir)):
+        write_json(run_dir / DATA, content)
 
 
 def check_run(config: RunConfig, run_dir: Path) -> None:
@@ -135,8 +143,21 @@ def run_stage(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[
         InputError: A stage that it needs is missing or its outputs were altered, the data cannot be found, or the run
             was begun by an earlier version.
     """
+    with ExitStack() as claims:
+        return _run_claimed(stage, config, run_dir, report, claims)
+
+
+def _run_claimed(
+    stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None], claims: ExitStack
+) -> bool:
+    """`run_stage`, with the stage's folder claimed until `claims` is closed."""
     check_age(run_dir)
-    record = from_leader(lambda: _begin(stage, config, run_dir, report))
+
+    def begin_alone() -> dict | None:
+        claims.enter_context(claimed(stage.folder(run_dir)))
+        return _begin(stage, config, run_dir, report)
+
+    record = from_leader(begin_alone)
     if record is None:
         return False
 
@@ -199,6 +220,7 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
             report(f"{stage.name}: made again, {why}what was there is now in {kept}")
         folder.mkdir(parents=True)
         write_json(folder / STARTED, record)
+    discard_unfinished(folder)
     (folder / FINISHED).unlink(missing_ok=True)
     report(f"{stage.name}: {stage.title}")
     return record

@@ -56,27 +56,6 @@ def is_unfinished(path: Path) -> bool:
     return path.name.startswith(PARTIAL)
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """A block that one process at a time enters for `path`, to read, change and write it; others wait.
-
-    The lock is a hidden file beside it, which stays; it ends with the process that holds it. Raises InputError where
-    the disk refuses.
-    """
-    # Not on Windows, where nothing else here asks for it.
-    import fcntl
-
-    lock = path.with_name(f".{path.name}.lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        stream = lock.open("a")
-    except OSError as error:
-        raise InputError(f"{lock}: cannot be written ({error.strerror or error})") from error
-    with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all. Raises InputError where the disk refuses."""
     with atomic(path) as partial:

@@ -16,7 +16,14 @@ from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.processes import chosen_workers
 from evaluation.scoring.scores import Scores
-from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
+from vestibule.commands.options import (
+    claim,
+    edition_option,
+    images_option,
+    json_option,
+    workers_option,
+    write_result,
+)
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.progress import progress_bar
@@ -67,6 +74,7 @@ def evaluate(
     wanted = Pictures(images, wants_report is not False, views, sheets)
     has_pictures = wanted.page or wanted.sheets
 
+    claim(out)
     # Told before hours of scoring, where somebody asked for what cannot be.
     missing = missing_packages() if has_pictures else []
     names = ", ".join(missing)

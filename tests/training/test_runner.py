@@ -75,6 +75,29 @@ def test_killed_stage_keeps_its_state_for_the_same_configuration_alone(fake, con
     assert not (tmp_path / "fake" / "state.txt").exists()
 
 
+def test_two_runs_at_once_in_one_folder_are_refused_and_change_nothing(fake, config, tmp_path):
+    def run_again(config, run_dir):
+        with pytest.raises(InputError, match="fake: is being written by process"):
+            run_stage(FAKE, other, run_dir)
+        return count_calls(config, run_dir)
+
+    other = replace(config, seed=7)
+    fake(run_again)
+    run_stage(FAKE, config, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fake"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(fake, config, tmp_path):
+    fake(be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(FAKE, config, tmp_path)
+    (tmp_path / "fake" / "sub").mkdir()
+    (tmp_path / "fake" / "sub" / ".partial-1-state.pt").write_text("half")
+    fake(count_calls)
+    run_stage(FAKE, config, tmp_path)
+    assert list((tmp_path / "fake" / "sub").iterdir()) == []
+
+
 def test_what_another_configuration_made_is_kept_and_the_changed_keys_are_named(fake, config, tmp_path):
     told = []
     run_stage(FAKE, config, tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from training.commands.triple import Triple
-from vestibule.commands.options import EditionType
+from vestibule.commands.options import EditionType, claim
 from vestibule.editions import Edition
 from vestibule.progress import progress_bar
 
@@ -41,6 +41,7 @@ def phantom(out_dir: Path, sites: tuple[str, ...], edition: Edition, **options: 
         config = PhantomConfig(edition=edition.year, sites=sites or None, **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    claim(out_dir)
     with progress_bar("patients") as advance:
         make_population(out_dir, config, advance)
     count = 2 * config.cases + config.validation_cases

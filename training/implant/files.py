@@ -11,7 +11,8 @@ from training.implant.canals import Canal
 from training.phantom.tumour_shape import Tumour
 from vestibule.editions import TUMOUR, Edition, case_of_image
 from vestibule.errors import InputError
-from vestibule.files import locked, read_json, write_json
+from vestibule.files import read_json, write_json
+from vestibule.locks import locked
 from vestibule.volume import Volume, write_volume
 
 RECORD = "implants.json"

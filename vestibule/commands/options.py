@@ -12,6 +12,7 @@ import click
 from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
 from vestibule.errors import InputError
 from vestibule.files import write_json
+from vestibule.locks import claimed
 
 STANDARD_OUTPUT = Path("-")
 """What `--json` without a file stands for."""
@@ -45,6 +46,11 @@ def edition_option(
     `envvar` names an environment variable that stands in for the option.
     """
     return click.option("--edition", type=EditionType(), envvar=envvar, help=help)
+
+
+def claim(folder: Path) -> None:
+    """Let the running command alone write to `folder`, to its end. Raises InputError where another one does."""
+    click.get_current_context().with_resource(claimed(folder))
 
 
 def resolve_edition(given: Edition | None, cases: Iterable[str], where: object) -> Edition:

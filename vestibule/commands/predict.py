@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vestibule.commands.options import edition_option
+from vestibule.commands.options import claim, edition_option
 from vestibule.errors import InputError
 from vestibule.inputs import Case, Selection, find_cases, prepare_output
 from vestibule.progress import progress_bar
@@ -59,6 +59,7 @@ def predict(
     for refusal in selection.refused:
         click.echo(f"no mask: {refusal}", err=True)
 
+    claim(output_dir)
     existing: list[Case] = []
     cases: list[Case] = []
     for case in selection.cases:
