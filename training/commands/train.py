@@ -78,15 +78,21 @@ def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
 
 @train.command()
 @_run_options
-def sweep(config_path: Path, run_dir: Path) -> None:
-    """Try every scale n* on a few tumours, choose one without labels of T2, and plot a sheet to look at.
+@click.option(
+    "--ignore-outline",
+    is_flag=True,
+    help="Choose as if the reference slice's tumour were not outlined, as where no label of T2 may be used.",
+)
+def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
+    """Try every level of the harmoniser on a few tumours, choose one, and plot a sheet to look at.
 
-    Needs the stages before transfer. Writes RUN/sweep/sweep.json and sweep.png.
+    With SinGAN levels are the scales n*. Needs no label of T2 but, where there is one, the outline of the tumour in the
+    reference slice. Needs the stages before transfer. Writes RUN/sweep/sweep.json and sweep.png.
     """
     from training.config import read_config
     from training.diagnostics.choose_scale import sweep as measure
 
-    record, sheet = measure(read_config(config_path), run_dir)
+    record, sheet = measure(read_config(config_path), run_dir, ignore_outline)
     click.echo(record.read_text(encoding="utf-8"))
     click.echo(f"sheet in {sheet}")
 

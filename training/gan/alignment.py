@@ -58,8 +58,8 @@ def agreement(first: torch.Tensor, second: torch.Tensor, axis: int) -> torch.Ten
     lost = 2 + 2 * REACH
     if min(height, width) <= lost:
         raise ValueError(f"images must have more than {lost} rows and columns, got {height} x {width}")
-    fixed = _edge_directions(first)  # (B, 2, Y - 2, X - 2)
-    moving = _edge_directions(second)
+    fixed = edge_directions(first)  # (B, 2, Y - 2, X - 2)
+    moving = edge_directions(second)
 
     # Along the other axis nothing moves; both lose the same margin there, or the mean would be over other voxels.
     other = COLUMNS if axis == ROWS else ROWS
@@ -79,8 +79,8 @@ def agreement(first: torch.Tensor, second: torch.Tensor, axis: int) -> torch.Ten
     return torch.stack(found)
 
 
-def _edge_directions(images: torch.Tensor) -> torch.Tensor:
-    """Gradient of the smoothed images (B, 1, Y, X) along rows and columns, (B, 2, Y - 2, X - 2).
+def edge_directions(images: torch.Tensor) -> torch.Tensor:
+    """Normalised gradient of the smoothed images (B, 1, Y, X) along rows and columns, (B, 2, Y - 2, X - 2).
 
     Its length is near 1 where the edge is stronger than the average of the image, and near 0 where there is none.
     """
