@@ -21,6 +21,7 @@ from statistics import mean
 import numpy as np
 from experiment import (
     averaged,
+    dice_difference,
     experiment_parser,
     link,
     make_population,
@@ -33,7 +34,6 @@ from experiment import (
 
 from evaluation.reporting.table import TextTable, spread
 from evaluation.scoring.scores import Row, summarise
-from evaluation.statistics import compare
 from training.arms import BASELINE, ONESHOT
 from training.config import ReferenceConfig, RunConfig, read_config, scheduled
 from training.data.slices import read_cases
@@ -198,7 +198,7 @@ def report(
         base = VARIANTS[name].matches or "none"
         difference = ""
         if base in means and base != name:
-            difference = _difference(means[base], means[name])
+            difference = dice_difference(means[base], means[name])
 
         dice = [summarise(run)[TUMOUR]["dice"]["mean"] for run in runs]
         by_seed = [mean(dice[first : first + trainings]) for first in range(0, len(dice), trainings)]
@@ -224,14 +224,6 @@ def report(
         "",
         table.markdown,
     ]
-
-
-def _difference(first: list[Row], second: list[Row]) -> str:
-    for item in compare(first, second):
-        if item["structure"] == TUMOUR and item["metric"] == "dice":
-            low, high = item["interval_95"]
-            return f"{item['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
-    raise ValueError(f"no Dice of {TUMOUR} to compare")
 
 
 def parse() -> argparse.Namespace:

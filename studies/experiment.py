@@ -14,16 +14,18 @@ from pathlib import Path
 
 import torch
 
+from evaluation.metrics.dice import DICE
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.scores import Row
+from evaluation.statistics import compare
 from training.config import RunConfig, SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
 from training.run_folder import FINISHED, code_version
 from training.runner import run_stage
 from training.stage_table import EXPORT, PHANTOM, Stage
-from vestibule.editions import Edition
+from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
-from vestibule.files import read_json, write_text
+from vestibule.files import read_json, write_json, write_text
 from vestibule.inputs import find_cases
 from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import load_model
@@ -241,6 +243,34 @@ def averaged(runs: list[list[Row]]) -> list[Row]:
                 mean[key] = value
         means.append(mean)
     return means
+
+
+def dice_difference(first: list[Row], second: list[Row]) -> str:
+    """Mean VS Dice of `second` less that of `first`, with its 95 % interval over cases, in words."""
+    for item in compare(first, second):
+        if item["structure"] == TUMOUR and item["metric"] == DICE.key:
+            low, high = item["interval_95"]
+            return f"{item['difference']:+.3f} ({low:+.3f} to {high:+.3f})"
+    raise ValueError(f"no Dice of {TUMOUR} to compare")
+
+
+def remembered(path: Path, made_from: dict, make: Callable[[], dict]) -> dict:
+    """What `make` gives, kept at `path`; not made again as long as what it is made from is the same.
+
+    Args:
+        path: A JSON file.
+        made_from: Hashes of files, by name.
+        make: Makes what can be written as JSON.
+
+    Returns:
+        What was made, now or before.
+    """
+    kept = read_json(path)
+    if kept and kept["made_from"] == made_from:
+        return kept["found"]
+    found = make()
+    write_json(path, {"made_from": made_from, "found": found})
+    return found
 
 
 def publish(lines: list[str], name: str, out_dir: Path, page: Path | None) -> None:
