@@ -21,7 +21,7 @@ from types import ModuleType
 
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, sections_of
-from training.data.raw_cases import find_cases, known_cases
+from training.data.raw_cases import data_dir, find_cases, known_cases, named_folders
 from training.fingerprint import differences, fingerprint_of, harmless_keys
 from training.gan.distributed import from_leader, leads
 from training.run_folder import (
@@ -57,6 +57,7 @@ def run_stages(
     data: Path | None = None,
     only: Stage | None = None,
     report: Callable[[str], None] = logger.info,
+    named: dict[str, str] | None = None,
 ) -> None:
     """Run every stage of a configuration in order, or one of them; what is done and unchanged is skipped.
 
@@ -68,13 +69,15 @@ def run_stages(
         data: Folder with the challenge's training folders, which the run keeps in mind; None: as it has been told.
         only: The one stage to run; None: all.
         report: Called with a line on what happens.
+        named: Folders within `data` by role, before those that the configuration names.
 
     Raises:
         InputError: The configuration and the data do not go together, or a stage that is needed is missing.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    if data:
-        _keep_in_mind(data, config, run_dir)
+    folders = config.folders.named | (named or {})
+    if data or folders:
+        _keep_in_mind(data, folders, config, run_dir)
 
     stages = stages_of(config)
     if only is None:
@@ -89,18 +92,26 @@ def run_stages(
         run_stage(stage, config, run_dir, report)
 
 
-def _keep_in_mind(data: Path, config: RunConfig, run_dir: Path) -> None:
+def _keep_in_mind(data: Path | None, folders: dict[str, str], config: RunConfig, run_dir: Path) -> None:
+    """Keep where the data lies, and what its folders are called where they are named."""
     if config.phantom:
-        raise InputError(f"{config.name}: makes its own phantoms; --data is for configurations without 'phantom'")
+        raise InputError(
+            f"{config.name}: makes its own phantoms; --data and --folder are for configurations without 'phantom'"
+        )
+    if data is None:
+        # As the run has been told before; the names of folders may be new.
+        data = data_dir(config, run_dir)
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; --data names the folder with the challenge's training folders")
-    from_leader(lambda: _write_data(data, config, run_dir))
+    from_leader(lambda: _write_data(data, folders, config, run_dir))
 
 
-def _write_data(data: Path, config: RunConfig, run_dir: Path) -> None:
+def _write_data(data: Path, folders: dict[str, str], config: RunConfig, run_dir: Path) -> None:
     # A folder that is not the data's must not take the place of the one that the run knows.
-    find_cases(data, get_edition(config.edition))
-    content = {"data": str(data.resolve())}
+    find_cases(data, get_edition(config.edition), folders)
+    content: dict = {"data": str(data.resolve())}
+    if folders:
+        content["folders"] = folders
     if read_json(run_dir / DATA) == content:
         return
     # Not under a process that prepares what the run has known so far.
@@ -267,6 +278,9 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     if stage == PREPARE and not config.phantom:
         known_cases(config, run_dir)
         inputs["data"] = _listing(run_dir)
+        named = named_folders(run_dir)
+        if named:
+            inputs["folders"] = named
 
     values = asdict(config)
     sections = {section: values[section] for section in sections_of(stage)}

@@ -190,7 +190,7 @@ def test_data_that_cannot_be_found_clear_nothing(config, tmp_path):
     write_json(prepared, {"cases": []})
     write_json(tmp_path / "run" / "data.json", {"data": "/nowhere"})
     (tmp_path / "other").mkdir()
-    with pytest.raises(InputError, match=r"other.*no such folder; expected the challenge's own layout"):
+    with pytest.raises(InputError, match=r"other.*no such folder, nor one called"):
         run_stages(config, tmp_path / "run", tmp_path / "other", PREPARE)
     assert read_json(tmp_path / "run" / "data.json") == {"data": "/nowhere"}
     with pytest.raises(InputError, match="no such folder"):

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from training.stage_table import STAGES, Stage
+from vestibule.data_folders import ROLES
 from vestibule.errors import InputError
 
 Command = Callable[..., None]
@@ -44,7 +45,28 @@ def _run_options(command: Command) -> Command:
     )(command)
 
 
+def _folders(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Folders by role, from values ROLE=NAME."""
+    folders: dict[str, str] = {}
+    for value in given:
+        role, _, name = value.partition("=")
+        if role not in ROLES or not name:
+            raise click.BadParameter(f"expected {'=NAME or '.join(ROLES)}=NAME, got {value!r}", context, option)
+        if role in folders:
+            raise click.BadParameter(f"{role} is named twice", context, option)
+        folders[role] = name
+    return folders
+
+
 def _options(command: Command) -> Command:
+    command = click.option(
+        "--folder",
+        "folders",
+        multiple=True,
+        metavar="ROLE=NAME",
+        callback=_folders,
+        help="Folder of the data that is called otherwise; ROLE is source, target or validation. May be repeated.",
+    )(command)
     return _run_options(
         click.option(
             "--data",
@@ -56,9 +78,9 @@ def _options(command: Command) -> Command:
 
 @train.command()
 @_options
-def run(config_path: Path, run_dir: Path, data: Path | None) -> None:
+def run(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str]) -> None:
     """Run every stage of the configuration, in order."""
-    _run(config_path, run_dir, data, None)
+    _run(config_path, run_dir, data, folders, None)
 
 
 @train.command()
@@ -151,16 +173,16 @@ def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
     click.echo(f"{case} in {out}")
 
 
-def _run(config_path: Path, run_dir: Path, data: Path | None, only: Stage | None) -> None:
+def _run(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str], only: Stage | None) -> None:
     from training.config import read_config
     from training.runner import run_stages
 
-    run_stages(read_config(config_path), run_dir, data, only, click.echo)
+    run_stages(read_config(config_path), run_dir, data, only, click.echo, folders)
 
 
 def _stage_command(stage: Stage) -> click.Command:
     @_options
-    def command(config_path: Path, run_dir: Path, data: Path | None) -> None:
-        _run(config_path, run_dir, data, stage)
+    def command(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str]) -> None:
+        _run(config_path, run_dir, data, folders, stage)
 
     return click.command(stage.name, help=stage.title)(command)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from training.arms import ARMS, BASELINE, ONESHOT, arms_of
 from training.config.augment import AugmentConfig
 from training.config.cyclegan import CycleGANConfig
+from training.config.folders import FoldersConfig
 from training.config.harmoniser import HarmoniserSettings
 from training.config.pix2pix import Pix2PixConfig
 from training.config.reference import ReferenceConfig
@@ -45,6 +46,7 @@ class RunConfig:
     the device has instructions for it, else `32-true`, since emulated bfloat16 is ten times slower."""
     phantom: PhantomConfig | None = None
     """Where set, the run makes its own data, with the run's own `edition` and `seed`."""
+    folders: FoldersConfig = field(default_factory=FoldersConfig)
     prepare: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     cyclegan: CycleGANConfig = field(default_factory=CycleGANConfig)
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)
@@ -61,6 +63,8 @@ class RunConfig:
             raise ValueError(f"arms must name at least one of {tuple(ARMS)}")
         if self.default_arm is not None and self.default_arm not in self.arms:
             raise ValueError(f"default_arm must be one of arms, {self.arms}, got {self.default_arm!r}")
+        if self.phantom is not None and self.folders.named:
+            raise ValueError("folders is for data from outside; phantom makes its own")
         if self.intended_use not in USES:
             raise ValueError(f"intended_use must be one of {USES}, got {self.intended_use!r}")
         if self.precision not in PRECISIONS:

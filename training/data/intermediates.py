@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from training.config import build
+from training.data.raw_cases import named_folders
 from training.data.slices import PreparedCase, read_cases
 from training.run_folder import DATA, is_done, recorded_config
 from training.stage_table import CYCLEGAN, PHANTOM, PIX2PIX, PREPARE, TRANSFER, Stage
+from vestibule.data_folders import TARGET, locate, references_of
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
 from vestibule.files import read_json
@@ -150,9 +152,24 @@ def source_intermediates(case: PreparedCase, run_dir: Path, translators: Transla
     return images
 
 
-def target_images(data: Path, edition: Edition, folder: str) -> dict[str, tuple[Path, Path | None]]:
-    """T2 images in `folder` of the data, by case, each with its reference where there is one (phantoms have them)."""
-    references = edition.references_of(data, folder)
+def target_images(run_dir: Path, edition: Edition, role: str) -> dict[str, tuple[Path, Path | None]]:
+    """T2 images of a run's data, by case, each with its reference where there is one (phantoms have them).
+
+    Args:
+        run_dir: The run.
+        edition: How its folders and files are called.
+        role: Which T2 images, `TARGET` or `VALIDATION` of `vestibule.data_folders`.
+
+    Returns:
+        Image and reference of each case; none where there is no such folder.
+
+    Raises:
+        InputError: The run does not tell its data, or its folders cannot be told apart.
+    """
+    data = data_of(run_dir)
+    folders = locate(data, edition, named_folders(run_dir), (role,))
+    folder = folders.target if role == TARGET else folders.validation
+    references = references_of(data, edition, folder, role)
     # Hidden files are not images.
     images = sorted((data / folder).glob("[!.]*.nii*"))
     found: dict[str, tuple[Path, Path | None]] = {}

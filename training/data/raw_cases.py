@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from training.phantom.config import PhantomConfig
 from training.phantom.population import case_paths, plan_cases
 from training.run_folder import DATA
 from training.stage_table import PHANTOM
+from vestibule.data_folders import SOURCE, TARGET, DataFolders, locate, missing_folder, references_of
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
 from vestibule.files import read_json
@@ -50,7 +52,7 @@ def known_cases(config: RunConfig, run_dir: Path) -> KnownCases:
     edition = get_edition(config.edition)
     folder = data_dir(config, run_dir)
     if not config.phantom:
-        found = find_cases(folder, edition)
+        found = find_cases(folder, edition, named_folders(run_dir))
         return KnownCases(run_dir, tuple(found))
 
     planned = []
@@ -83,21 +85,38 @@ def data_dir(config: RunConfig, run_dir: Path) -> Path:
     return Path(record["data"])
 
 
-def find_cases(data: Path, edition: Edition) -> list[RawCase]:
+def named_folders(run_dir: Path) -> dict[str, str]:
+    """Folders of the data by role, as far as somebody has named them to the run."""
+    record = read_json(run_dir / DATA) or {}
+    return record.get("folders", {})
+
+
+def find_cases(data: Path, edition: Edition, named: Mapping[str, str] | None = None) -> list[RawCase]:
     """The labelled source and the target training cases below `data`, sources first, each in the order of its name.
 
-    Raises InputError where a folder is missing or empty, or a source image has no label.
+    Args:
+        data: Folder of all data.
+        edition: How its folders and files are called.
+        named: Folders by role that are called otherwise, see `vestibule.data_folders`.
+
+    Returns:
+        The cases.
+
+    Raises:
+        InputError: A folder is missing, empty or not told apart from another, or a source image has no label.
     """
-    return _sources(data / edition.source_folder, edition) + _targets(data, edition)
+    folders = locate(data, edition, named, (SOURCE, TARGET))
+    return _sources(data, folders, edition) + _targets(data, folders, edition)
 
 
-def _sources(folder: Path, edition: Edition) -> list[RawCase]:
+def _sources(data: Path, folders: DataFolders, edition: Edition) -> list[RawCase]:
     """The labelled T1 cases. Raises InputError where there is none, or one lacks its label."""
+    folder = data / folders.source
     # What all file names end in, without a case's name before it.
     suffix = edition.source_name("")
     cases = []
     lacking = []
-    for image in _images(folder):
+    for image in _images(data, folders.source, SOURCE):
         if not image.name.endswith(suffix):
             continue
         name = image.name.removesuffix(suffix)
@@ -111,18 +130,17 @@ def _sources(folder: Path, edition: Edition) -> list[RawCase]:
     return cases
 
 
-def _targets(data: Path, edition: Edition) -> list[RawCase]:
+def _targets(data: Path, folders: DataFolders, edition: Edition) -> list[RawCase]:
     """The T2 cases, those that have a label with it. Raises InputError where there is none."""
-    folder = data / edition.target_folder
-    references = edition.references_of(data, edition.target_folder)
+    references = references_of(data, edition, folders.target, TARGET)
     cases = []
-    for image in _images(folder):
+    for image in _images(data, folders.target, TARGET):
         name = target_case(image)
         if not name:
             continue
         label = references / edition.label_name(name)
         cases.append(RawCase(name, "target", image, label if label.is_file() else None))
-    _require_any(cases, folder, "T2", edition)
+    _require_any(cases, data / folders.target, "T2", edition)
     return cases
 
 
@@ -138,9 +156,10 @@ def some_of(faults: list[str]) -> str:
     return f"{named}; and {more} more" if more > 0 else named
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(data: Path, name: str, role: str) -> list[Path]:
+    folder = data / name
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected the challenge's own layout")
+        raise InputError(missing_folder(data, name, role))
 
     found = []
     for path in sorted(folder.iterdir()):

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from training.data.intermediates import Translators, data_of, source_intermediates, target_images
+from training.data.intermediates import Translators, source_intermediates, target_images
 from training.data.slices import read_cases
 from training.diagnostics.contrast import (
     RING_PX,
@@ -28,6 +28,7 @@ from training.diagnostics.contrast import (
 )
 from training.run_folder import recorded_config
 from training.stage_table import EXPORT
+from vestibule.data_folders import VALIDATION
 from vestibule.editions import SIZE_CLASSES, get_edition
 from vestibule.files import write_json, write_text
 from vestibule.pipeline import load_model
@@ -69,7 +70,7 @@ def write_contrast_report(run_dir: Path) -> list[Path]:
         contrasts += contrast_rows(case.name, images, np.asarray(case.labels), voxel_mm3, edition)
         shifts += shift_rows(case.name, images)
 
-    unseen = target_images(data_of(run_dir), edition, edition.validation_folder)
+    unseen = target_images(run_dir, edition, VALIDATION)
     labelled = [(image, label) for image, label in unseen.values() if label]
     models = {}
     if labelled:

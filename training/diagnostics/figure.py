@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.intermediates import Translators, data_of, source_intermediates, target_images
+from training.data.intermediates import Translators, source_intermediates, target_images
 from training.data.sheets import save_sheet
 from training.data.slices import PreparedCase, read_cases
 from training.run_folder import recorded_config
 from training.stage_table import EXPORT, PREPARE
+from vestibule.data_folders import TARGET, VALIDATION
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.pipeline import load_model
@@ -92,10 +93,9 @@ def _source_panel(run_dir: Path, case: PreparedCase, edition: Edition) -> Panel:
 
 def _target_panel(run_dir: Path, name: str, edition: Edition, sources: list[str]) -> Panel:
     """A T2 case and what each arm of the bundle makes of it. Raises InputError where the run has no such case."""
-    data = data_of(run_dir)
     targets: dict[str, tuple[Path, Path | None]] = {}
-    for folder in (edition.target_folder, edition.validation_folder):
-        targets.update(target_images(data, edition, folder))
+    for role in (TARGET, VALIDATION):
+        targets.update(target_images(run_dir, edition, role))
     if name not in targets:
         some_sources = ", ".join(sources[:2])
         some_targets = ", ".join(list(targets)[:2])

@@ -12,7 +12,7 @@ import numpy as np
 from training.config import RunConfig
 from training.data.challenge_rules import UNKNOWN, audit
 from training.data.dataset_check import check_files, size_in_patient_order, swap_warning, table, write_findings
-from training.data.raw_cases import KnownCases, RawCase, data_dir, find_cases
+from training.data.raw_cases import KnownCases, RawCase, data_dir, find_cases, named_folders
 from training.parallel import file_by_file
 from training.run_folder import REPORT, is_done
 from training.stage_table import PREPARE
@@ -77,7 +77,7 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
     folder = PREPARE.folder(run_dir)
     edition = get_edition(config.edition)
     data = data_dir(config, run_dir)
-    cases = find_cases(data, edition)
+    cases = find_cases(data, edition, named_folders(run_dir))
     outputs = [folder / "index.json"]
 
     rules = UNKNOWN
