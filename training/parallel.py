@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -20,7 +20,9 @@ FILES_AT_ONCE = 4
 """Threads that read and write images, at most: each holds a few copies of a volume."""
 
 
-def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int | None = None) -> list[T]:
+def side_by_side(
+    function: Callable[..., T], jobs: Sequence[tuple], workers: int | None = None, title: str | None = None
+) -> list[T]:
     """Call a function for every job, in as many processes as there are jobs and cores.
 
     The cores are shared out among the processes; with one job or one core all happens in this process. An error of a
@@ -30,6 +32,7 @@ def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int
         function: What to call; it must be importable.
         jobs: Its arguments, a tuple a call.
         workers: Processes at most; by default as many as there are cores.
+        title: Of a progress bar; without, there is none.
 
     Returns:
         What the calls returned, in the order of the jobs.
@@ -37,12 +40,15 @@ def side_by_side(function: Callable[..., T], jobs: Sequence[tuple], workers: int
     cores = os.cpu_count() or 1
     workers = min(len(jobs), workers or cores)
     if workers < 2:
-        return [function(*job) for job in jobs]
+        return [function(*job) for job in (track(jobs, title) if title else jobs)]
     threads = max(1, torch.get_num_threads() // workers)
     # A forked process inherits torch's thread pools in a state that can hang; a fresh one does not.
     spawn = get_context("spawn")
     with ProcessPoolExecutor(workers, spawn, _start_worker, (threads,)) as pool:
         futures = [pool.submit(function, *job) for job in jobs]
+        if title:
+            for _ in track(as_completed(futures), title, len(futures)):
+                pass
         return [future.result() for future in futures]
 
 

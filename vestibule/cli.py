@@ -16,6 +16,7 @@ from vestibule.errors import InputError
 COMMANDS = {
     "phantom": ("training.commands.phantom:phantom", "Make a synthetic two-domain data set in the challenge's layout."),
     "implant": ("training.commands.implant:implant", "Put a simulated schwannoma into a real head."),
+    "import": ("training.commands.import_data:import_data", "Bring DICOM and open collections into our layouts."),
     "train": ("training.commands.train:train", "Train the stages of the method: run, or one stage at a time."),
     "predict": ("vestibule.commands.predict:predict", "Segment T2 images with a bundle of weights."),
     "evaluate": ("evaluation.commands.evaluate:evaluate", "Score masks against references: Dice and ASSD."),

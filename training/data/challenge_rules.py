@@ -12,8 +12,8 @@ from vestibule.files import read_json
 
 UNKNOWN: dict[str, Any] = {"external_data": False, "extra_annotation": False, "pretrained": False, "remarks": []}
 """Of phantom runs, which have nothing of anybody's."""
-MADE_HERE = ("population.json", "implants.json")
-"""Files that this toolkit leaves in the populations that it makes."""
+MADE_HERE = ("population.json", "implants.json", "import.json")
+"""Files that this toolkit leaves in the populations that it makes or imports."""
 
 
 def audit(cases: list[RawCase], data: Path, edition: Edition) -> dict:

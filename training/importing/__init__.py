@@ -1,0 +1,1 @@
+"""Open collections and scanners' files, brought into the layout that `train prepare`, `predict` and `evaluate` read."""
