@@ -156,7 +156,7 @@ def run_all(configs: Sequence[RunConfig], out: Path, names: list[str], trainings
     kinds = dict.fromkeys([KEEPER, *(name for name in names if name in HARMONISERS)])
     fits = []
     for config in configs:
-        fits += [(config, out, kind) for kind in kinds]
+        fits += [(config, out, kind, kind in names) for kind in kinds]
     side_by_side(fit, fits, workers)
 
     # First one training of all seeds, so that the table has all its lines as soon as may be.
@@ -175,12 +175,21 @@ def train_shared(config: RunConfig, out: Path) -> None:
     train(config, shared, out / "population", print, SHARED)
 
 
-def fit(config: RunConfig, out: Path, kind: str) -> None:
-    """Fit the harmoniser of a kind to the seed's reference slice, and choose its level without the outline."""
+def fit(config: RunConfig, out: Path, kind: str, chooses: bool) -> None:
+    """Fit the harmoniser of a kind to the seed's reference slice, and choose its level without the outline.
+
+    Args:
+        config: Of the seed.
+        out: Folder of all runs.
+        kind: Of the harmoniser.
+        chooses: Whether a level is needed; the keeper may have none.
+    """
     folder = fitted_folder(out, config, kind)
     link(seed_folder(out, config) / "shared", folder, SHARED)
     own = replace(config, harmoniser=settings_of(kind, config))
     train(own, folder, out / "population", print, (HARMONISER,))
+    if not chooses:
+        return
 
     def choose() -> dict:
         record, _ = sweep(own, folder, ignore_outline=True)
