@@ -16,17 +16,25 @@ from training.gan.devices import make_fabric
 Model = TypeVar("Model")
 
 
-def seconds_of(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of a call of each way over `repeats` rounds, after one round that is not counted."""
+def seconds_of(
+    ways: dict[str, Callable[[], None]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Median seconds of a call of each way over `repeats` rounds, after one round that is not counted.
+
+    Args:
+        ways: What to time.
+        repeats: Rounds.
+        clock: Tells the seconds; `time.process_time` leaves out what other work takes, and is for one thread on a CPU.
+    """
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(repeats + 1):
         # In turn, so that what else the machine does falls on all of them.
         for name, call in ways.items():
             wait()
-            begin = time.perf_counter()
+            begin = clock()
             call()
             wait()
-            seconds = time.perf_counter() - begin
+            seconds = clock() - begin
             if number:
                 spent[name].append(seconds)
     return {name: median(values) for name, values in spent.items()}
