@@ -18,6 +18,7 @@ from typing import Any
 
 from contract.report import Report
 from vestibule.errors import InputError
+from vestibule.files import parse_json
 
 MAX_IMAGE_BYTES = 10 * 10**9
 """The archive with its weights should stay under this."""
@@ -223,8 +224,8 @@ def _json(content: bytes | None, kind: type) -> Any:
     if content is None:
         return None
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
+        value = parse_json(content)
+    except ValueError:
         return None
     return value if isinstance(value, kind) else None
 

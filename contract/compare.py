@@ -14,6 +14,7 @@ import numpy as np
 
 from vestibule.editions import image_stem
 from vestibule.errors import InputError
+from vestibule.files import parse_json
 from vestibule.volume import read_volume
 
 
@@ -87,21 +88,15 @@ def _image_difference(name: str, expected: Path, actual: Path, allow_voxels: int
 def _json_difference(name: str, expected: Path, actual: Path) -> list[str]:
     """Whether two JSON files say the same, whatever their spaces and the order of their keys."""
     try:
-        text = actual.read_text(encoding="utf-8")
-        found = json.loads(text, parse_constant=refuse_constant)
+        found = parse_json(actual.read_bytes())
     except ValueError as error:
         return [f"{name} is not valid JSON ({error})"]
-    wanted = json.loads(expected.read_text(encoding="utf-8"))
+    wanted = parse_json(expected.read_bytes())
 
     # As text, because Python takes true for 1.
     found_text = json.dumps(found, sort_keys=True)
     wanted_text = json.dumps(wanted, sort_keys=True)
     return [] if found_text == wanted_text else [f"{name} has other content"]
-
-
-def refuse_constant(text: str) -> None:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have. Raises ValueError."""
-    raise ValueError(f"{text} is no JSON value")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from contract.cases import GeneratedCase, write_job
-from contract.compare import refuse_constant
 from contract.runs import LINKED, ImageCheck, check_linked_input, check_run
 from vestibule.errors import InputError
+from vestibule.files import parse_json
 from vestibule.inputs import PLATFORM_IMAGES, PLATFORM_RESULTS
 from vestibule.volume import read_header, read_volume
 
@@ -63,8 +62,7 @@ def _check_job_output(check: ImageCheck, case: GeneratedCase, output: Path) -> N
         return
     problems = []
     try:
-        text = results.read_text(encoding="utf-8")
-        json.loads(text, parse_constant=refuse_constant)
+        parse_json(results.read_bytes())
     except ValueError as error:
         problems.append(str(error))
     check.report.judge(

@@ -30,15 +30,32 @@ OLD_STAGES = ("singan", "blend")
 """Stages of earlier versions, by which a run that one of them began is known."""
 
 
+def stage_record(path: Path) -> dict | None:
+    """A stage's record, of its start or its end; None where there is none that is whole."""
+    record = read_json(path)
+    if record is None:
+        return None
+    needed = ("config", "outputs") if path.name == FINISHED else ("config",)
+    for key in ("config", "inputs", "outputs", "files"):
+        is_expected = key in needed or key in record
+        if is_expected and not isinstance(record.get(key), dict):
+            return None
+    # Size and time of each file, which the first versions did not record.
+    for written in record.get("files", {}).values():
+        if not isinstance(written, list) or len(written) != 2:
+            return None
+    return record
+
+
 def is_done(run_dir: Path, stage: Stage) -> bool:
     """Whether the run has finished the stage."""
-    return read_json(stage.folder(run_dir) / FINISHED) is not None
+    return stage_record(stage.folder(run_dir) / FINISHED) is not None
 
 
 def read_record(run_dir: Path, stage: Stage) -> dict:
     """What a finished stage recorded. Raises InputError where it is not done."""
     folder = stage.folder(run_dir)
-    record = read_json(folder / FINISHED)
+    record = stage_record(folder / FINISHED)
     if not record:
         check_age(run_dir)
         raise InputError(f"{folder}: stage {stage.name!r} is not done; run it first")
@@ -147,7 +164,7 @@ def recorded_config(run_dir: Path, stage: Stage) -> dict:
     """The parts of the configuration that a finished stage was made with. Raises InputError where it is not done."""
     read_record(run_dir, stage)
     path = stage.folder(run_dir) / STARTED
-    started = read_json(path)
+    started = stage_record(path)
     if not started:
         raise InputError(f"{path}: missing or damaged; run stage {stage.name!r} again")
     return started["config"]
@@ -164,7 +181,7 @@ def check_age(run_dir: Path) -> None:
             old.append(run_dir / name)
     for stage in STAGES.values():
         folder = stage.folder(run_dir)
-        record = read_json(folder / STARTED)
+        record = stage_record(folder / STARTED)
         # The export is given everything, and is done again in seconds.
         if not record or stage.sections is None:
             continue

@@ -40,6 +40,7 @@ from training.run_folder import (
     read_record,
     set_aside,
     size_and_time,
+    stage_record,
 )
 from training.stage_table import PREPARE, Stage
 from vestibule.editions import get_edition
@@ -212,7 +213,7 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
     record = _describe(stage, config, run_dir)
     fingerprint = record["fingerprint"]
     # Of records of earlier versions, too, so that a key that became harmless makes nothing again.
-    done = read_json(folder / FINISHED)
+    done = stage_record(folder / FINISHED)
     if done and fingerprint_of(done, harmless) == fingerprint:
         altered = altered_output(folder, done)
         if altered is None:
@@ -222,7 +223,7 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
 
     if stage.needs is None:
         _verify_inputs(stage, config, run_dir)
-    started = read_json(folder / STARTED)
+    started = stage_record(folder / STARTED)
     if not started or fingerprint_of(started, harmless) != fingerprint:
         # What another configuration left must not be taken for this one's checkpoints.
         kept = set_aside(folder, run_dir)

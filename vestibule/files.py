@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,13 +72,53 @@ def write_json(path: Path, value: Any, indent: int = 2) -> None:
     write_text(path, text + "\n")
 
 
-def read_json(path: Path) -> Any | None:
-    """What a JSON file holds; None where there is no such file or it is not JSON."""
+def parse_json(content: bytes) -> Any:
+    """The value in JSON that may come from anyone: the one way in which any is read.
+
+    Raises ValueError, saying what is wrong, where it is no JSON in UTF-8, too deep, gives a key twice, or holds a
+    number that is not finite, or a text that is no Unicode and so could be neither printed nor the name of a file.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        return json.loads(text)
-    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        text = content.decode("utf-8-sig")
+        value = json.loads(
+            text,
+            object_pairs_hook=_without_doubles,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except RecursionError:
+        raise ValueError("too many lists and objects within each other") from None
+    # Half a character can only be written as an escape.
+    if "\\ud" in text.lower():
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {doubled!r:.80} stands twice in one object")
+    return found
+
+
+def _finite(text: str) -> float:
+    """The number that `text` is. Python reads NaN and Infinity too, which JSON does not have."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.40} is no JSON value")
+    return number
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object that a JSON file holds; None where there is no such file, or it holds something else."""
+    try:
+        value = parse_json(Path(path).read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
+    return value if isinstance(value, dict) else None
 
 
 def file_sha256(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from vestibule.editions import IMAGE_SUFFIXES, Edition, image_stem, is_named_as_other, target_case
 from vestibule.errors import InputError
-from vestibule.files import NOT_UTF8, is_printable, printable
+from vestibule.files import NOT_UTF8, is_printable, parse_json, printable
 
 PLATFORM_LISTING = "inputs.json"
 """Grand Challenge's list of a job's inputs."""
@@ -282,7 +281,7 @@ def _listed_folders(listing: Path) -> list[Path]:
     """Folders of the images that a job's list of inputs names."""
     places = []
     try:
-        for item in json.loads(listing.read_text(encoding="utf-8")):
+        for item in parse_json(listing.read_bytes()):
             # The platform calls an input a socket today, and called it an interface before.
             socket = item.get("socket") or item["interface"]
             if socket.get("super_kind", "Image") != "Image":
@@ -295,8 +294,9 @@ def _listed_folders(listing: Path) -> list[Path]:
         cause = f"{type(error).__name__}: {error}"
         raise InputError(f"{listing}: not a list of items with a socket or an interface ({cause})") from error
     for place in places:
-        if place.is_absolute() or ".." in place.parts:
-            raise InputError(f"{listing}: {place} lies outside {listing.parent}")
+        # No file is called with a NUL, and asking for one is an error of its own.
+        if place.is_absolute() or ".." in place.parts or "\0" in str(place):
+            raise InputError(f"{listing}: {str(place)!r:.80} lies outside {listing.parent}")
     return [listing.parent / place for place in places]
 
 

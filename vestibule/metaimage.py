@@ -1,9 +1,13 @@
-"""Checks of a MetaImage's header before ITK, which follows it to any file of this machine."""
+"""Checks of a MetaImage before ITK, which follows its header to any file, and takes damaged voxels as they come."""
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import BinaryIO
+
+from isal import isal_zlib
 
 from vestibule.errors import InputError
 
@@ -48,6 +52,21 @@ _SYNONYMS = (
     ("transformmatrix", "rotation", "orientation"),
 )
 """Keys that mean the same; which of them counts where two differ is the reader's secret."""
+_ELEMENT_BYTES = {
+    "MET_CHAR": 1,
+    "MET_UCHAR": 1,
+    "MET_SHORT": 2,
+    "MET_USHORT": 2,
+    "MET_INT": 4,
+    "MET_UINT": 4,
+    "MET_LONG": 4,
+    "MET_ULONG": 4,
+    "MET_LONG_LONG": 8,
+    "MET_ULONG_LONG": 8,
+    "MET_FLOAT": 4,
+    "MET_DOUBLE": 8,
+}
+_PIECE_BYTES = 1 << 20
 
 
 def check_metaimage(path: Path) -> None:
@@ -57,8 +76,82 @@ def check_metaimage(path: Path) -> None:
 
     Raises InputError, naming the file and the cause. What is not told here is left to ITK.
     """
+    _read_header(path)
+
+
+def check_voxels(path: Path) -> None:
+    """Refuse a MetaImage whose voxels are not whole: ITK fills in what happened to be in memory, and goes on.
+
+    Of a packed image everything is unpacked, none of it kept. Raises InputError, naming the file and the cause.
+    """
+    seen, start = _read_header(path)
+    element = seen.get("elementtype", "")
+    if element not in _ELEMENT_BYTES:
+        known = ", ".join(_ELEMENT_BYTES)
+        raise _damaged(path, f"ElementType is {element[:60]!r}, expected one of {known}")
+    # ITK takes the first letter for the whole word.
+    if seen.get("binarydata", "False")[:1] not in ("T", "t", "1"):
+        raise _damaged(path, "its voxels are written out as text, expected BinaryData = True")
+    if seen.get("headersize", "0") != "0":
+        raise _damaged(path, "HeaderSize is given, expected the voxels right behind the header")
+
+    sizes = [int(float(word)) for word in seen["dimsize"].split()]
+    expected = math.prod(sizes) * _ELEMENT_BYTES[element]
+    with path.open("rb") as stream:
+        stream.seek(start)
+        if seen.get("compresseddata", "False")[:1] in ("T", "t", "1"):
+            packed_bytes = int(float(seen.get("compresseddatasize", "0")))
+            found = _unpacked_bytes(path, stream, packed_bytes, expected)
+        else:
+            found = path.stat().st_size - start
+    if found < expected:
+        raise InputError(f"{path}: truncated, it holds {found} bytes of voxels, its header says {expected}")
+
+
+def _unpacked_bytes(path: Path, stream: BinaryIO, packed_bytes: int, most: int) -> int:
+    """Bytes that the packed voxels unpack to.
+
+    Args:
+        path: The file, for messages.
+        stream: The file, at its first packed byte.
+        packed_bytes: How many the header says that there are; 0 where it says nothing.
+        most: Bytes that the voxels take.
+
+    Returns:
+        The number of bytes.
+
+    Raises:
+        InputError: The packed voxels are damaged, truncated or more than `most`.
+    """
+    unpacking = isal_zlib.decompressobj(isal_zlib.MAX_WBITS + 32)  # with a header of zlib's or of gzip's
+    left = packed_bytes or None
+    found = 0
+    try:
+        while not unpacking.eof:
+            # A piece at a time, however much it unpacks to.
+            piece = unpacking.unconsumed_tail
+            if not piece:
+                piece = stream.read(_PIECE_BYTES if left is None else min(left, _PIECE_BYTES))
+                if left is not None:
+                    left -= len(piece)
+            unpacked = unpacking.decompress(piece, _PIECE_BYTES)
+            if not piece and not unpacked:
+                raise InputError(f"{path}: truncated, its packed voxels end early")
+            found += len(unpacked)
+            if found > most:
+                raise InputError(f"{path}: its voxels unpack to more than the {most} bytes that its header says")
+    except isal_zlib.error as error:  # type: ignore[misc]  # its stub does not say what it is
+        raise InputError(f"{path}: its packed voxels are damaged ({error})") from error
+    return found
+
+
+def _read_header(path: Path) -> tuple[dict[str, str], int]:
+    """The header's values by key in small letters, checked, and where in the file it ends."""
     seen: dict[str, str] = {}
+    start = 0
     for line in _header_lines(path):
+        start += len(line) + 1
+        line = line.removesuffix("\r")
         matched = _LINE.fullmatch(line)
         if matched is None or len(line) > MAX_LINE:
             raise _damaged(path, f"expected lines of the form Key = value, got {line[:60]!r}")
@@ -80,16 +173,16 @@ def check_metaimage(path: Path) -> None:
         raise InputError(f"{path}: its voxels lie in another file ({place[:60]!r}); expected ElementDataFile = LOCAL")
     _check_numbers(path, seen)
     _check_agreement(path, seen)
+    return seen, start
 
 
 def _header_lines(path: Path) -> list[str]:
-    """Lines from the start of the file; where the header ends, its voxels follow as if they were lines."""
+    """Lines from the start of the file; behind the header, voxels follow as if they were lines."""
     with path.open("rb") as stream:
         start = stream.read(MAX_HEADER_BYTES)
     # One character a byte, whatever the encoding. Split as ITK splits, by line feeds alone.
     # What follows the last one is no line: it may be the beginning of a longer name than LOCAL.
-    lines = start.decode("latin-1").split("\n")[:-1]
-    return [line.removesuffix("\r") for line in lines]
+    return start.decode("latin-1").split("\n")[:-1]
 
 
 def _check_numbers(path: Path, seen: dict[str, str]) -> None:

@@ -6,8 +6,22 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vestibule.errors import InputError
+
 if TYPE_CHECKING:
     import torch
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file by name, on the CPU. Raises InputError, naming the file, where it is damaged or missing."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    # Of a type that it has no name for, the library raises a KeyError, and of a size beyond all memory others.
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, OverflowError, RuntimeError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error})") from error
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:

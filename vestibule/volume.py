@@ -16,7 +16,7 @@ from vestibule.editions import IMAGE_SUFFIXES, image_stem
 from vestibule.errors import InputError
 from vestibule.files import NOT_UTF8, atomic, is_printable, printable
 from vestibule.geometry import Geometry
-from vestibule.metaimage import check_metaimage
+from vestibule.metaimage import check_metaimage, check_voxels
 from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti, write_squared_header
 
 MAX_VOXELS = 512 * 1024 * 1024
@@ -84,6 +84,8 @@ def read_header(path: Path) -> tuple[Geometry, str]:
     reader = _open_image(path)
     if _is_nifti(path):
         check_length(path)
+    else:
+        check_voxels(path)
     voxel_type = sitk.GetPixelIDValueAsString(reader.GetPixelID())
     return _geometry_of(reader), voxel_type
 
@@ -272,6 +274,7 @@ def _read_header(path: Path, reader: sitk.ImageFileReader) -> None:
 
 def _itk_voxels(path: Path, reader: sitk.ImageFileReader) -> np.ndarray:
     """Voxels of what is no NIfTI file, float32 (Z, Y, X)."""
+    check_voxels(path)
     try:
         voxels = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from vestibule.editions import EDITIONS
 from vestibule.errors import InputError
-from vestibule.files import file_sha256
+from vestibule.files import file_sha256, parse_json
 from vestibule.finite import require_finite
 from vestibule.tensors import write_tensors
 
@@ -94,14 +94,10 @@ class Bundle:
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors of `name.safetensors`, on the CPU. Raises InputError where it is not there or not finite."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from vestibule.tensors import read_tensors
 
         path = self._listed(f"{name}.safetensors")
-        try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path}: not a safetensors file ({error})") from error
+        tensors = read_tensors(path)
         require_finite(tensors, path)
         return tensors
 
@@ -309,8 +305,8 @@ def _read_json(path: Path) -> dict:
     """The JSON object in a file that may come from anyone."""
     _refuse_lfs_pointer(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
+        content = parse_json(path.read_bytes())
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from evaluation.scoring.links import ReferenceFiles
 from evaluation.scoring.pairs import Pair
 from vestibule.editions import Edition, image_stem, target_case
 from vestibule.errors import InputError
+from vestibule.files import parse_json
 
 INPUT = Path("/input")
 """Where the platform puts a submission."""
@@ -120,8 +120,7 @@ def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
     root = listing.parent
     found = []
     try:
-        text = listing.read_text(encoding="utf-8")
-        for job in json.loads(text):
+        for job in parse_json(listing.read_bytes()):
             place = Path(str(job["pk"]), "output", _place_of(job, slug))
             if place.is_absolute() or ".." in place.parts:
                 raise ValueError(f"{place} lies outside the submission")

@@ -254,3 +254,13 @@ def test_half_written_json_counts_as_absent(tmp_path):
     assert read_json(tmp_path / "stage.json") is None
     write_json(tmp_path / "stage.json", {"a": 1})
     assert read_json(tmp_path / "stage.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("record", ["[]", "1", '{"config": 1}', '{"config": {}, "inputs": {}, "outputs": []}'])
+def test_a_record_of_another_form_counts_as_none(fake, config, tmp_path, record):
+    run_stage(FAKE, config, tmp_path)
+    (FAKE.folder(tmp_path) / "stage.json").write_text(record)
+    assert run_stage(FAKE, config, tmp_path)
+    (FAKE.folder(tmp_path) / "config.json").write_text(record)
+    (FAKE.folder(tmp_path) / "stage.json").unlink()
+    assert run_stage(FAKE, config, tmp_path)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file
 from torch import nn
 
 from training.config import build
@@ -20,6 +19,7 @@ from vestibule.errors import InputError
 from vestibule.files import read_json
 from vestibule.networks import GeneratorConfig, build_generator
 from vestibule.pipeline import pick_device
+from vestibule.tensors import read_tensors
 from vestibule.translation import translate
 
 T1 = "T1"
@@ -64,7 +64,7 @@ class Translators:
         generator = build_generator(settings)
 
         folder = stage.folder(self._run_dir)
-        weights = load_file(folder / f"{name}.safetensors")
+        weights = read_tensors(folder / f"{name}.safetensors")
         generator.load_state_dict(weights)
         generator.to(pick_device())
         return generator.eval()

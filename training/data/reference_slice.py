@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from training.config import RunConfig
+from training.data.arrays import read_arrays
 from training.data.slices import PreparedCase, read_cases
 from training.stage_table import HARMONISER
 from vestibule.editions import TUMOUR, get_edition
@@ -52,9 +53,7 @@ class Reference:
         record = read_json(folder / RECORD)
         if not record:
             raise InputError(f"{folder}: holds no reference slice; run the stage {HARMONISER.name!r} first")
-        with np.load(folder / IMAGES) as images:
-            image = images["image"]
-            tumour = images["tumour"]
+        image, tumour = read_arrays(folder / IMAGES, "image", "tumour")
         return cls(image=image, tumour=tumour, **record)
 
 

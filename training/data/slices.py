@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from training.config import SamplingConfig
+from training.data.arrays import read_array
 from training.stage_table import PREPARE, Stage
 from vestibule.errors import InputError
 from vestibule.files import read_json
@@ -38,14 +39,14 @@ class PreparedCase:
     @cached_property
     def image(self) -> np.ndarray:
         """Float16 (Z, Y, X) in [-1, 1], memory-mapped."""
-        return np.load(self.image_path, mmap_mode="r")
+        return read_array(self.image_path)
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Uint8 (Z, Y, X), memory-mapped. Raises ValueError for a case without a label."""
         if self.label_path is None:
             raise ValueError(f"{self.name} has no label")
-        return np.load(self.label_path, mmap_mode="r")
+        return read_array(self.label_path)
 
 
 def read_cases(run_dir: Path, domain: str, stage: Stage = PREPARE) -> list[PreparedCase]:
@@ -63,27 +64,36 @@ def read_cases(run_dir: Path, domain: str, stage: Stage = PREPARE) -> list[Prepa
         InputError: The stage is not done, or has no case of the domain.
     """
     folder = stage.folder(run_dir)
-    index = read_json(folder / "index.json")
+    path = folder / "index.json"
+    index = read_json(path)
     if index is None:
         raise InputError(f"{folder}: stage {stage.name!r} is not done; run it first")
     cases = []
-    for entry in index["cases"]:
-        if entry["domain"] != domain:
-            continue
-        case = PreparedCase(
-            name=entry["case"],
-            domain=entry["domain"],
-            site=entry["site"],
-            image_path=folder / entry["image"],
-            label_path=folder / entry["label"] if entry["label"] else None,
-            spacing_zyx=tuple(entry["spacing_zyx"]),
-            foreground=tuple(entry["foreground"]),
-            tumour_voxels=tuple(entry["tumour_voxels"]),
-        )
-        cases.append(case)
+    try:
+        for entry in index["cases"]:
+            if entry["domain"] == domain:
+                cases.append(_case_of(entry, folder))
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: damaged ({type(error).__name__}: {error}); make stage {stage.name!r} again"
+        ) from error
     if not cases:
         raise InputError(f"{folder}: holds no case of the {domain} domain")
     return cases
+
+
+def _case_of(entry: dict, folder: Path) -> PreparedCase:
+    """A case as the index in `folder` has it."""
+    return PreparedCase(
+        name=entry["case"],
+        domain=entry["domain"],
+        site=entry["site"],
+        image_path=folder / entry["image"],
+        label_path=folder / entry["label"] if entry["label"] else None,
+        spacing_zyx=tuple(entry["spacing_zyx"]),
+        foreground=tuple(entry["foreground"]),
+        tumour_voxels=tuple(entry["tumour_voxels"]),
+    )
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from training.config import build
+from training.data.arrays import read_arrays
 from training.data.reference_slice import Reference
 from training.gan.devices import subnormals_as_zero
 from training.harmonisers.base import Harmoniser
@@ -102,8 +103,7 @@ class KeptReferenceHarmoniser(Harmoniser):
         if not record:
             raise InputError(f"{record_path}: is missing or broken; delete the folder and train the harmoniser again")
         settings = build(cls.Settings, record, HARMONISER.name)
-        with np.load(folder / IMAGE) as images:
-            image = images["image"]
+        (image,) = read_arrays(folder / IMAGE, "image")
         return cls(image, settings)
 
 

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from training.config import HarmoniserSettings, SinGANConfig
 from training.data.reference_slice import Reference
@@ -23,6 +22,7 @@ from training.harmonisers.singan_training import place, train_scales
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
+from vestibule.tensors import read_tensors
 
 WEIGHTS, RECORD = "cascade.safetensors", "cascade.json"
 """Files of a saved SinGAN."""
@@ -125,7 +125,7 @@ class SinGANHarmoniser(Harmoniser):
         sizes = [(rows, columns) for rows, columns in record["sizes"]]
         model = SinGAN(sizes, record["widths"], record["layers"])
 
-        weights = load_file(folder / WEIGHTS)
+        weights = read_tensors(folder / WEIGHTS)
         model.load_state_dict(weights)
         model.to(pick_device())
         model.eval()

@@ -8,8 +8,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from training.arms import ARMS, Translator, default_of
 from training.config import RunConfig, stages_of
 from training.data.challenge_rules import read_audit
@@ -20,6 +18,7 @@ from training.stages.model_card import model_card
 from vestibule.errors import InputError
 from vestibule.files import read_json
 from vestibule.networks import generator_to_dict
+from vestibule.tensors import read_tensors
 from vestibule.weights import open_bundle, write_bundle
 
 NOTICES = {
@@ -64,7 +63,7 @@ def _pack_segmenter(stage: Stage, config: RunConfig, run_dir: Path, tensors: dic
     for fold in settings.folds or ("all",):
         file = f"fold_{fold}"
         name = f"{stage.name}_{file}"
-        tensors[name] = load_file(folder / f"{file}.safetensors")
+        tensors[name] = read_tensors(folder / f"{file}.safetensors")
         own.append(name)
 
     plans = f"{stage.name}_plans"
@@ -85,7 +84,7 @@ def _pack_translator(arm: str, of: Translator, config: RunConfig, run_dir: Path,
     """Add an arm's T2 -> T1 generator to the bundle's weights; what the manifest says of it."""
     name = f"translator_{arm}"
     folder = of.stage.folder(run_dir)
-    tensors[name] = load_file(folder / f"{of.file}.safetensors")
+    tensors[name] = read_tensors(folder / f"{of.file}.safetensors")
     settings = getattr(config, of.section)
     return {"generator": generator_to_dict(settings.generator), "tensors": name}
 

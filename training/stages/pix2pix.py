@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import load_file
 
 from training.config import Pix2PixConfig, RunConfig
 from training.data.slices import PreparedCase, SliceSampler, load_labels, load_slices, read_cases
@@ -23,6 +22,7 @@ from training.gan.optimiser import Optimiser
 from training.stage_table import CYCLEGAN, PIX2PIX, TRANSFER
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.networks import build_generator
+from vestibule.tensors import read_tensors
 
 
 class Pix2Pix(AdversarialModel):
@@ -125,7 +125,7 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     torch.manual_seed(config.seed)
     model = Pix2Pix(settings, make_fabric(config.precision))
     if settings.warm_start:
-        weights = load_file(CYCLEGAN.folder(run_dir) / "target_to_source.safetensors")
+        weights = read_tensors(CYCLEGAN.folder(run_dir) / "target_to_source.safetensors")
         model.generator.load_state_dict(weights)
     generator = np.random.default_rng([config.seed, 3])
     pairs = PairSampler(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,7 +32,7 @@ from training.nnunet.resumable import EPOCHS_AT_RISK, ResumableTrainer
 from training.stage_table import SEGMENTER
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
-from vestibule.files import atomic, file_sha256, read_json, write_json
+from vestibule.files import atomic, file_sha256, parse_json, read_json, write_json
 from vestibule.finite import require_finite
 from vestibule.geometry import settled
 from vestibule.pipeline import pick_device
@@ -223,8 +222,8 @@ def _train_fold(fold: int | str, config: RunConfig, folder: Path) -> None:
 
     settings = config.segmenter
     preprocessed = folder / "nnunet" / "preprocessed" / DATASET
-    plans = json.loads((preprocessed / f"{PLANS}.json").read_text(encoding="utf-8"))
-    dataset = json.loads((preprocessed / "dataset.json").read_text(encoding="utf-8"))
+    plans = parse_json((preprocessed / f"{PLANS}.json").read_bytes())
+    dataset = parse_json((preprocessed / "dataset.json").read_bytes())
 
     rename_former_results(folder / "nnunet" / "results" / DATASET, settings.configuration)
     _seed_fold(fold, config.seed, folder)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file
 from scipy.ndimage import label as label_components
 
 from training.config import RunConfig
@@ -21,6 +20,7 @@ from vestibule.files import read_json, write_json
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.segmentation import Segmenter
+from vestibule.tensors import read_tensors
 
 
 def check(config: RunConfig, known: KnownCases) -> None:
@@ -89,7 +89,7 @@ def load_segmenter(config: RunConfig, folder: Path) -> Segmenter:
     folds = settings.folds or ("all",)
     parameters = []
     for fold in folds:
-        weights = load_file(folder / f"fold_{fold}.safetensors")
+        weights = read_tensors(folder / f"fold_{fold}.safetensors")
         parameters.append(weights)
     plans = read_json(folder / "plans.json")
     dataset = read_json(folder / "dataset.json")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from training.config import RunConfig
@@ -30,6 +29,7 @@ from vestibule.files import write_json
 from vestibule.networks import build_generator
 from vestibule.pipeline import pick_device
 from vestibule.progress import track
+from vestibule.tensors import read_tensors
 from vestibule.translation import translate
 
 FIGURES = 6
@@ -132,7 +132,7 @@ def noise_of(seed: int, number: int) -> torch.Generator:
 def _load_generator(config: RunConfig, run_dir: Path) -> nn.Module:
     """The CycleGAN's phi0_AB."""
     generator = build_generator(config.cyclegan.generator)
-    weights = load_file(CYCLEGAN.folder(run_dir) / "source_to_target.safetensors")
+    weights = read_tensors(CYCLEGAN.folder(run_dir) / "source_to_target.safetensors")
     generator.load_state_dict(weights)
     generator.to(pick_device())
     return generator.eval()

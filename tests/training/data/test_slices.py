@@ -92,3 +92,12 @@ def test_case_larger_than_the_others_is_cut_to_their_size(run_dir):
     picks = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=20)).sample(np.random.default_rng(0))
     assert "case_1" in {pick.case.name for pick in picks}
     assert load_slices(picks).shape == (20, 1, 32, 32)
+
+
+def test_an_index_of_another_form_is_named_with_what_to_do(tmp_path):
+    path = tmp_path / "prepare/index.json"
+    path.parent.mkdir(exist_ok=True)
+    for content in ('{"cases": [1]}', '{"cases": 1}', "{}", '{"cases": [{"domain": "source", "case": "a"}]}'):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"index\.json: damaged .*; make stage 'prepare' again"):
+            read_cases(tmp_path, "source")

@@ -1,0 +1,37 @@
+"""JSON from anywhere: what is not JSON proper is named, and never ends in another error than the one that is told."""
+
+import pytest
+
+from vestibule.files import parse_json, read_json
+
+BAD = {
+    "nothing": (b"", "Expecting value"),
+    "cut short": (b'{"a": 1', "Expecting"),
+    "not UTF-8": (b'{"a": "\xff"}', "utf-8"),
+    "deep lists": (b"[" * 100_000, "within each other"),
+    "deep objects": (b'{"a":' * 100_000, "within each other"),
+    "key twice": (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands twice"),
+    "NaN": (b'{"a": NaN}', "NaN is no JSON value"),
+    "infinite": (b'{"a": 1e999}', "1e999 is no JSON value"),
+    "endless digits": (b"1" * 5000, "digits"),
+    "half a character": (b'["\\ud800"]', "surrogates"),
+}
+
+
+@pytest.mark.parametrize(("content", "cause"), BAD.values(), ids=BAD)
+def test_what_is_no_json_proper_is_named(tmp_path, content, cause):
+    with pytest.raises(ValueError, match=cause):
+        parse_json(content)
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    assert read_json(path) is None
+
+
+def test_json_with_a_byte_order_mark_is_read():
+    assert parse_json(b'\xef\xbb\xbf{"a": "\\u00fc\\ud83d\\ude00"}') == {"a": "ü\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"1", b"null", b'"a"'])
+def test_a_file_of_another_value_holds_no_object(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    assert read_json(tmp_path / "a.json") is None
