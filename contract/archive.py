@@ -6,6 +6,7 @@ python -m contract.archive --weights MODEL.tar.gz
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -67,12 +68,12 @@ def check_image_archive(path: Path, report: Report) -> dict | None:
 
     entry = manifest[0]
     config = _json(documents.get(str(entry.get("Config"))), dict)
-    layers = entry.get("Layers") or []
+    layers = _value(entry, "Layers", list)
     problems = []
     if config is None:
         problems.append("lacks the image's configuration")
     for layer in layers:
-        if layer not in names:
+        if str(layer) not in names:
             problems.append(f"lacks {layer}")
     report.judge(
         "whole archive",
@@ -98,7 +99,7 @@ def check_configuration(config: dict, report: Report) -> None:
         "build with --platform linux/amd64",
     )
 
-    run = config.get("config") or {}
+    run = _value(config, "config", dict)
     user = str(run.get("User") or "")
     name = user.partition(":")[0]
     shown_user = user or "root, no user is set"
@@ -109,7 +110,7 @@ def check_configuration(config: dict, report: Report) -> None:
         "add a line such as USER 1000:1000 to the end of the Dockerfile",
     )
 
-    command = run.get("Entrypoint") or run.get("Cmd") or []
+    command = _value(run, "Entrypoint", list) or _value(run, "Cmd", list)
     through_shell = list(command[:2]) in SHELLS
     report.judge(
         "entry point",
@@ -140,11 +141,17 @@ def api_method(run: dict) -> str | None:
 
 def _api_label(run: dict) -> str | None:
     """The label that tells how an image is called; None where it has none."""
-    labels = run.get("Labels") or {}
+    labels = _value(run, "Labels", dict)
     for key, value in labels.items():
         if key.lower().strip() == API_LABEL:
             return str(value)
     return None
+
+
+def _value(holder: dict, key: str, kind: type) -> Any:
+    """What `holder` has under `key`; an empty one of `kind` where it is another: an archive may hold anything."""
+    value = holder.get(key)
+    return value if isinstance(value, kind) else kind()
 
 
 def check_weights_archive(path: Path, report: Report) -> None:
@@ -155,21 +162,22 @@ def check_weights_archive(path: Path, report: Report) -> None:
     digests: dict[str, str] = {}
     manifest: dict | None = None
     odd: list[str] = []
-    for archive, member in _members(Path(path)):
-        name = PurePosixPath(member.name)
-        is_plain = member.isfile() or member.isdir()
-        leads_out = name.is_absolute() or ".." in name.parts
-        if not is_plain or leads_out:
-            odd.append(f"{member.name} is no plain file inside the bundle")
-            continue
-        stream = archive.extractfile(member)
-        if stream is None:  # A folder.
-            continue
-        if str(name) == MANIFEST_NAME and member.size <= MAX_DOCUMENT_BYTES:
-            manifest = _json(stream.read(), dict)
-        else:
-            digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # a buffered reader
-            digests[str(name)] = digest.hexdigest()
+    with _opened(Path(path)) as archive:
+        for member in archive:
+            name = PurePosixPath(member.name)
+            is_plain = member.isfile() or member.isdir()
+            leads_out = name.is_absolute() or ".." in name.parts
+            if not is_plain or leads_out:
+                odd.append(f"{member.name} is no plain file inside the bundle")
+                continue
+            stream = archive.extractfile(member)
+            if stream is None:  # A folder.
+                continue
+            if str(name) == MANIFEST_NAME and member.size <= MAX_DOCUMENT_BYTES:
+                manifest = _json(stream.read(), dict)
+            else:
+                digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]  # a buffered reader
+                digests[str(name)] = digest.hexdigest()
     report.judge("plain files", odd, f"{len(digests)} files", "pack the bundle with ./export.sh --weights")
 
     listed = manifest.get("files") if manifest else None
@@ -181,7 +189,7 @@ def check_weights_archive(path: Path, report: Report) -> None:
         found = digests.get(file_name)
         if found is None:
             problems.append(f"{file_name} is missing")
-        elif found != entry.get("sha256"):
+        elif not isinstance(entry, dict) or found != entry.get("sha256"):
             problems.append(f"{file_name} is altered")
     report.judge("bundle", problems, "every file as its manifest has it", "export the bundle again")
 
@@ -191,31 +199,38 @@ def _read_image_archive(path: Path) -> tuple[dict[str, bytes], set[str]]:
     documents: dict[str, bytes] = {}
     names: set[str] = set()
     left = MAX_DOCUMENTS_BYTES
-    for archive, member in _members(path):
-        names.add(member.name)
-        if len(names) > MAX_MEMBERS:
-            raise InputError(f"{path}: more than {MAX_MEMBERS} members; expected the archive of one image")
-        if not member.isfile() or member.size > min(left, MAX_DOCUMENT_BYTES):
-            continue
-        stream = archive.extractfile(member)
-        if stream is not None:
-            documents[member.name] = stream.read()
-            left -= member.size
+    with _opened(path) as archive:
+        for member in archive:
+            names.add(member.name)
+            if len(names) > MAX_MEMBERS:
+                raise InputError(f"{path}: more than {MAX_MEMBERS} members; expected the archive of one image")
+            if not member.isfile() or member.size > min(left, MAX_DOCUMENT_BYTES):
+                continue
+            stream = archive.extractfile(member)
+            if stream is not None:
+                documents[member.name] = stream.read()
+                left -= member.size
     return documents, names
 
 
-def _members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """Each member of a .tar.gz with the archive, which gives its content until the next one is asked for."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """A .tar.gz to read from its start to its end; a member's content can be had until the next one is asked for.
+
+    Raises InputError where the archive is damaged, also while the block reads it.
+    """
     try:
         with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
-            for member in archive:
-                yield archive, member
+            yield archive
             # The checksum stands at the very end, after the padding that tarfile leaves unread.
             while unpacked.read(1 << 20):
                 pass
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError, zlib.error) as error:
+        # Ours is a ValueError too.
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not a whole .tar.gz archive ({error}); save it again") from error
 
 

@@ -296,7 +296,7 @@ def _definitions_of(folders: dict[str, Path]) -> tuple[dict[str, str], dict[str,
         if "mode" in document:
             modes[arm] = f"--mode {document['mode']}"
         year = document.get("edition")
-        if year in EDITIONS:
+        if isinstance(year, int) and year in EDITIONS:
             # Years with the same labels are scored alike.
             structures[arm] = _labels_of(EDITIONS[year])
     return modes, structures

@@ -71,6 +71,31 @@ def test_a_configuration_that_the_platform_refuses_fails_its_point_alone(tmp_pat
     assert report.failures[0].remedy
 
 
+@pytest.mark.parametrize("odd", [[1], "x", 7, {"a": [1]}, None, True])
+def test_a_configuration_of_another_form_fails_points_and_nothing_else(tmp_path, odd):
+    assert checked(image_archive(tmp_path / "x.tar.gz", GOOD | {"config": odd})).failures
+    for key in ("Entrypoint", "Cmd", "Labels", "User"):
+        checked(image_archive(tmp_path / "x.tar.gz", with_run(**{key: odd})))
+    tar_of(tmp_path / "x.tar.gz", {"manifest.json": json.dumps([{"Config": odd, "Layers": odd}])})
+    assert checked(tmp_path / "x.tar.gz").failures
+
+
+@pytest.mark.parametrize("odd", [[1], "x", 7, None])
+def test_a_manifest_of_another_form_is_no_bundle(tmp_path, odd):
+    for manifest in (odd, {"files": odd}, {"files": {"a.json": odd}}):
+        report = Report("test")
+        check_weights_archive(tar_of(tmp_path / "x.tar.gz", {"manifest.json": json.dumps(manifest)}), report)
+        assert report.failures
+
+
+def test_an_archive_that_ends_within_a_member_is_named_as_damaged(tmp_path):
+    whole = gzip.decompress(image_archive(tmp_path / "x.tar.gz").read_bytes())
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(whole[:550]))
+    for check in (check_image_archive, check_weights_archive):
+        with pytest.raises(InputError, match=r"not a whole \.tar\.gz"):
+            check(tmp_path / "x.tar.gz", Report("test"))
+
+
 def test_two_images_in_one_archive_fail(tmp_path):
     assert checked(image_archive(tmp_path / "x.tar.gz", images=2)).status_of("one image") == FAILED
 

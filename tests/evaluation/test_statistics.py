@@ -173,6 +173,8 @@ def test_arms_that_were_scored_by_other_definitions_are_refused(command, tmp_pat
     def told(name: str, mode: str, edition: int) -> None:
         (folders[name] / "metrics.json").write_text(json.dumps({"mode": mode, "edition": edition}))
 
+    # What is no year tells nothing.
+    told("b", "default", [2022])
     told("a", "default", 2022)
     told("c", "challenge", 2022)
     assert run(monkeypatch, command, *arms) == 1

@@ -18,6 +18,8 @@ def read_array(path: Path) -> np.ndarray:
     # A zip by its first bytes, whatever it is called.
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: holds several arrays, expected one; make this stage of the run again")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: holds {array.dtype}, expected numbers; make this stage of the run again")
     return array
 
 

@@ -44,6 +44,13 @@ def test_damaged_files_of_several_arrays_are_named_with_what_to_do(tmp_path):
             read_arrays(path, "image")
 
 
+def test_an_array_of_texts_is_refused(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.array(["a", "b"]))
+    with pytest.raises(InputError, match="expected numbers"):
+        read_array(path)
+
+
 def test_several_arrays_under_the_name_of_one_are_refused(tmp_path):
     path = tmp_path / "a.npy"
     with path.open("wb") as stream:

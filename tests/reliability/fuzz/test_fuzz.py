@@ -1,0 +1,106 @@
+"""A short part of the fuzzing, and whether it would see what it looks for."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.fuzz.guard import Limits
+from tests.reliability.fuzz.kinds import all_kinds
+from tests.reliability.fuzz.oracle import WrongError
+from tests.reliability.fuzz.runner import Kind, run
+from vestibule.errors import InputError
+
+
+@pytest.fixture
+def tried(tmp_path):
+    """What becomes of the files of kinds, and what is told of failures."""
+
+    def trial(kinds, seed=0, limits=None):
+        told = []
+        tallies = run(kinds, seed, 1, tmp_path / "keep", told.append, limits or Limits())
+        return tallies, told
+
+    return trial
+
+
+def test_damaged_files_of_every_kind_are_refused_or_read_rightly(tiny_bundle, tmp_path, tried):
+    kinds = [(kind, 6 * round(kind.weight + 0.5)) for kind in all_kinds(tiny_bundle, tmp_path)]
+    tallies, told = tried(kinds)
+    assert told == []
+    for kind, count in kinds:
+        counts = tallies[kind.name].counts
+        assert counts.total() == count
+        assert counts["refused"] > 0, kind.name
+
+
+def use_memory(path: Path) -> None:
+    kept.append(bytearray(b"x") * (500 << 20))
+
+
+def write_elsewhere(path: Path) -> None:
+    (path.parents[2] / "outside").write_text("x")
+
+
+def read_another_place(path: Path) -> None:
+    raise WrongError("corners lie 3 mm apart")
+
+
+def loop(path: Path) -> None:
+    while True:
+        pass
+
+
+kept = []
+FAILING = {
+    "traceback": lambda path: {}["x"],
+    "killed": lambda path: os.abort(),
+    "outside": write_elsewhere,
+    "wrong": read_another_place,
+    "memory": use_memory,
+    "hung": loop,
+}
+
+
+@pytest.mark.parametrize("verdict", FAILING)
+def test_each_failure_is_seen_and_kept_and_costs_no_other_file(tried, tmp_path, verdict):
+    def read(path: Path) -> None:
+        if path.read_bytes() == b"\x01":
+            FAILING[verdict](path)
+        raise InputError("x")
+
+    kind = Kind("k", [b"\x00"], ("a.bin",), (lambda content, rng: bytes([rng.randrange(5)]),), read)
+    cpu_seconds = 0.3 if verdict == "hung" else 20
+    tallies, told = tried([(kind, 5)], limits=Limits(memory_bytes=800 << 20, cpu_seconds=cpu_seconds))
+    counts = tallies["k"].counts
+    assert counts[verdict] > 0
+    assert counts["refused"] > 0
+    assert counts.total() == 5
+    failed = sorted((tmp_path / "keep").glob("*/a.bin"))
+    assert len(failed) == counts[verdict] == len(told)
+    assert {path.read_bytes() for path in failed} == {b"\x01"}
+
+
+def test_a_warning_that_names_the_file_stands_for_a_wrong_reading(tried):
+    def read(path: Path) -> None:
+        logging.getLogger("x").warning("%s: contradicts itself", path)
+        raise WrongError("corners lie 3 mm apart")
+
+    kind = Kind("k", [b"\x00"], ("a.bin",), (lambda content, rng: content,), read)
+    tallies, told = tried([(kind, 2)])
+    assert tallies["k"].counts == {"warned": 2}
+    assert told == []
+
+
+def test_the_same_seed_damages_the_same_files(tried):
+    def first_files(seed):
+        def read(path: Path) -> None:
+            raise RuntimeError(path.read_bytes().hex())
+
+        kind = Kind("k", [b"abc"], ("a.bin",), (lambda content, rng: rng.randbytes(3),), read)
+        tallies, _ = tried([(kind, 3)], seed)
+        return [failure["cause"] for failure in tallies["k"].failures]
+
+    assert first_files(3) == first_files(3)
+    assert first_files(3) != first_files(4)
