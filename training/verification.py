@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.run_folder import FINISHED, OTHERS, REPORT, STARTED, check_age, other_files
 from training.stage_table import STAGES, Stage
 from vestibule.errors import InputError
-from vestibule.files import file_sha256, is_unfinished
+from vestibule.files import file_sha256, is_unfinished, read_json
 from vestibule.progress import track
 
 DAMAGED, MISSING, FOREIGN = "damaged", "missing", "foreign"
@@ -84,12 +83,10 @@ def verify_run(run_dir: Path) -> Verification:
 
 def _record(path: Path) -> dict | None:
     """What a stage recorded of its outputs; None where the file is damaged."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    record = read_json(path)
+    if record is None or not isinstance(record.get("outputs"), dict):
         return None
-    is_record = isinstance(record, dict) and isinstance(record.get("outputs"), dict)
-    return record if is_record else None
+    return record
 
 
 def _faults_of(stage: Stage, record: dict, run_dir: Path) -> list[Fault]:

@@ -92,15 +92,15 @@ def check_voxels(path: Path) -> None:
     # ITK takes the first letter for the whole word.
     if seen.get("binarydata", "False")[:1] not in ("T", "t", "1"):
         raise _damaged(path, "its voxels are written out as text, expected BinaryData = True")
-    if seen.get("headersize", "0") != "0":
-        raise _damaged(path, "HeaderSize is given, expected the voxels right behind the header")
 
     sizes = [int(float(word)) for word in seen["dimsize"].split()]
     expected = math.prod(sizes) * _ELEMENT_BYTES[element]
     with path.open("rb") as stream:
         stream.seek(start)
         if seen.get("compresseddata", "False")[:1] in ("T", "t", "1"):
-            packed_bytes = int(float(seen.get("compresseddatasize", "0")))
+            if "compresseddatasize" not in seen:
+                raise _damaged(path, "no line CompressedDataSize, expected the bytes of its packed voxels")
+            packed_bytes = int(float(seen["compresseddatasize"]))
             found = _unpacked_bytes(path, stream, packed_bytes, expected)
         else:
             found = path.stat().st_size - start
@@ -114,7 +114,7 @@ def _unpacked_bytes(path: Path, stream: BinaryIO, packed_bytes: int, most: int) 
     Args:
         path: The file, for messages.
         stream: The file, at its first packed byte.
-        packed_bytes: How many the header says that there are; 0 where it says nothing.
+        packed_bytes: How many the header says that there are.
         most: Bytes that the voxels take.
 
     Returns:
@@ -124,16 +124,15 @@ def _unpacked_bytes(path: Path, stream: BinaryIO, packed_bytes: int, most: int) 
         InputError: The packed voxels are damaged, truncated or more than `most`.
     """
     unpacking = isal_zlib.decompressobj(isal_zlib.MAX_WBITS + 32)  # with a header of zlib's or of gzip's
-    left = packed_bytes or None
+    left = max(0, packed_bytes)
     found = 0
     try:
         while not unpacking.eof:
             # A piece at a time, however much it unpacks to.
             piece = unpacking.unconsumed_tail
             if not piece:
-                piece = stream.read(_PIECE_BYTES if left is None else min(left, _PIECE_BYTES))
-                if left is not None:
-                    left -= len(piece)
+                piece = stream.read(min(left, _PIECE_BYTES))
+                left -= len(piece)
             unpacked = unpacking.decompress(piece, _PIECE_BYTES)
             if not piece and not unpacked:
                 raise InputError(f"{path}: truncated, its packed voxels end early")

@@ -19,7 +19,7 @@ from vestibule.editions import EDITIONS
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, parse_json
 from vestibule.finite import require_finite
-from vestibule.tensors import write_tensors
+from vestibule.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -94,8 +94,6 @@ class Bundle:
 
     def tensors(self, name: str) -> dict[str, torch.Tensor]:
         """The tensors of `name.safetensors`, on the CPU. Raises InputError where it is not there or not finite."""
-        from vestibule.tensors import read_tensors
-
         path = self._listed(f"{name}.safetensors")
         tensors = read_tensors(path)
         require_finite(tensors, path)

@@ -1,5 +1,7 @@
 """A MetaImage's voxels lie in its own file and nowhere else."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ HEADER = (
     "TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = 6 5 4\n"
     "ElementType = MET_UCHAR\n"
 )
+TEXT = HEADER.replace("BinaryData = True", "BinaryData = False")
 OWN, SECRET = "ElementDataFile = LOCAL\n", "ElementDataFile = secret.raw\n"
 
 
@@ -83,3 +86,44 @@ def test_file_of_another_format_under_the_name_of_a_metaimage_is_refused(tmp_pat
     (tmp_path / "a.nii").rename(tmp_path / "a.mha")
     with pytest.raises(InputError, match="not an image"):
         read_volume(tmp_path / "a.mha")
+
+
+def packed(voxels: bytes, size: int | None = None) -> bytes:
+    """A MetaImage of 120 bytes of voxels, whose packed ones are `voxels`."""
+    told = f"CompressedDataSize = {len(voxels) if size is None else size}\n"
+    header = HEADER.replace("CompressedData = False\n", f"CompressedData = True\n{told}") + OWN
+    return header.encode() + voxels
+
+
+WHOLE = zlib.compress(np.arange(120, dtype=np.uint8).tobytes())
+BROKEN_VOXELS = {
+    "a flipped bit": (packed(WHOLE[:40] + bytes([WHOLE[40] ^ 8]) + WHOLE[41:]), "damaged|unpack to more|truncated"),
+    "another checksum": (packed(WHOLE[:-1] + b"x"), "damaged"),
+    "an early end": (packed(WHOLE[:50]), "end early"),
+    "a size that ends early": (packed(WHOLE, 50), "end early"),
+    "a size of none": (packed(WHOLE, 0), "end early"),
+    "a size below none": (packed(WHOLE, -1), "end early"),
+    "no size": (packed(WHOLE).replace(b"CompressedDataSize", b"Size"), "no line CompressedDataSize"),
+    "too few": (packed(zlib.compress(bytes(119))), "holds 119 bytes of voxels, its header says 120"),
+    "too many": (packed(zlib.compress(bytes(121))), "unpack to more than the 120 bytes"),
+    "a bomb": (packed(zlib.compress(bytes(50 << 20))), "unpack to more than the 120 bytes"),
+    "too few, not packed": ((HEADER + OWN).encode() + bytes(119), "holds 119 bytes"),
+    "text": (
+        (HEADER.replace("BinaryData = True", "BinaryData = False") + OWN + "1 " * 120).encode(),
+        "written out as text",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN_VOXELS.values(), ids=BROKEN_VOXELS)
+def test_voxels_that_are_not_whole_are_refused_and_never_made_up(tmp_path, content, message):
+    path = tmp_path / "mask.mha"
+    path.write_bytes(content)
+    for read in (read_header, read_volume):
+        with pytest.raises(InputError, match=rf"mask\.mha: .*({message})"):
+            read(path)
+
+
+def test_packed_voxels_are_read(tmp_path):
+    (tmp_path / "mask.mha").write_bytes(packed(WHOLE))
+    np.testing.assert_array_equal(read_volume(tmp_path / "mask.mha").voxels.ravel(), np.arange(120))

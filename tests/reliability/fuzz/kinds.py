@@ -12,7 +12,6 @@ import numpy as np
 from contract.archive import check_image_archive, check_weights_archive
 from contract.predictions import _read_mask
 from contract.report import Report
-from contract.unpack import unpack
 from evaluation.platform.jobs import read_jobs
 from evaluation.ranking import as_document, rank
 from evaluation.reporting.outputs import read_rows
@@ -32,6 +31,7 @@ from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.inputs import find_cases, find_platform_case
 from vestibule.pipeline import load_model
+from vestibule.unpack import unpack
 from vestibule.volume import read_header, read_labels, read_scan, read_volume
 from vestibule.weights import MANIFEST_NAME, open_bundle
 
@@ -230,4 +230,4 @@ def _read_archive(path: Path) -> None:
         report = Report("x")
         check(path, report)
         report.as_text()
-        report.as_json()
+        json.dumps(report.as_document(), allow_nan=False)

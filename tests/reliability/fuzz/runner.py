@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import faulthandler
 import io
 import json
 import logging
@@ -285,6 +286,8 @@ class _Collector(logging.Handler):
 
 def _quiet(scratch: Path) -> None:
     """Send what libraries print nowhere, and their temporary files to the scratch folder."""
+    # Where a library aborts is told by the verdict, once.
+    faulthandler.disable()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
