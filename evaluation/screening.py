@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from evaluation.reporting.views import find_images
+from evaluation.scoring.alone import read_onto_image
 from evaluation.scoring.cases import masks_by_case, natural_order
 from evaluation.scoring.processes import each_in_a_process
 from vestibule.boxes import bounding_box
@@ -22,8 +23,7 @@ from vestibule.editions import Anatomy, Edition
 from vestibule.errors import InputError
 from vestibule.geometry import settled
 from vestibule.head import head_outline
-from vestibule.turning import turned_onto
-from vestibule.volume import Geometry, Volume, read_header, read_labels, read_volume
+from vestibule.volume import Geometry, Volume, read_labels, read_volume
 
 BOTH_SIDES_MM = 30.0
 """Least extent from left to right of two cochleae. One is about 10 mm long; two lie twice as far apart as this."""
@@ -181,7 +181,7 @@ def _screen(job: _Job, edition: Edition) -> Screened:
         if job.image is None:
             mask = read_labels(path)
         else:
-            mask = _read_onto(path, job.image)
+            mask = read_onto_image(path, job.image)
             head = inside_head(read_volume(job.image))
     except (InputError, MemoryError) as error:
         # A MemoryError has no text.
@@ -189,23 +189,6 @@ def _screen(job: _Job, edition: Edition) -> Screened:
         return Screened(job.case, (cause,))
     reasons, volumes = screen_labels(mask, edition, head, path.name)
     return Screened(job.case, tuple(reasons), volumes)
-
-
-def _read_onto(mask_path: Path, image_path: Path) -> Volume:
-    """The mask with its axes turned onto the image's grid. Raises InputError where it lies on another one."""
-    # The header first: it may promise more voxels than the memory holds.
-    expected, _ = read_header(image_path)
-    found, _ = read_header(mask_path)
-    # Sorted, as the axes may be in another order.
-    if sorted(found.size_zyx) != sorted(expected.size_zyx):
-        raise InputError(
-            f"{mask_path}: expected {expected.size_zyx} voxels (z, y, x) as its image has, got {found.size_zyx}"
-        )
-
-    mask = turned_onto(read_labels(mask_path), expected)
-    if mask is None:
-        raise InputError(f"{mask_path}: lies elsewhere than its image; write the mask with the image's geometry")
-    return mask
 
 
 def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry, head: np.ndarray | None) -> list[str]:

@@ -18,7 +18,7 @@ done
 scores=()
 for arm in "${arms[@]}"; do
   run evaluate "$RUN/predictions/$arm" "$references" "$RUN/scores/$arm" --images "$images"
-  run pictures "$images" "$RUN/predictions/$arm" "$references" "$RUN/pictures/$arm"
+  run pictures "$RUN/predictions/$arm" "$references" "$RUN/pictures/$arm" --images "$images"
   scores+=("$arm=$RUN/scores/$arm")
 done
 run table1 "${scores[@]}" --json "$RUN/table1.json"

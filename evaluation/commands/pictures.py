@@ -6,24 +6,84 @@ from pathlib import Path
 
 import click
 
-from evaluation.reporting.pictures import render_cases
+from evaluation.commands.options import views_option
+from evaluation.reporting.pictures import render_cases, render_predictions
+from evaluation.reporting.report.build import VIEWS, missing_packages
 from evaluation.scoring.cases import edition_of_masks
-from vestibule.commands.options import edition_option
+from evaluation.scoring.processes import chosen_workers
+from vestibule.commands.options import edition_option, images_option, workers_option
 from vestibule.editions import Edition
+from vestibule.errors import InputError
+from vestibule.progress import progress_bar
+
+NAMES_SHOWN = 5
 
 
 @click.command()
-@click.argument("images", type=click.Path(path_type=Path))
-@click.argument("predictions", type=click.Path(path_type=Path))
-@click.argument("references", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MASKS [REFERENCES] OUT")
 @edition_option()
-def pictures(images: Path, predictions: Path, references: Path, out: Path, edition: Edition | None) -> None:
-    """Render for each case the T2 image of IMAGES with reference and prediction outlined, as PNG into OUT.
+@images_option("Folder of the T2 images that were segmented; it must be given.")
+@click.option("--report", "wants_report", is_flag=True, help="Without references: also write report.html.")
+@views_option(VIEWS)
+@workers_option()
+def pictures(
+    folders: tuple[Path, ...],
+    edition: Edition | None,
+    images: Path | None,
+    wants_report: bool,
+    views: int,
+    workers: int | None,
+) -> None:
+    """Render for each case the T2 image with the outlines of MASKS, and of REFERENCES if there are any, into OUT.
 
-    Axial slices in the colours of the report, with the patient's sides at the edges and a scale bar. The slice is the
-    one with most reference tumour; without one, with most predicted tumour, or most of any structure.
+    Axial slices as PNG in the colours of the report, with the patient's sides at the edges and a scale bar. The slice
+    is the one with most reference tumour; without one, with most predicted tumour, or most of any structure. Without
+    references the title tells the tumour's volume, and --report writes the page of linked slices with volumes and what
+    speaks against a mask. The order of earlier versions, IMAGES MASKS REFERENCES OUT without --images, still works.
     """
-    rules = edition_of_masks(references, edition)
-    count = render_cases(images, predictions, references, out, rules)
-    click.echo(f"{count} pictures in {out}")
+    images, masks, references, out = _folders_of(folders, images)
+    if references is not None:
+        if wants_report:
+            raise click.UsageError("--report is for masks without references; vestibule evaluate writes it with them")
+        rules = edition_of_masks(references, edition)
+        count = render_cases(images, masks, references, out, rules)
+        click.echo(f"{count} pictures in {out}")
+        return
+
+    missing = ", ".join(missing_packages()) if wants_report else ""
+    if missing:
+        raise InputError(f"a report needs {missing}: pip install 'vestibule[evaluation]'")
+    rules = edition_of_masks(masks, edition)
+    found = render_predictions(images, masks, out, rules)
+    if wants_report:
+        from evaluation.reporting.report.predictions import build_predictions_report
+
+        processes = chosen_workers(workers, len(found.files))
+        with progress_bar("rendering") as advance:
+            click.echo(build_predictions_report(masks, images, out, rules, views, processes, advance))
+    click.echo(f"{len(found.files)} pictures in {out}")
+
+    for case, problem in found.problems.items():
+        click.echo(f"{case}: {problem}", err=True)
+    if found.problems:
+        names = list(found.problems)
+        shown = ", ".join(names[:NAMES_SHOWN])
+        first = found.problems[names[0]]
+        raise InputError(f"{len(names)} cases without a usable mask: {shown}; {names[0]}: {first}")
+
+
+def _folders_of(folders: tuple[Path, ...], images: Path | None) -> tuple[Path, Path, Path | None, Path]:
+    """Images, masks, references (None without any) and out, from the arguments in either order.
+
+    Raises click.UsageError for another number of folders.
+    """
+    if images is None and len(folders) == 4:
+        click.echo("note: now it is vestibule pictures MASKS REFERENCES OUT --images IMAGES", err=True)
+        return folders
+    if images is None:
+        raise click.UsageError("name the folder of T2 images by --images")
+    if len(folders) not in (2, 3):
+        raise click.UsageError(f"expected MASKS OUT or MASKS REFERENCES OUT, got {len(folders)} folders")
+    masks, *between, out = folders
+    references = between[0] if between else None
+    return images, masks, references, out

@@ -72,11 +72,11 @@ def _write(
     written.set_path_effects([HALO])
 
 
-def legend_lines(pens: Sequence[Pen]) -> list[Line2D]:
-    """Lines for a legend: the reference and the prediction of each structure."""
+def legend_lines(pens: Sequence[Pen], has_reference: bool = True) -> list[Line2D]:
+    """Lines for a legend: the reference, where there is one, and the prediction of each structure."""
     lines = []
     for pen in pens:
         reference = Line2D([], [], color=pen.reference, lw=REFERENCE_WIDTH, label=f"{pen.title}, reference")
         prediction = Line2D([], [], color=pen.prediction, lw=PREDICTION_WIDTH, label=f"{pen.title}, prediction")
-        lines += [reference, prediction]
+        lines += [reference, prediction] if has_reference else [prediction]
     return lines

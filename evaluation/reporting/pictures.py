@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evaluation.metrics import MaskPair, primary
+from evaluation.metrics.volume import VOLUME
 from evaluation.reporting.colours import pens_of
 from evaluation.reporting.marks import legend_lines, mark, outline
 from evaluation.reporting.plane import plane_of
 from evaluation.reporting.views import find_images, main_structure, on_grid
-from evaluation.scoring.cases import AlignedPair, join_cases, read_pair
+from evaluation.scoring.alone import read_alone
+from evaluation.scoring.cases import AlignedPair, join_cases, masks_by_case, natural_order, read_pair
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import atomic
@@ -23,6 +26,16 @@ WINDOW = (1.0, 99.5)
 """Percentiles of the slice that become black and white."""
 PART = 3
 """The enlarged picture shows one part in so many of the image's sides."""
+
+
+@dataclass
+class PredictionPictures:
+    """Pictures of masks without references."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    """By case."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Why a case has no picture, or one without its mask."""
 
 
 def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition) -> int:
@@ -62,8 +75,45 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
     return count
 
 
-def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edition: Edition) -> None:
-    """Write one PNG: a slice with both outlines, whole and enlarged around the structures.
+def render_predictions(images_dir: Path, predictions_dir: Path, out_dir: Path, edition: Edition) -> PredictionPictures:
+    """Render every image that has a mask, as `CASE.png`, without references.
+
+    Args:
+        images_dir: Folder of T2 images.
+        predictions_dir: Folder of predicted masks.
+        out_dir: Where the pictures go.
+        edition: How files are called and what labels mean.
+
+    Returns:
+        The pictures, and why others are empty or missing.
+
+    Raises:
+        InputError: No mask belongs to an image, or an image cannot be read.
+    """
+    images = find_images(images_dir, edition)
+    masks = masks_by_case(predictions_dir, edition)
+    found = PredictionPictures()
+    for case in sorted(images, key=natural_order):
+        paths = masks.get(case, [])
+        if len(paths) != 1:
+            names = ", ".join(path.name for path in paths)
+            found.problems[case] = f"two masks: {names}" if paths else "no mask of this image"
+            continue
+        aligned, voxels = read_alone(paths[0], images[case], edition)
+        if aligned.problem:
+            found.problems[case] = aligned.problem
+        picture = out_dir / f"{case}.png"
+        render_case(picture, case, voxels, aligned, edition, has_reference=False)
+        found.files[case] = picture
+    if not found.files:
+        raise InputError(f"{predictions_dir}: no mask belongs to an image in {images_dir}")
+    return found
+
+
+def render_case(
+    path: Path, case: str, image: np.ndarray, pair: AlignedPair, edition: Edition, has_reference: bool = True
+) -> None:
+    """Write one PNG: a slice with the outlines, whole and enlarged around the structures.
 
     Args:
         path: The file to write.
@@ -71,6 +121,7 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
         image: T2 image (Z, Y, X).
         pair: Labels of reference and result on the image's grid.
         edition: What the labels mean.
+        has_reference: Whether there is a reference; without, the title tells the volume in place of the score.
 
     Raises:
         InputError: The disk refuses.
@@ -79,8 +130,8 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
     structure = pens[0].structure
     expected = edition.mask_of(pair.reference, structure)
     result = edition.mask_of(pair.prediction, structure)
-    metric = primary()
-    score = metric.value(MaskPair(result, expected, pair.geometry))
+    metric = primary() if has_reference else VOLUME
+    value = metric.value(MaskPair(result, expected, pair.geometry))
 
     def turned(voxels: np.ndarray) -> Volume:
         # Whatever the order of the file's axes, slices are axial and seen as radiologists look at them.
@@ -99,11 +150,12 @@ def render_case(path: Path, case: str, image: np.ndarray, pair: AlignedPair, edi
     high = max(high, low + 1e-6)
 
     last = len(volume.voxels) - 1
-    title = f"{case}, slice {index} (0 to {last}, from the feet): {pens[0].title} {metric.label} {score:.2f}"
+    title = f"{case}, slice {index} (0 to {last}, from the feet): {pens[0].title} {metric.label} "
+    title += f"{value:.2f}" if has_reference else f"{value:.0f} {metric.unit}"
     figure = Figure(figsize=(9, 4.8), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=9)
-    lines = legend_lines(pens)
+    lines = legend_lines(pens, has_reference)
     figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=8, frameon=False)
 
     plane = plane_of(volume.geometry)

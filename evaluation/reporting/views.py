@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.metrics import Mode
-from evaluation.scoring.cases import read_pair
+from evaluation.scoring.cases import AlignedPair, read_pair
 from evaluation.scoring.pairs import Pair
 from vestibule.boxes import Box, bounding_box, union_of
 from vestibule.editions import TUMOUR, Edition
@@ -76,6 +77,31 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
         InputError: The reference cannot be used.
     """
     aligned = read_pair(pair, edition, mode)
+    voxels = None
+    notes = []
+    if image_path is not None:
+        try:
+            voxels = on_grid(image_path, aligned.geometry)
+        except InputError as error:
+            notes.append(str(error))
+    return view_of(pair.case, aligned, voxels, edition, notes)
+
+
+def view_of(
+    case: str, aligned: AlignedPair, voxels: np.ndarray | None, edition: Edition, further_notes: Sequence[str] = ()
+) -> CaseView:
+    """What is shown of labels and an image.
+
+    Args:
+        case: What the case is called.
+        aligned: Labels of reference and prediction, either of which may be empty.
+        voxels: The image (Z, Y, X) on the same grid; None where there is none to show.
+        edition: What labels mean.
+        further_notes: What else is to be told.
+
+    Returns:
+        The crop that is shown.
+    """
     notes = list(aligned.notes)
     if aligned.problem:
         notes.insert(0, aligned.problem)
@@ -83,13 +109,11 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     if not is_whole:
         notes.append("the prediction reaches beyond what is shown")
 
+    notes += further_notes
+
     shown = np.zeros_like(aligned.reference[box])
-    if image_path is not None:
-        try:
-            voxels = on_grid(image_path, aligned.geometry)
-            shown = _windowed(voxels[box])
-        except InputError as error:
-            notes.append(str(error))
+    if voxels is not None:
+        shown = _windowed(voxels[box])
 
     geometry = aligned.geometry.part(box)
 
@@ -102,7 +126,7 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     prediction = turned(aligned.prediction[box])
     first_slice, slices = slice_numbers(image.geometry, aligned.geometry)
     return CaseView(
-        case=pair.case,
+        case=case,
         image=image.voxels,
         reference=reference.voxels,
         prediction=prediction.voxels,

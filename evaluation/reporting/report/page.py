@@ -13,12 +13,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.metrics import METRICS, Metric, headlines, primary
+from evaluation.metrics.volume import VOLUME
 from evaluation.reporting.colours import Pen, pens_of
 from evaluation.reporting.plane import side_of
 from evaluation.reporting.report.plots import dot_plot
 from evaluation.reporting.report.viewer import viewer_source
 from evaluation.reporting.table import structure_title, table1
 from evaluation.reporting.views import CaseView
+from evaluation.scoring.cases import natural_order
 from evaluation.scoring.scores import DEFINITIONS, Row, Scores, by_structure
 from vestibule import __version__
 from vestibule.editions import get_edition
@@ -62,14 +64,17 @@ class Column:
         return f"{value:.{digits}f}"
 
 
-def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str = "Evaluation") -> None:
-    """Write the page of an evaluation.
+def write_report(
+    path: Path, scores: Scores, views: dict[str, dict], title: str = "Evaluation", is_scored: bool = True
+) -> None:
+    """Write the page of an evaluation, or of masks without references.
 
     Args:
         path: The file to write.
         scores: What the evaluation found.
         views: Documents of `view_document` by case; other cases cannot be opened.
         title: Heading of the page.
+        is_scored: Whether there are references; without, the page shows volumes, and `scores` holds nothing else.
 
     Raises:
         InputError: The viewer's package is missing or the disk refuses.
@@ -82,20 +87,23 @@ def write_report(path: Path, scores: Scores, views: dict[str, dict], title: str 
     if views:
         source = viewer_source()
         viewer = packed(source.encode())
-    columns = _columns(scores.rows)
+    plotted = headlines() if is_scored else [VOLUME]
+    columns = _columns(scores.rows, plotted, is_scored)
+    order = worst_first(scores.rows) if is_scored else doubtful_first(scores)
     notes = [metric.note for metric in METRICS.values() if metric.note]
     pens = pens_of(get_edition(scores.edition))
     page = template.render(
         title=title,
         version=__version__,
         scores=scores,
+        is_scored=is_scored,
         definition=DEFINITIONS[scores.mode],
-        table=table1({"all": scores.summary}),
-        plots=_plots(scores.rows),
+        table=table1({"all": scores.summary}) if is_scored else None,
+        plots=_plots(scores.rows, plotted),
         order=_order_text(),
         remarks=notes,
         columns=columns,
-        cases=_case_rows(scores),
+        cases=_case_rows(scores, order, plotted),
         pens=pens,
         structures=_as_script(_structures(pens)),
         style=_own_file("page.css"),
@@ -128,6 +136,16 @@ def worst_first(rows: list[Row]) -> list[str]:
     return sorted(badness, key=key)
 
 
+def doubtful_first(scores: Scores) -> list[str]:
+    """Cases with a problem, then those with a note, then the others, each by name."""
+    names = {str(row["case"]) for row in scores.rows}
+
+    def key(case: str) -> tuple[bool, bool, list]:
+        return case not in scores.problems, case not in scores.notes, natural_order(case)
+
+    return sorted(names, key=key)
+
+
 def view_document(view: CaseView) -> dict:
     """What the page holds of a view: the image as a NIfTI file for NiiVue, and the labels for the outlines.
 
@@ -155,25 +173,29 @@ def packed(content: bytes) -> str:
     return base64.b64encode(compressed).decode("ascii")
 
 
-def _plots(rows: list[Row]) -> list[Markup]:
+def _plots(rows: list[Row], metrics: list[Metric]) -> list[Markup]:
     plots = []
     for structure, own in by_structure(rows).items():
-        for metric in headlines():
+        for metric in metrics:
             values = {}
             for row in own:
                 case = str(row["case"])
-                values[case] = float(row[metric.key])
+                # A mask that cannot be read has no volume.
+                if metric.key in row:
+                    values[case] = float(row[metric.key])
+            if not values:
+                continue
             title = f"{structure_title(structure)} {metric.title}"
             plot = dot_plot(title, values, metric.limits)
             plots.append(Markup(plot))
     return plots
 
 
-def _columns(rows: list[Row]) -> list[Column]:
+def _columns(rows: list[Row], plotted: list[Metric], is_scored: bool) -> list[Column]:
     columns = []
     for structure in by_structure(rows):
         for metric in METRICS.values():
-            if metric.headline or metric.in_report:
+            if metric in plotted or (is_scored and metric.in_report):
                 columns.append(Column(structure, metric))
     return columns
 
@@ -185,7 +207,7 @@ def _order_text() -> str:
     return f"by the {end} {metric.label} of any structure"
 
 
-def _case_rows(scores: Scores) -> list[dict]:
+def _case_rows(scores: Scores, order: list[str], metrics: list[Metric]) -> list[dict]:
     by_case: dict[str, dict[str, Row]] = {}
     for row in scores.rows:
         case, structure = str(row["case"]), str(row["structure"])
@@ -193,26 +215,29 @@ def _case_rows(scores: Scores) -> list[dict]:
         rows[structure] = row
 
     found = []
-    for case in worst_first(scores.rows):
+    for case in order:
         notes = list(scores.notes.get(case, ()))
         if case in scores.problems:
             notes.insert(0, scores.problems[case])
         rows = by_case[case]
-        found.append({"case": case, "rows": rows, "notes": notes, "caption": _caption(rows)})
+        found.append({"case": case, "rows": rows, "notes": notes, "caption": _caption(rows, metrics)})
     return found
 
 
-def _caption(rows: dict[str, Row]) -> str:
+def _caption(rows: dict[str, Row], metrics: list[Metric]) -> str:
     """The headline scores of a case, whose rows are given by structure: `VS: Dice 0.91, ASSD 0.42 mm; cochlea: ...`."""
     parts = []
     for structure, row in rows.items():
         values = []
-        for metric in headlines():
+        for metric in metrics:
+            if metric.key not in row:
+                continue
             value = float(row[metric.key])
             text = f"{metric.label} {value:.{metric.digits}f} {metric.unit}"
             values.append(text.strip())
-        listed = ", ".join(values)
-        parts.append(f"{structure_title(structure)}: {listed}")
+        if values:
+            listed = ", ".join(values)
+            parts.append(f"{structure_title(structure)}: {listed}")
     return "; ".join(parts)
 
 

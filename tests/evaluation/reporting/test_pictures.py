@@ -1,5 +1,6 @@
 """`vestibule pictures`: the slice with reference and result outlined, a file a case."""
 
+import re
 from pathlib import Path
 
 import matplotlib.image
@@ -141,3 +142,78 @@ def test_an_image_that_lies_elsewhere_is_named(folders, geometry, labels, monkey
     write_volume(folders[0] / get_edition(2023).target_name(CASE), Volume(labels.astype(np.float32), moved))
     assert run(monkeypatch, *folders) == 1
     assert "not on the reference's grid" in capsys.readouterr().err
+
+
+@pytest.fixture
+def alone(folders) -> list[Path]:
+    """Masks and out, and the images that they belong to."""
+    images, masks, _, out = folders
+    return [masks, out, "--images", images]
+
+
+def test_the_order_of_evaluate_gives_the_same_as_the_older_one(folders, tmp_path, monkeypatch, capsys) -> None:
+    images, masks, references, out = folders
+    assert run(monkeypatch, *folders) == 0
+    assert "now it is vestibule pictures MASKS REFERENCES OUT --images IMAGES" in capsys.readouterr().err
+    assert run(monkeypatch, masks, references, tmp_path / "new", "--images", images) == 0
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "new" / f"{CASE}.png").read_bytes() == (out / f"{CASE}.png").read_bytes()
+
+
+def test_masks_without_references_are_outlined_in_their_own_colours(alone, save, labels, monkeypatch, capsys) -> None:
+    save("p", CASE, masks_2023(labels), edition=2023)
+    assert run(monkeypatch, *alone) == 0
+    assert "1 pictures in" in capsys.readouterr().out
+    picture = alone[1] / f"{CASE}.png"
+    assert has_colour(picture, TUMOUR_PEN.prediction)
+    for pen in (TUMOUR_PEN, COCHLEA_PEN):
+        assert not has_colour(picture, pen.reference)
+
+
+def test_a_mask_that_does_not_fit_or_is_not_there_is_named_and_costs_no_other(
+    alone, save, labels, geometry, tmp_path, monkeypatch, capsys
+) -> None:
+    edition = get_edition(2023)
+    for number in (8, 9, 10):
+        image = Volume(labels.astype(np.float32), geometry)
+        write_volume(tmp_path / "t2" / edition.target_name(f"crossmoda2023_etz_{number}"), image)
+    save("p", "crossmoda2023_etz_8", labels[:4], Geometry((4, 12, 10), *list(vars(geometry).values())[1:]), 2023)
+    save("p", "crossmoda2023_etz_9", labels * 3, edition=2023)
+    assert run(monkeypatch, *alone, "--report", "--workers", "1") == 1
+    told = capsys.readouterr().err
+    assert "crossmoda2023_etz_8: " in told
+    assert "expected (8, 12, 10) voxels (z, y, x) as its image has, got (4, 12, 10)" in told
+    assert "holds 6, which is no label of edition 2023" in told
+    assert "crossmoda2023_etz_10: no mask of this image" in told
+    assert has_colour(alone[1] / f"{CASE}.png", TUMOUR_PEN.prediction)
+
+    page = (alone[1] / "report.html").read_text()
+    order = re.findall(r'<tr tabindex="-?\d" data-case="(\w+)"', page)
+    # All have a note: the tumour of 7 is far smaller than any patient's.
+    assert order == [f"crossmoda2023_etz_{number}" for number in (7, 8, 9, 10)]
+    assert "Dice" not in page.partition("<footer>")[0]
+    assert page.count("data-view=") == 3
+    assert "no mask of this image" in page
+
+
+def test_the_report_shows_the_volumes_of_masks_alone(alone, labels, geometry, monkeypatch) -> None:
+    assert run(monkeypatch, *alone, "--report", "--workers", "1") == 0
+    page = (alone[1] / "report.html").read_text()
+    # 18 voxels of 1.5 x 0.5 x 0.4 mm.
+    assert 'data-value="5.4' in page
+    assert "1 cases without references" in page
+    assert 'style="display: none"><input type="checkbox" id="show-reference"' in page
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "message"),
+    [
+        (2, [], "name the folder of T2 images by --images"),
+        (1, ["--images", "t2"], "expected MASKS OUT or MASKS REFERENCES OUT, got 1 folders"),
+        (4, ["--images", "t2"], "got 4 folders"),
+        (3, ["--images", "t2", "--report"], "vestibule evaluate writes it with them"),
+    ],
+)
+def test_another_number_of_folders_is_wrong_usage(count, options, message, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, *"abcd"[:count], *options) == 2
+    assert message in capsys.readouterr().err
