@@ -1,4 +1,4 @@
-"""The intermediates of a case on its way through a finished run: what is measured and plotted of it."""
+"""What stages leave of a case for others: entries of indices, images of a run's data, trained generators."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ from torch import nn
 
 from training.config import build
 from training.data.raw_cases import named_folders
-from training.data.slices import PreparedCase, read_cases
-from training.run_folder import DATA, is_done, recorded_config
-from training.stage_table import CYCLEGAN, PHANTOM, PIX2PIX, PREPARE, TRANSFER, Stage
+from training.run_folder import DATA, recorded_config
+from training.stage_table import PHANTOM, PREPARE, Stage
 from vestibule.data_folders import TARGET, locate, references_of
-from vestibule.editions import Edition, get_edition, target_case
+from vestibule.editions import Edition, target_case
 from vestibule.errors import InputError
 from vestibule.files import read_json
 from vestibule.networks import GeneratorConfig, build_generator
 from vestibule.pipeline import pick_device
 from vestibule.tensors import read_tensors
 from vestibule.translation import translate
-
-T1 = "T1"
-SYNTHETIC_T2 = "T2, CycleGAN"
-NAIVE_COPY = "T2, naive copy"
-HARMONISED = "T2, harmonised"
-T1_BY_CYCLEGAN = "T1 back, CycleGAN"
-T1_BY_PIX2PIX = "T1 back, pix2pix"
 
 
 class Translators:
@@ -109,47 +101,6 @@ def derived_entry(entry: dict, name: str, image: Path) -> dict:
     label = Path("..") / PREPARE.name / entry["label"]
     derived["label"] = str(label)
     return derived
-
-
-def source_intermediates(case: PreparedCase, run_dir: Path, translators: Translators) -> dict[str, np.ndarray]:
-    """The intermediates of a labelled T1 case.
-
-    T1; T2 as the CycleGAN gives it, with the naive copy, and harmonised (B'); T1 back from the CycleGAN's T2 by the
-    CycleGAN, and from B' by pix2pix. Those of stages that the run does not have are left out.
-
-    Args:
-        case: A case of the source domain.
-        run_dir: Folder of the run.
-        translators: Of the same run.
-
-    Returns:
-        Name -> float32 (Z, Y, X) in [-1, 1], in the order above.
-
-    Raises:
-        InputError: The CycleGAN is not done.
-    """
-    source = np.asarray(case.image, dtype=np.float32)
-    erased = translators(CYCLEGAN, "source_to_target", source)
-    images = {
-        T1: source,
-        SYNTHETIC_T2: erased,
-    }
-    if is_done(run_dir, TRANSFER):
-        recorded = recorded_config(run_dir, TRANSFER)
-        edition = get_edition(recorded["edition"])
-        structures = recorded[TRANSFER.name]["structures"]
-        mask = copied_structures(case.labels, structures, edition)
-        images[NAIVE_COPY] = np.where(mask, source, erased)
-        # The transfer kept what it made of the case; the naive copy was only on its way there.
-        transferred = {other.name: other for other in read_cases(run_dir, "source", TRANSFER)}
-        harmonised = transferred[case.name].image
-        images[HARMONISED] = np.asarray(harmonised, dtype=np.float32)
-
-    # T1 again, by both translators: whether a tumour survives depends on the way back, too.
-    images[T1_BY_CYCLEGAN] = translators(CYCLEGAN, "target_to_source", erased)
-    if HARMONISED in images and is_done(run_dir, PIX2PIX):
-        images[T1_BY_PIX2PIX] = translators(PIX2PIX, "generator", images[HARMONISED])
-    return images
 
 
 def target_images(run_dir: Path, edition: Edition, role: str) -> dict[str, tuple[Path, Path | None]]:

@@ -3,41 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vestibule.files import atomic
 
+MOST_SHOWN = 0.5
+"""Differences from here on have the strongest colour."""
+UNIT = (
+    "RMSE: root mean square of a difference, in working intensities, which run from -1 (black) to 1 (white); "
+    f"orange: brighter, violet: darker, strongest from {MOST_SHOWN:g} on"
+)
+"""What a sheet with differences says below."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much an image is brighter than another one, which a sheet shows in colours with its size as a number."""
+
+    pixels: np.ndarray
+    """(Y, X) in [-2, 2]."""
+
+    @classmethod
+    def between(cls, image: np.ndarray, other: np.ndarray) -> Difference:
+        """`image` less `other`, both (Y, X) in [-1, 1]."""
+        pixels = np.asarray(image, dtype=np.float32) - np.asarray(other, dtype=np.float32)
+        return cls(pixels)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.pixels.shape
+        return rows, columns
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean square, in working intensities."""
+        squares = np.square(self.pixels, dtype=np.float64)
+        return float(np.sqrt(squares.mean()))
+
+
+Cell = np.ndarray | Difference
+"""What stands in a place of a sheet: a slice (Y, X) in [-1, 1], or how two slices differ."""
+
 
 def save_sheet(
     path: Path,
-    columns: Mapping[str, Sequence[np.ndarray] | np.ndarray],
+    columns: Mapping[str, Sequence[Cell] | np.ndarray],
     outlines: Mapping[str, Sequence[np.ndarray]] | None = None,
     rows: Sequence[str] = (),
     inches: float = 1.9,
 ) -> None:
-    """Write `columns` side by side as one grey picture, the patient's right on the left.
+    """Write `columns` side by side as one picture, slices in grey, the patient's right on the left.
 
     Args:
         path: The PNG.
-        columns: Title -> slices (Y, X) in [-1, 1].
+        columns: Title -> slices (Y, X) in [-1, 1], or differences of slices.
         outlines: Title -> masks (Y, X), of which the outlines are plotted in red over the column of that title.
         rows: Names of the rows.
         inches: Width of a column.
     """
-    count = 0
-    tallest = 0.0
-    for images in columns.values():
-        count = max(count, len(images))
-        for image in images:
-            height, width = image.shape
-            tallest = max(tallest, height / width)
+    cells = [cell for images in columns.values() for cell in images]
+    count = max(len(images) for images in columns.values())
+    has_differences = any(isinstance(cell, Difference) for cell in cells)
     # Every row is as high as the tallest slice needs; the titles take the rest.
+    tallest = max(cell.shape[0] / cell.shape[1] for cell in cells)
+    lines = max(title.count("\n") for title in columns) + 1
     width_inches = inches * len(columns)
-    height_inches = inches * tallest * count + 0.3
+    height_inches = inches * tallest * count + 0.15 + 0.15 * lines
+    if has_differences:
+        # A number below each row that has one, and what it means below them all.
+        height_inches += 0.2 * count + 0.2
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="white")
     # Without pyplot, which would keep every figure and look for a display.
     FigureCanvasAgg(figure)
@@ -51,14 +92,27 @@ def save_sheet(
     for column, (title, images) in zip(axes.T, columns.items(), strict=True):
         column[0].set_title(title, fontsize=9)
         masks = outlines.get(title)
+        for axis in column[len(images) :]:
+            axis.spines[:].set_visible(False)
         for row, image in enumerate(images):
             axis = column[row]
-            axis.imshow(image, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+            _plot(axis, image)
             # Matplotlib warns of an outline of nothing.
             if masks is not None and masks[row].any():
                 axis.contour(masks[row], levels=[0.5], colors="red", linewidths=0.8)
     for axis, name in zip(axes[:, 0], rows, strict=False):
         axis.set_ylabel(name, fontsize=8)
+    if has_differences:
+        figure.supxlabel(UNIT, fontsize=7)
 
     with atomic(path) as partial:
         figure.savefig(partial, dpi=130)
+
+
+def _plot(axis: Axes, cell: Cell) -> None:
+    if isinstance(cell, Difference):
+        # A map that people who confuse colours read too; it runs from orange to violet.
+        axis.imshow(-cell.pixels, cmap="PuOr", vmin=-MOST_SHOWN, vmax=MOST_SHOWN, interpolation="nearest")
+        axis.set_xlabel(f"RMSE {cell.rmse:.3f}", fontsize=8, labelpad=2)
+        return
+    axis.imshow(cell, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")

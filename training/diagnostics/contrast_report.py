@@ -1,8 +1,9 @@
 """The contrast report of a finished run: whether tumours survive every step of the method, and are found at its end.
 
-On labelled T1 cases: the T1 itself, phi0_AB(I), the naive copy, B', and the way back from either T2. On labelled unseen
-T2 cases, where there are any: the T2 and the synthetic T1 of every arm, and the tumour that the segmenter predicts
-there. And whether anatomy stays where it is: the shift of every intermediate against the scan.
+On labelled T1 cases: the T1 itself, phi0_AB(I), the copy as on T1 and as it enters the harmoniser, B', and the way back
+from either T2. On labelled unseen T2 cases, where there are any: the T2 and the synthetic T1 of every arm, and the
+tumour that the segmenter predicts there. And whether anatomy stays where it is: the shift of every intermediate against
+the scan.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from training.data.intermediates import Translators, source_intermediates, target_images
+from training.data.intermediates import Translators, target_images
 from training.data.slices import read_cases
 from training.diagnostics.contrast import (
     RING_PX,
@@ -26,6 +27,7 @@ from training.diagnostics.contrast import (
     measure_unseen,
     shift_rows,
 )
+from training.diagnostics.source_case import source_intermediates
 from training.run_folder import recorded_config
 from training.stage_table import EXPORT
 from vestibule.data_folders import VALIDATION

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.intermediates import Translators, source_intermediates, target_images
+from training.data.intermediates import Translators, target_images
 from training.data.sheets import save_sheet
 from training.data.slices import PreparedCase, read_cases
+from training.diagnostics.source_case import source_intermediates
 from training.run_folder import recorded_config
 from training.stage_table import EXPORT, PREPARE
 from vestibule.data_folders import TARGET, VALIDATION
@@ -35,9 +36,9 @@ class Panel:
 def plot_case(run_dir: Path, name: str, out: Path, slices: int = 1) -> None:
     """Plot a case of a run: rows of slices through its tumour, the largest section first.
 
-    A labelled T1 case: T1, T2 with the tumour erased, with the naive copy, harmonised, and T1 back from it, with the
-    tumour outlined. A T2 case, unseen or not: T2 with the reference outlined where there is one, and each arm's
-    synthetic T1 with the tumour that the segmenter predicts.
+    A labelled T1 case: T1, T2 with the tumour erased, with the copy as on T1 and as it enters the harmoniser,
+    harmonised, and T1 back from it, with the tumour outlined. A T2 case, unseen or not: T2 with the reference outlined
+    where there is one, and each arm's synthetic T1 with the tumour that the segmenter predicts.
 
     Args:
         run_dir: Folder of a finished run.

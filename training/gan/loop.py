@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from training.config import CycleGANConfig, Pix2PixConfig
-from training.data.sheets import save_sheet
+from training.data.sheets import Cell, Difference, save_sheet
 from training.gan.checkpoint import LARGEST_LOSS, Stateful, TrainingState, diverged
 from training.gan.logs import LossLog
 from vestibule.errors import InputError
@@ -36,6 +36,8 @@ class AdversarialModel(ABC):
     """Names of what `step` returns."""
     measures: tuple[str, ...] = ()
     """Names of what `measure` returns."""
+    compared: ClassVar[Mapping[str, str]] = {}
+    """Of a sample sheet: title of a column -> that of the column which it should be like."""
 
     @abstractmethod
     def step(self, *batch: Any, **named: Any) -> dict[str, torch.Tensor]:
@@ -129,9 +131,17 @@ def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None
 @rank_zero_only
 @torch.no_grad()
 def _save_samples(model: AdversarialModel, batch: tuple[torch.Tensor, ...], path: Path) -> None:
-    columns = {}
-    for title, images in model.sheet(*batch).items():
-        shown = images[:SHEET_ROWS, 0]  # (rows, Y, X)
+    images = {}
+    for title, batch_of_images in model.sheet(*batch).items():
+        shown = batch_of_images[:SHEET_ROWS, 0]  # (rows, Y, X)
         # NumPy has no bfloat16, in which images may come.
-        columns[title] = shown.float().cpu().numpy()
+        images[title] = shown.float().cpu().numpy()
+
+    columns: dict[str, Sequence[Cell] | np.ndarray] = {}
+    for title, slices in images.items():
+        columns[title] = slices
+        if title in model.compared:
+            other = model.compared[title]
+            pairs = zip(slices, images[other], strict=True)
+            columns[f"{title}, less {other}"] = [Difference.between(*pair) for pair in pairs]
     save_sheet(path, columns)

@@ -13,6 +13,9 @@ import torch
 from training.config import HarmoniserSettings
 from training.data.reference_slice import Reference
 
+RANDOM_SAMPLE = "random sample"
+"""Title of a preview that shows what a harmoniser makes of noise alone."""
+
 
 class Harmoniser(ABC):
     """A model of the look of one reference slice.
@@ -90,7 +93,10 @@ class Harmoniser(ABC):
         """The harmoniser that `save` wrote to `folder`, on the device that there is."""
 
     def previews(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        """What a sheet shows of the harmoniser: title -> (Y, X), made of the reference's `image` (Y, X)."""
+        """What a sheet shows of the harmoniser: title -> (Y, X), made of the reference's `image` (Y, X).
+
+        All but `RANDOM_SAMPLE` are to look like that image, place by place, and are compared with it.
+        """
         shown = {}
         for level in self.levels:
             (harmonised,) = self.apply(image[None], level)

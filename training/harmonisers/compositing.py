@@ -48,6 +48,8 @@ class Composite:
     """With the structure copied as it is."""
     harmonised: np.ndarray
     """The result."""
+    entered: np.ndarray
+    """With the copy as it enters the harmoniser: its intensities matched, its outermost voxels in part."""
 
 
 def composite(
@@ -80,7 +82,7 @@ def composite(
         raise ValueError(f"source, mask and background must have one shape, got {shapes}")
     naive = np.where(mask, source, background)
     if not mask.any() or settings.blending == "none":
-        return Composite(background, naive, background.copy())
+        return Composite(background, naive, background.copy(), background)
 
     core = core_of(mask) if settings.rim_px else mask
     matched = match_intensity(source, core, target) if target else source
@@ -92,10 +94,12 @@ def composite(
     if settings.blending == "poisson" and harmonise is None:
         # Gradients across the border are to be the copy's own.
         patch = copy
+        entering = np.where(inside, copy, around)
     else:
         filled = extend_core(copy, core[box])
         share = partial_volume(inside, settings.rim_px)
         patch = mix(around, filled, share)
+        entering = patch
 
     # The harmoniser sees the copy with what lies around it, and its result replaces the structure alone.
     if harmonise is not None:
@@ -108,9 +112,11 @@ def composite(
         blended = poisson_blend(patch, inside, around)
         patch = np.where(inside, blended.clip(-1, 1), around)
 
+    entered = background.copy()
+    entered[box] = entering
     harmonised = background.copy()
     harmonised[box] = patch
-    return Composite(background, naive, harmonised)
+    return Composite(background, naive, harmonised, entered)
 
 
 def core_of(mask: np.ndarray) -> np.ndarray:

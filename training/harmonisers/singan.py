@@ -16,7 +16,7 @@ from training.config import HarmoniserSettings, SinGANConfig
 from training.data.reference_slice import Reference
 from training.gan.checkpoint import save_weights
 from training.gan.devices import convolution_type, subnormals_as_zero
-from training.harmonisers.base import Harmoniser
+from training.harmonisers.base import RANDOM_SAMPLE, Harmoniser
 from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes
 from training.harmonisers.singan_training import place, train_scales
 from vestibule.errors import InputError
@@ -141,7 +141,7 @@ class SinGANHarmoniser(Harmoniser):
             (injected,) = self.apply(image[None], scale)
             shown[f"injected at {scale}"] = injected
         sample = self.model.sample(1, finest)
-        shown["random sample"] = _as_slice(sample)
+        shown[RANDOM_SAMPLE] = _as_slice(sample)
         return shown
 
 

@@ -5,9 +5,10 @@ It is right outside the tumour and erases the tumour in part; its T2 -> T1 half 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -47,6 +48,7 @@ class CycleGAN(AdversarialModel):
         "discriminator_b",
     )
     measures = ("shift_rows", "apart_rows")
+    compared: ClassVar[Mapping[str, str]] = {"T1 back": "T1", "T2 back": "T2"}
 
     def __init__(self, config: CycleGANConfig, fabric: Fabric, label_values: Sequence[int] = ()) -> None:
         """Weights are random, by PyTorch's generator.
@@ -197,14 +199,14 @@ class CycleGAN(AdversarialModel):
         fake_source = to_source(target)
         columns = {
             "T1": source,
-            "T1 -> T2": fake_target,
-            "-> T1": to_source(fake_target),
+            "synthetic T2": fake_target,
+            "T1 back": to_source(fake_target),
             "T2": target,
-            "T2 -> T1": fake_source,
-            "-> T2": to_target(fake_source),
+            "synthetic T1": fake_source,
+            "T2 back": to_target(fake_source),
         }
         if self._plain_head is not None:
-            columns["found in T1 -> T2"] = self._plain_head.found(fake_target)
+            columns["found in synthetic T2"] = self._plain_head.found(fake_target)
         return columns
 
     def parts(self) -> dict[str, Stateful]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from training.config import HarmoniserSettings, RunConfig
 from training.data.raw_cases import KnownCases
 from training.data.reference_check import expected_reference
 from training.data.reference_slice import Reference, choose_references
-from training.data.sheets import save_sheet
+from training.data.sheets import Cell, Difference, save_sheet
 from training.harmoniser_table import harmoniser_class
-from training.harmonisers.base import Harmoniser
+from training.harmonisers.base import RANDOM_SAMPLE, Harmoniser
 from training.harmonisers.fitted import folder_of, save_harmoniser
 from training.parallel import side_by_side
 
@@ -67,11 +68,17 @@ def fit_one(
 
 
 def save_previews(path: Path, harmoniser: Harmoniser, reference: Reference) -> None:
-    """A sheet of the reference slice, its tumour outlined, and of what the harmoniser makes of it."""
+    """A sheet of the reference slice, its tumour outlined, and of what the harmoniser makes of it.
+
+    Below each is by how much it differs from the reference slice.
+    """
     title = "reference"
-    columns = {title: [reference.image]}
+    columns: dict[str, Sequence[Cell]] = {title: [reference.image]}
     outlines = {title: [reference.tumour]}
-    previews = harmoniser.previews(reference.image)
-    for title, image in previews.items():
-        columns[title] = [image]
-    save_sheet(path, columns, outlines)
+    for name, image in harmoniser.previews(reference.image).items():
+        columns[name] = [image]
+        if name != RANDOM_SAMPLE:
+            difference = Difference.between(image, reference.image)
+            columns[name] = [image, difference]
+    rows = [f"{reference.case}\nslice {reference.slice}", "less the reference"]
+    save_sheet(path, columns, outlines, rows)

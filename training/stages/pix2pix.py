@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +32,7 @@ class Pix2Pix(AdversarialModel):
 
     config: Pix2PixConfig
     losses = ("adversarial", "pixel", "discriminator")
+    compared: ClassVar[Mapping[str, str]] = {"synthetic T1": "T1"}
 
     def __init__(self, config: Pix2PixConfig, fabric: Fabric) -> None:
         self.config = config
@@ -81,9 +84,9 @@ class Pix2Pix(AdversarialModel):
         }
 
     def sheet(self, condition: torch.Tensor, real: torch.Tensor, *_: torch.Tensor) -> dict[str, torch.Tensor]:
-        """T2 with reinforced tumour, its translation, and the true T1, (B, 1, Y, X)."""
+        """T2 with reinforced tumour, the true T1, and the translation, (B, 1, Y, X)."""
         generator = self.average.network("generator")
-        return {"T2 (B')": condition, "-> T1": generator(condition), "T1": real}
+        return {"T2 (B')": condition, "T1": real, "synthetic T1": generator(condition)}
 
     def parts(self) -> dict[str, Stateful]:
         """All that a resumable state must hold."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.config import RunConfig
+from training.config import RunConfig, TransferConfig
 from training.data.intermediates import copied_structures, derived_entry, prepared_entries
 from training.data.raw_cases import KnownCases
 from training.data.reference_check import expected_reference
@@ -22,6 +22,7 @@ from training.data.sheets import save_sheet
 from training.data.slices import read_cases
 from training.harmonisers.compositing import Composite, composite, target_intensity
 from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
+from training.harmonisers.steps import steps_of, titles_of
 from training.stage_table import CYCLEGAN, TRANSFER
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
@@ -110,7 +111,7 @@ def transfer(config: RunConfig, run_dir: Path) -> list[Path]:
             without_tumour += 1
         if mask.any() and figures < FIGURES:
             figure = folder / "figures" / f"{case.name}.png"
-            save_figure(figure, case.name, source, mask, result)
+            save_figure(figure, case.name, source, mask, result, settings)
             figures += 1
 
     index = folder / "index.json"
@@ -138,8 +139,10 @@ def _load_generator(config: RunConfig, run_dir: Path) -> nn.Module:
     return generator.eval()
 
 
-def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, result: Composite) -> None:
-    """As Figure 2 of the paper: T1, T2 with the tumour erased, with the naive copy, harmonised; the largest section.
+def save_figure(
+    path: Path, name: str, source: np.ndarray, mask: np.ndarray, result: Composite, settings: TransferConfig
+) -> None:
+    """As Figure 2 of the paper: T1 and every step of the transfer by what it is; the largest section.
 
     Args:
         path: PNG to write.
@@ -147,14 +150,13 @@ def save_figure(path: Path, name: str, source: np.ndarray, mask: np.ndarray, res
         source: T1, (Z, Y, X) in [-1, 1].
         mask: The tumour, bool (Z, Y, X).
         result: What the transfer made of it.
+        settings: By which it was made.
     """
     sections = mask.sum(axis=(1, 2))
     index = int(sections.argmax())
-    columns = {
-        "T1": [source[index]],
-        "T2, tumour erased": [result.background[index]],
-        "naive copy": [result.naive[index]],
-        "harmonised": [result.harmonised[index]],
-    }
+    titles = titles_of(settings)
+    columns = {"T1": [source[index]]}
+    for step, image in steps_of(result, settings).items():
+        columns[titles[step]] = [image[index]]
     outlines = {"T1": [mask[index]]}
-    save_sheet(path, columns, outlines, rows=[name], inches=3.0)
+    save_sheet(path, columns, outlines, rows=[f"{name}\nslice {index}"], inches=3.0)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from training.commands.train import train as train_command
-from training.data.intermediates import Translators, source_intermediates
+from training.data.intermediates import Translators
 from training.data.slices import read_cases
 from training.diagnostics.contrast import ContrastRow, ShiftRow, VolumeRow, contrast, ring, shift_rows
 from training.diagnostics.contrast_report import (
@@ -21,6 +21,7 @@ from training.diagnostics.contrast_report import (
     write_contrast_report,
 )
 from training.diagnostics.figure import choose_rows, plot_case
+from training.diagnostics.source_case import source_intermediates
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.networks import build_generator
@@ -149,13 +150,26 @@ def test_intermediates_follow_a_case_from_t1_to_b_prime_and_back(finished):
     case = read_cases(finished, "source")[0]
     images = source_intermediates(case, finished, Translators(finished))
     assert list(images) == [
-        *("T1", "T2, CycleGAN", "T2, naive copy", "T2, harmonised"),
+        *("T1", "T2, CycleGAN", "T2, copy as on T1", "T2, harmonised"),
         *("T1 back, CycleGAN", "T1 back, pix2pix"),
     ]
     tumour = np.asarray(case.labels) == 1
-    np.testing.assert_array_equal(images["T2, naive copy"][tumour], images["T1"][tumour])
-    np.testing.assert_array_equal(images["T2, naive copy"][~tumour], images["T2, CycleGAN"][~tumour])
+    np.testing.assert_array_equal(images["T2, copy as on T1"][tumour], images["T1"][tumour])
+    np.testing.assert_array_equal(images["T2, copy as on T1"][~tumour], images["T2, CycleGAN"][~tumour])
     np.testing.assert_array_equal(images["T2, harmonised"], images["T1"])
+
+
+def test_the_copy_that_entered_the_harmoniser_has_the_intensities_that_the_transfer_recorded(finished):
+    index = finished / "transfer" / "index.json"
+    matched = [{"mean": -0.2, "sd": 0.01}, {"mean": 0.4, "sd": 0.01}]
+    write_json(index, read_json(index) | {"matched_intensity": matched})
+    cases = read_cases(finished, "source")
+    # The second case went through the second harmoniser, the third through the first again.
+    for case, mean in zip(cases, (-0.2, 0.4, -0.2), strict=True):
+        images = source_intermediates(case, finished, Translators(finished))
+        copy = images["T2, copy matched"]
+        core = ndimage.binary_erosion(np.asarray(case.labels) == 1, np.ones((1, 3, 3)), iterations=2)
+        assert copy[core].mean() == pytest.approx(mean, abs=0.02)
 
 
 def test_report_measures_every_intermediate_and_what_the_segmenter_predicts(finished):

@@ -25,7 +25,7 @@ def pasted(mask, harmonised, bright=0.9):
     """A bright copy in a flat background, and what became of it."""
     background = noisy()
     naive = np.where(mask, bright, background).astype(np.float32)
-    return Composite(background, naive, harmonised)
+    return Composite(background, naive, harmonised, entered=naive)
 
 
 def test_shape_is_kept_where_the_inside_of_the_outline_looks_like_the_tumour():
@@ -55,7 +55,7 @@ def test_edges_are_lost_where_the_copy_dissolves(mask):
 
 def test_copy_without_edges_of_its_own_keeps_none(mask):
     background = noisy()
-    result = Composite(background, background, background)
+    result = Composite(background, background, background, entered=background)
     assert edges_kept(result, mask) == 0.0
 
 

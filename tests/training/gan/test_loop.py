@@ -1,9 +1,11 @@
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+from training.gan import loop
 from training.gan.checkpoint import TrainingState
 from training.gan.loop import AdversarialModel, fit
 from vestibule.errors import InputError
@@ -144,3 +146,19 @@ def test_losses_that_explode_stop_although_they_are_finite(tmp_path):
 
     with pytest.raises(InputError, match="the loss 'loss' is not finite, or absurdly large, at iteration 6"):
         fit(model, batches, np.random.default_rng(0), tmp_path / "cyclegan")
+
+
+def test_a_sample_sheet_shows_what_a_column_differs_by_from_the_one_it_should_be_like(tmp_path, monkeypatch):
+    class Returning(Counter):
+        compared: ClassVar = {"back": "there"}
+
+        def sheet(self, batch):
+            there = torch.zeros(2, 1, 4, 4)
+            return {"there": there, "other": there + 1, "back": there + 0.5}
+
+    sheets = []
+    monkeypatch.setattr(loop, "save_sheet", lambda path, columns: sheets.append(columns))
+    train(tmp_path, Returning(3))
+    (columns,) = sheets
+    assert list(columns) == ["there", "other", "back", "back, less there"]
+    assert [difference.rmse for difference in columns["back, less there"]] == [0.5, 0.5]

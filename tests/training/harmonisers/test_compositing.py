@@ -70,6 +70,26 @@ def test_only_the_tumour_region_is_replaced(images, harmoniser, mask):
     assert np.abs(result.harmonised).max() <= 1
 
 
+@pytest.mark.parametrize("blending", ["soft", "poisson"])
+def test_what_enters_the_harmoniser_is_kept(images, blending):
+    source, erased = images
+    mask = MASKS["in the middle"]
+    seen = []
+
+    def watched(slices):
+        seen.append(slices)
+        return np.zeros_like(slices)
+
+    settings = replace(HARMONISE, blending=blending)
+    result = composite(source, mask, erased, settings, TARGET, watched)
+    # The mask's slices, 16 voxels around it, as far as the image goes.
+    (entered,) = seen
+    np.testing.assert_array_equal(result.entered[1:4, 0:38, 0:36], entered)
+    assert not np.array_equal(result.entered[mask], source[mask])
+    away = soft_edge(mask, 1.0) == 0
+    np.testing.assert_array_equal(result.entered[away], erased[away])
+
+
 def test_case_without_a_tumour_stays_as_it_is(images, harmoniser):
     source, erased = images
     nothing = np.zeros_like(source, dtype=bool)

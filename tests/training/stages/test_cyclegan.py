@@ -158,7 +158,7 @@ def test_training_with_a_head_logs_its_loss_and_shows_what_it_finds(config, run_
     model = CycleGAN(with_head(config).cyclegan, make_fabric("32-true"), [1, 2])
     with torch.no_grad():
         columns = model.sheet(*torch.rand(2, 1, 1, 32, 32))
-    assert set(columns["found in T1 -> T2"].unique().tolist()) <= {-1.0, 0.0, 1.0}
+    assert set(columns["found in synthetic T2"].unique().tolist()) <= {-1.0, 0.0, 1.0}
 
 
 def test_a_source_case_without_a_label_is_named_where_a_head_needs_it(config, run_dir):
