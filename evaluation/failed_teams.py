@@ -16,6 +16,11 @@ FailedRule = Literal["last", "out", "empty"]
 LAST: FailedRule = "last"
 OUT: FailedRule = "out"
 EMPTY: FailedRule = "empty"
+CONSEQUENCES = {
+    LAST: "ranked last",
+    OUT: "left out",
+    EMPTY: "scored as empty where they lack a mask",
+}
 NAMES_SHOWN = 5
 
 
@@ -30,12 +35,19 @@ def with_failed(document: dict, faults: dict[str, str], rule: FailedRule) -> dic
     Returns:
         The document with `failed`: [{"team", "place", "reason"}], `place` None where they have none.
     """
-    places = {team["team"]: team["place"] for team in document["ranking"]}
+    places = {}
+    for team in document["ranking"]:
+        places[team["team"]] = team["place"]
     behind = len(places) + 1 if rule == LAST else None
+
     failed = []
-    for team in sorted(faults):
-        place = places.get(team, behind)
-        failed.append({"team": team, "place": place, "reason": faults[team]})
+    for name in sorted(faults):
+        entry = {
+            "team": name,
+            "place": places.get(name, behind),
+            "reason": faults[name],
+        }
+        failed.append(entry)
     return document | {"failed": failed}
 
 
@@ -43,15 +55,18 @@ def raise_for(faults: dict[str, str], teams: int, rule: FailedRule) -> None:
     """Raise InputError, which ends in exit code 1, where some of `teams` teams failed; it names them."""
     if not faults:
         return
-    consequence = {LAST: "ranked last", OUT: "left out", EMPTY: "scored as empty where they lack a mask"}[rule]
-    first, *others = sorted(faults)
-    if not others:
-        raise InputError(f"1 of {teams} teams failed, {consequence}: {first}: {faults[first]}")
-    listed = ", ".join([first, *others][:NAMES_SHOWN])
-    more = len(faults) - NAMES_SHOWN
-    if more > 0:
-        listed += f" and {more} more"
-    raise InputError(f"{len(faults)} of {teams} teams failed, {consequence}: {listed}; {first}: {faults[first]}")
+    consequence = CONSEQUENCES[rule]
+    names = sorted(faults)
+    first = names[0]
+    reason = f"{first}: {faults[first]}"
+    if len(names) > 1:
+        shown = names[:NAMES_SHOWN]
+        listed = ", ".join(shown)
+        more = len(names) - NAMES_SHOWN
+        if more > 0:
+            listed += f" and {more} more"
+        reason = f"{listed}; {reason}"
+    raise InputError(f"{len(names)} of {teams} teams failed, {consequence}: {reason}")
 
 
 def failed_rows(document: dict, columns: int) -> list[list[str]]:
@@ -62,6 +77,7 @@ def failed_rows(document: dict, columns: int) -> list[list[str]]:
         if team["team"] in ranked:
             continue
         place = "-" if team["place"] is None else str(team["place"])
-        blank = [""] * (columns - 3)
-        rows.append([place, team["team"], "failed", *blank])
+        row = [place, team["team"], "failed"]
+        row += [""] * (columns - len(row))
+        rows.append(row)
     return rows

@@ -21,7 +21,9 @@ from vestibule.errors import InputError
 from vestibule.files import read_json
 
 WORST = "give a missing mask the worst score"
-TeamScores = dict[tuple[str, str], dict[tuple[str, str], float]]
+Measure = tuple[str, str]
+"""Structure and metric."""
+TeamScores = dict[tuple[str, str], dict[Measure, float]]
 """{(team, case): {(structure, metric): score}}"""
 Item = TypeVar("Item")
 
@@ -97,23 +99,27 @@ def whole_teams(teams: Teams, path: Path) -> Teams:
 
     Raises InputError, naming `path`, where no team is left.
     """
-    sound = {key: values for key, values in teams.scores.items() if key[0] not in teams.faults}
+    sound: TeamScores = {}
+    for (team, case), values in teams.scores.items():
+        if team not in teams.faults:
+            sound[team, case] = values
     names = sorted({team for team, _ in sound})
-    cases = _of_half((case for _, case in sound), len(names))
-    faults = dict(teams.faults)
-    whole: TeamScores = {}
+    cases = _of_half([case for _, case in sound], len(names))
     measures = _of_half(_measures_of_teams(sound), len(names))
     if sound and not measures:
         raise InputError(f"{path}: no column of scores; expected, for instance, VS_Dice or dice")
 
+    faults = dict(teams.faults)
+    whole: TeamScores = {}
     for team in names:
-        own = {(team, case): sound.get((team, case), {}) for case in cases}
+        own = {case: sound.get((team, case), {}) for case in cases}
         fault = _lacks(own, measures)
         if fault:
             faults[team] = f"{fault}; {WORST}"
             continue
-        for key, values in own.items():
-            whole[key] = {measure: values[measure] for measure in measures}
+        for case, values in own.items():
+            # A team may have more than the field is ranked by.
+            whole[team, case] = {measure: values[measure] for measure in measures}
 
     if not whole:
         reasons = "; ".join(f"{team}: {reason}" for team, reason in faults.items())
@@ -121,9 +127,10 @@ def whole_teams(teams: Teams, path: Path) -> Teams:
     return Teams(whole, faults)
 
 
-def _measures_of_teams(scores: TeamScores) -> list[tuple[str, str]]:
+def _measures_of_teams(scores: TeamScores) -> list[Measure]:
     """Each measure once for each team that has it in any case."""
-    by_team: dict[str, dict[tuple[str, str], None]] = {}
+    # Dictionaries without values, since sets have no order.
+    by_team: dict[str, dict[Measure, None]] = {}
     for (team, _), values in scores.items():
         known = by_team.setdefault(team, {})
         known.update(dict.fromkeys(values))
@@ -139,16 +146,18 @@ def _of_half(items: Iterable[Item], teams: int) -> list[Item]:
     return [item for item, count in counts.items() if 2 * count >= teams]
 
 
-def _lacks(own: TeamScores, measures: list[tuple[str, str]]) -> str | None:
-    """What a team lacks of the field, in words; None where it has all."""
-    lacking = [case for (_, case), values in own.items() if not values]
+def _lacks(own: dict[str, dict[Measure, float]], measures: list[Measure]) -> str | None:
+    """What a team, whose scores are given by case, lacks of the field, in words; None where it has all."""
+    lacking = [case for case, values in own.items() if not values]
     if lacking:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        return f"lacks case {min(lacking)}{more}"
-    for (_, case), values in own.items():
-        for measure in measures:
-            if measure not in values:
-                return f"lacks {' '.join(measure)} of case {case}"
+        first = min(lacking)
+        further = len(lacking) - 1
+        more = f" and {further} more" if further else ""
+        return f"lacks case {first}{more}"
+    for case, values in own.items():
+        for structure, metric in measures:
+            if (structure, metric) not in values:
+                return f"lacks {structure} {metric} of case {case}"
     return None
 
 

@@ -84,11 +84,14 @@ COMPONENTS_FALSE = Metric("components_false", "false components", "", 0, False, 
 def detection_summary(rows: Iterable[Mapping]) -> dict:
     """How often each structure was found.
 
-    `rows` have a key `structure` and one for each metric of this module. Returns counts for each structure: of the
-    cases that have it, of those with a component found, and of components.
+    `rows` have a key `structure` and one for each metric of this module; a row without them, of scores that somebody
+    brought along, is passed over. Returns counts for each structure: of the cases that have it, of those with a
+    component found, and of components.
     """
     summary: dict[str, dict[str, int]] = {}
     for row in rows:
+        if COMPONENTS.key not in row:
+            continue
         structure = row["structure"]
         if structure not in summary:
             summary[structure] = {"cases": 0, "cases_found": 0}

@@ -83,7 +83,8 @@ def references_by_case(references_dir: Path, edition: Edition) -> dict[str, Path
     """The reference of each case of a flat folder. Raises InputError where there is none, or two of a case."""
     found = masks_by_case(Path(references_dir), edition)
     if not found:
-        raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder")
+        within = folders_within(references_dir)
+        raise InputError(f"{references_dir}: no reference mask of edition {edition.year} in this folder{within}")
 
     references = {}
     for case, paths in found.items():
@@ -112,6 +113,17 @@ def masks_by_case(folder: Path, edition: Edition | None = None) -> dict[str, lis
     return found
 
 
+def folders_within(folder: Path) -> str:
+    """What to add where a folder holds no mask: the folders in it that may; empty where there is none."""
+    names = []
+    for path in sorted(Path(folder).iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            names.append(path.name)
+    if not names:
+        return ""
+    return f"; name one of its folders: {', '.join(names[:5])}"
+
+
 def edition_of_masks(folder: Path, given: Edition | None = None) -> Edition:
     """The edition of a flat folder of masks: the one that was given, else the one that the case names tell.
 
@@ -120,7 +132,7 @@ def edition_of_masks(folder: Path, given: Edition | None = None) -> Edition:
     # Of the endings of any edition, as the edition is not known yet.
     names = sorted(masks_by_case(Path(folder)))
     if not names:
-        raise InputError(f"{folder}: no mask in this folder")
+        raise InputError(f"{folder}: no mask in this folder{folders_within(folder)}")
     return resolve_edition(given, names, folder)
 
 

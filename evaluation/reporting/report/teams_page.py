@@ -72,8 +72,11 @@ def write_teams_report(out_dir: Path, result: TeamsResult, teams_folder: str) ->
         sections.append(section)
 
     templates = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-    style = "".join((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "teams.css"))
-    page = templates.get_template("teams.html.j2").render(
+    style = ""
+    for name in ("page.css", "teams.css"):
+        style += (_HERE / name).read_text(encoding="utf-8")
+    template = templates.get_template("teams.html.j2")
+    page = template.render(
         version=__version__,
         document=result.document,
         ranking=_ranking(result.document),
@@ -91,15 +94,21 @@ def _ranking(document: dict) -> TextTable:
     """Place, cumulative ranks and mean scores of the teams that are ranked."""
     first = document["ranking"][0]
     header = ["place", "team", "rank"]
-    header += [_part_title(part) for part in first["cumulative_rank_of"]]
-    header += [_mean_title(name) for name in first["mean"]]
+    for part in first["cumulative_rank_of"]:
+        header.append(_part_title(part))
+    for measure in first["mean"]:
+        header.append(_mean_title(measure))
     if document["bootstraps"]:
         header.append("95 % of bootstraps")
+
     rows = []
     for team in document["ranking"]:
-        cells = [str(team["place"]), team["team"], f"{team['cumulative_rank']:.2f}"]
-        cells += [f"{value:.2f}" for value in team["cumulative_rank_of"].values()]
-        cells += [f"{value:.3f}" for value in team["mean"].values()]
+        place = str(team["place"])
+        cells = [place, team["team"], f"{team['cumulative_rank']:.2f}"]
+        for rank in team["cumulative_rank_of"].values():
+            cells.append(f"{rank:.2f}")
+        for mean in team["mean"].values():
+            cells.append(f"{mean:.3f}")
         if document["bootstraps"]:
             cells.append(_interval(team))
         rows.append(tuple(cells))
@@ -119,7 +128,8 @@ def _mean_title(name: str) -> str:
     for metric in headlines():
         ending = f"_{metric.key}"
         if name.endswith(ending):
-            return f"mean {structure_title(name.removesuffix(ending))} {metric.title}"
+            structure = structure_title(name.removesuffix(ending))
+            return f"mean {structure} {metric.title}"
     return name
 
 
@@ -159,9 +169,18 @@ def _section(team: dict, number: int, scores: Scores, groups: TextTable, page: s
     plots = []
     for structure, rows in by_structure(scores.rows).items():
         for metric in headlines():
-            values = {str(row["case"]): float(row[metric.key]) for row in rows}
-            plot = dot_plot(f"{structure_title(structure)} {metric.title}", values, metric.limits)
+            values = {}
+            for row in rows:
+                case = str(row["case"])
+                values[case] = float(row[metric.key])
+            title = f"{structure_title(structure)} {metric.title}"
+            plot = dot_plot(title, values, metric.limits)
             plots.append(Markup(plot))
+
+    notes = {}
+    for case, own_notes in scores.notes.items():
+        notes[case] = "; ".join(own_notes)
+    summary = table1({name: scores.summary})
     return TeamSection(
         name=name,
         anchor=f"team-{number}",
@@ -169,13 +188,13 @@ def _section(team: dict, number: int, scores: Scores, groups: TextTable, page: s
         cumulative_rank=f"{team['cumulative_rank']:.2f}",
         places_95=_interval(team) if "bootstrap" in team else "",
         page=page,
-        summary=_without_team(table1({name: scores.summary})),
+        summary=_without_team(summary),
         groups=_without_team(groups),
         plots=tuple(plots),
         worst=_worst(scores),
         problems=scores.problems,
         extra=tuple(scores.extra),
-        notes={case: "; ".join(notes) for case, notes in scores.notes.items()},
+        notes=notes,
     )
 
 
@@ -184,11 +203,16 @@ def _worst(scores: Scores) -> TextTable:
     cells: dict[str, list[str]] = {}
     header = ["case"]
     for structure, rows in by_structure(scores.rows).items():
+        title = structure_title(structure)
         for metric in headlines():
-            header.append(f"{structure_title(structure)} {metric.title}")
+            header.append(f"{title} {metric.title}")
             for row in rows:
-                own = cells.setdefault(str(row["case"]), [])
-                own.append(f"{row[metric.key]:.{metric.digits}f}")
-    worst = worst_first(scores.rows)[:WORST_SHOWN]
-    rows_of_worst = [(case, *cells[case]) for case in worst]
-    return TextTable(tuple(header), tuple(rows_of_worst), names=1)
+                case = str(row["case"])
+                value = float(row[metric.key])
+                own = cells.setdefault(case, [])
+                own.append(f"{value:.{metric.digits}f}")
+
+    worst = []
+    for case in worst_first(scores.rows)[:WORST_SHOWN]:
+        worst.append((case, *cells[case]))
+    return TextTable(tuple(header), tuple(worst), names=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.scoring.cases import join_cases, read_pair
+from evaluation.scoring.cases import edition_of_masks, join_cases, read_pair, references_by_case
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.turning import turned_onto
@@ -223,3 +223,11 @@ def test_labels_stored_through_a_slope_are_rounded(labels, geometry, tmp_path: P
     pair = read_pair(join_cases(tmp_path / "predictions", tmp_path / "references", EDITION).pairs[0], EDITION)
     assert np.array_equal(pair.prediction, labels)
     assert np.array_equal(pair.reference, labels)
+
+
+def test_a_folder_of_folders_is_told_with_their_names(save, labels, tmp_path) -> None:
+    save("data/references/validation", "crossmoda2021_ldn_1", labels)
+    with pytest.raises(InputError, match="references: no mask in this folder; name one of its folders: validation"):
+        edition_of_masks(tmp_path / "data" / "references")
+    with pytest.raises(InputError, match="edition 2022 in this folder; name one of its folders: references"):
+        references_by_case(tmp_path / "data", get_edition(2022))

@@ -269,3 +269,29 @@ def test_a_team_may_hand_in_a_folder_within_its_zip_and_names_with_signs(folders
     page = (out / "report.html").read_text()
     assert "&lt;b&gt;=1+1 &amp; Söhne" in page
     assert "teams/%3Cb%3E%3D1%2B1%20%26%20S%C3%B6hne/report.html" in page
+
+
+def test_the_published_scores_as_twelve_submissions_give_the_published_ranking(shared_data, tmp_path, monkeypatch):
+    with (shared_data / "crossmoda2022" / "score_test.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for case in {row["Case"] for row in rows}:
+        # Nobody reads the voxels of a reference that no mask is held against.
+        path = tmp_path / "references" / f"{case}_Label.nii.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(case.encode())
+    (tmp_path / "submissions").mkdir()
+    for team in {row["Team"] for row in rows}:
+        with (tmp_path / "submissions" / f"{team}.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, [name for name in rows[0] if name != "Team"], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(row for row in rows if row["Team"] == team)
+    (tmp_path / "submissions" / "late.zip").write_text("no zip")
+
+    folders = [tmp_path / name for name in ("submissions", "references", "out")]
+    assert run(monkeypatch, *folders, "--edition", "2022") == 1
+    found = [(team, round(rank, 2)) for _, team, rank in order(folders[-1])]
+    assert len(found) == 12
+    assert found[:4] == [("ne2e", 2.95), ("MAI", 3.38), ("LaTIM", 3.82), ("Super_Polymerization", 4.25)]
+    assert found[-1] == ("Of_Men_and_Rabbits", 11.26)
+    assert ranking(folders[-1])["cases"] == 271
+    assert ranking(folders[-1])["failed"][0]["place"] == 13
