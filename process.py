@@ -91,7 +91,7 @@ class Submission(SegmentationAlgorithm):
         if self._output_file is not None:
             write_json(self._output_file, self._case_results)
 
-    def _note(self, case: Case, failure: str | None) -> None:
+    def _note(self, case: Case, failure: str | None, warnings: tuple[str, ...]) -> None:
         """Tell what became of a case, and add it to the results."""
         click.echo(f"{case.name}: {failure or 'done'}", err=failure is not None)
         mask_name = str(case.mask_path.relative_to(self._output_path))
@@ -102,6 +102,9 @@ class Submission(SegmentationAlgorithm):
             "inputs": [image],
             "error_messages": [failure] if failure else [],
         }
+        # evalutils has no such key; readers of its results see it only where there is something to say.
+        if warnings:
+            result["warnings"] = list(warnings)
         self._case_results.append(result)
 
 

@@ -1,7 +1,6 @@
-"""Which predictions are likely to have failed, told without references: from the masks, and the images where given.
+"""Which predictions of a folder are likely to have failed, told without references.
 
-What is held against a mask is what the challenge's data rules out or nearly so: a tumour and two cochleae in every
-patient, one tumour, volumes as published, all of it inside the head.
+What is held against one is `vestibule.screening`'s: from the masks, and the images where given.
 """
 
 from __future__ import annotations
@@ -11,26 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from scipy import ndimage
-
 from evaluation.reporting.views import find_images
 from evaluation.scoring.alone import read_onto_image
 from evaluation.scoring.cases import masks_by_case, natural_order
 from evaluation.scoring.processes import each_in_a_process
-from vestibule.boxes import bounding_box
-from vestibule.editions import Anatomy, Edition
+from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.geometry import settled
-from vestibule.head import head_outline
-from vestibule.volume import Geometry, Volume, read_labels, read_volume
-
-BOTH_SIDES_MM = 30.0
-"""Least extent from left to right of two cochleae. One is about 10 mm long; two lie twice as far apart as this."""
-SIDE_SHARE = 0.2
-"""A side with less than this share of the cochleae's volume is as good as missing: the two of a head are alike."""
-CONNECTIVITY = np.ones((3, 3, 3))
-"""Voxels that touch by a corner are of one part."""
+from vestibule.screening import inside_head, screen_image, screen_labels
+from vestibule.volume import read_labels, read_volume
 
 
 @dataclass(frozen=True)
@@ -105,69 +92,6 @@ def screen_folder(
     return [found[case] for case in cases]
 
 
-def screen_labels(
-    mask: Volume, edition: Edition, head_zyx: np.ndarray | None = None, name: str = "the mask"
-) -> tuple[list[str], dict[str, float]]:
-    """What speaks against labels, and the volume of each structure.
-
-    Args:
-        mask: Labels (Z, Y, X).
-        edition: What they mean.
-        head_zyx: The head (Z, Y, X) bool on the same grid, where there is an image.
-        name: What reasons call the mask's file.
-
-    Returns:
-        Reasons, none where nothing speaks against the mask, and volumes in mm3.
-    """
-    reasons: list[str] = []
-    foreign = edition.foreign_labels(mask.voxels)
-    if foreign:
-        # A mask that is no mask at all may hold thousands.
-        first = foreign[:5]
-        shown = ", ".join(f"{value:g}" for value in first)
-        reasons.append(f"{name} holds {shown}; edition {edition.year} knows {edition.labels}")
-
-    volumes: dict[str, float] = {}
-    voxel_mm3 = _voxel_mm3(mask.geometry)
-    for structure in edition.structures:
-        voxels = edition.mask_of(mask.voxels, structure)  # (Z, Y, X)
-        count = int(np.count_nonzero(voxels))
-        volumes[structure] = count * voxel_mm3
-
-        anatomy = edition.anatomy_of(structure)
-        found = _structure_reasons(anatomy, voxels, mask.geometry, head_zyx)
-        # Named by its structure, as one mask may fail in several.
-        reasons += [f"{structure}: {reason}" for reason in found]
-    return reasons, volumes
-
-
-def inside_head(image: Volume) -> np.ndarray:
-    """Voxels (Z, Y, X) bool between tissue along a row or a column of their slice, so that air in the head is in it.
-
-    The head is `head_outline`'s, coarse: enough to see that a mask lies in the air. All of an image without contrast is
-    inside.
-    """
-    head, steps = head_outline(image, "points")  # (z, y, x) of coarse voxels
-    if not head.any():
-        return np.ones(image.voxels.shape, dtype=bool)
-
-    # Within slices alone: the first and the last slice may cut the head off.
-    across_slices = int(np.argmax(settled(image.geometry.spacing_zyx)))
-    for axis in range(3):
-        if axis == across_slices:
-            continue
-        before = np.maximum.accumulate(head, axis=axis)
-        from_the_end = np.maximum.accumulate(np.flip(head, axis), axis=axis)
-        behind = np.flip(from_the_end, axis)
-        head = head | (before & behind)
-
-    # Back onto the image's voxels; the last block may reach beyond them.
-    for axis, (step, size) in enumerate(zip(steps, image.voxels.shape, strict=True)):
-        repeated = np.repeat(head, step, axis=axis)
-        head = repeated.take(np.arange(size), axis=axis)
-    return head  # (Z, Y, X) of the image
-
-
 def _screen(job: _Job, edition: Edition) -> Screened:
     if not job.masks:
         return Screened(job.case, ("no mask of this image",))
@@ -177,86 +101,18 @@ def _screen(job: _Job, edition: Edition) -> Screened:
 
     path = job.masks[0]
     head = None
+    of_image: list[str] = []
     try:
         if job.image is None:
             mask = read_labels(path)
         else:
             mask = read_onto_image(path, job.image)
-            head = inside_head(read_volume(job.image))
+            image = read_volume(job.image)
+            head = inside_head(image)
+            of_image = screen_image(image)
     except (InputError, MemoryError) as error:
         # A MemoryError has no text.
         cause = str(error) or "does not fit into memory"
         return Screened(job.case, (cause,))
     reasons, volumes = screen_labels(mask, edition, head, path.name)
-    return Screened(job.case, tuple(reasons), volumes)
-
-
-def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry, head: np.ndarray | None) -> list[str]:
-    """What speaks against one structure's voxels (Z, Y, X) bool, as far as its anatomy is known."""
-    box = bounding_box(voxels)
-    if box is None:
-        return ["empty"]
-    inside = voxels[box]
-    count = np.count_nonzero(inside)
-    reasons = []
-
-    if anatomy.volume_mm3 is not None:
-        low, high = anatomy.volume_mm3
-        volume = count * _voxel_mm3(geometry)
-        if not low <= volume <= high:
-            reasons.append(f"{volume:.0f} mm3; labels of the challenge have {low:.0f} to {high:.0f}")
-        if anatomy.components is not None:
-            reasons += _component_reasons(inside, anatomy.components, low, geometry)
-
-    if anatomy.components == 2:
-        corner_zyx = [part.start for part in box]
-        reasons += _side_reasons(inside, corner_zyx, geometry)
-
-    # Half, as the coarse head may miss its own rim.
-    if head is not None:
-        in_head = np.count_nonzero(voxels & head)
-        if in_head * 2 < count:
-            reasons.append("most of it lies outside the head")
-    return reasons
-
-
-def _component_reasons(inside: np.ndarray, expected: int, least_mm3: float, geometry: Geometry) -> list[str]:
-    """Whether there is more than `expected` connected parts of a structure whose volume is at least `least_mm3`."""
-    parts, count = ndimage.label(inside, CONNECTIVITY)
-    voxels_each = np.bincount(parts.ravel())[1:]  # without the background
-    largest_first = np.sort(voxels_each)[::-1]
-    sizes_mm3 = largest_first * _voxel_mm3(geometry)
-    further = sizes_mm3[expected:]
-    beyond = float(further.sum())
-
-    # As much as a part can be: less is crumbs, which cost a score little.
-    least_of_a_part = least_mm3 / expected
-    if beyond < least_of_a_part:
-        return []
-
-    largest = "largest" if expected == 1 else f"largest {expected}"
-    return [f"{count} parts, {beyond:.0f} mm3 beyond the {largest}"]
-
-
-def _side_reasons(inside: np.ndarray, corner_zyx: list[int], geometry: Geometry) -> list[str]:
-    """Whether a pair of structures is there on both sides of the patient, whatever the direction of the axes."""
-    indices_zyx = np.argwhere(inside) + corner_zyx  # (voxels, 3)
-    points_mm = geometry.to_patient(indices_zyx[:, ::-1])  # (voxels, 3), x towards the patient's left
-    left = points_mm[:, 0]
-    # Two specks of one cochlea are no pair, however well they balance.
-    if np.ptp(left) < BOTH_SIDES_MM:
-        return ["on one side only"]
-
-    middle = (left.min() + left.max()) / 2
-    left_share = float(np.mean(left > middle))
-    right_share = 1 - left_share
-    least = min(left_share, right_share)
-    if least >= SIDE_SHARE:
-        return []
-
-    side = "left" if left_share < 0.5 else "right"
-    return [f"nearly missing on the {side}, {least:.0%} of its volume"]
-
-
-def _voxel_mm3(geometry: Geometry) -> float:
-    return float(np.prod(geometry.spacing_zyx))
+    return Screened(job.case, (*of_image, *reasons), volumes)

@@ -84,13 +84,16 @@ def test_platform_job_gives_one_mha_on_the_grid_of_its_image_and_results(run, tm
     mask = sitk.ReadImage(str(mask_path))
     assert mask.GetPixelID() == sitk.sitkUInt8
     assert set(np.unique(sitk.GetArrayFromImage(mask))) <= {0, 1, 2}
-    assert json.loads((tmp_path / "output" / "results.json").read_text()) == [
-        {
-            "outputs": [{"type": "metaio_image", "filename": "images/generic-overlay/0a1b.mha"}],
-            "inputs": [{"type": "metaio_image", "filename": "0a1b.mha"}],
-            "error_messages": [],
-        }
-    ]
+    (result,) = json.loads((tmp_path / "output" / "results.json").read_text())
+    # Noise is no head, which is told and costs no mask.
+    warnings = result.pop("warnings")
+    assert "the image looks like noise" in warnings[0]
+    assert any(line.endswith(f"its mask may be wrong: {'; '.join(warnings)}") for line in err)
+    assert result == {
+        "outputs": [{"type": "metaio_image", "filename": "images/generic-overlay/0a1b.mha"}],
+        "inputs": [{"type": "metaio_image", "filename": "0a1b.mha"}],
+        "error_messages": [],
+    }
 
 
 @pytest.mark.parametrize("name", ["0a1b.nii.gz", "0a1b.nii"])

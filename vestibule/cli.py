@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
+import shlex
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 
-from vestibule import __version__, stopping
+from vestibule import __version__, logs, stopping
 from vestibule.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # Command -> (where it lives, its line in --help). A container without the training package simply lacks its commands.
 COMMANDS = {
@@ -37,9 +43,58 @@ COMMANDS = {
     "weights": ("vestibule.commands.weights:weights", "Show or verify a bundle of weights."),
 }
 
+EXTRAS = ("training", "evaluation")
+"""Our packages that need more than `vestibule` alone, each called as the extra that installs it."""
+
+
+class MissingPackageError(click.ClickException):
+    """A package is not installed; exit code 2, as it is no fault of the input."""
+
+    exit_code = 2
+
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules, imported when one is called."""
+    """A group whose commands are modules, imported when one is called. Its own options may stand behind a command."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Bring the group's own options before the command's name, wherever they stand."""
+        own, others = self._split(list(args), context)
+        return super().parse_args(context, own + others)
+
+    def _split(self, args: list[str], context: click.Context) -> tuple[list[str], list[str]]:
+        options: dict[str, click.Option] = {}
+        for parameter in self.get_params(context):
+            # --help and --version ask for an answer where they stand.
+            if isinstance(parameter, click.Option) and not parameter.is_eager:
+                options |= dict.fromkeys(parameter.opts, parameter)
+
+        own: list[str] = []
+        others: list[str] = []
+        while args:
+            word = args.pop(0)
+            if word == "--":
+                others += [word, *args]
+                break
+            option = options.get(word.partition("=")[0])
+            if option is None:
+                others.append(word)
+                continue
+            own.append(word)
+            if option.is_flag or "=" in word:
+                continue
+            # It would take the command's name for its value.
+            if not args:
+                raise click.BadOptionUsage(word, f"Option '{word}' requires an argument.", context)
+            own.append(args.pop(0))
+        return own, others
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command. Where a package is missing that it needs, say in one line how to install it."""
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            _refuse_missing_package(error, context.invoked_subcommand or "")
+            raise
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names of the commands that are installed, in the table's order."""
@@ -51,7 +106,11 @@ class LazyGroup(click.Group):
             return None
         target, _ = COMMANDS[name]
         module, _, attribute = target.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            _refuse_missing_package(error, name)
+            raise
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from the table alone."""
@@ -63,6 +122,20 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
+def _refuse_missing_package(error: ModuleNotFoundError, command: str) -> None:
+    """Raise MissingPackageError that says how to install what `command` lacks, unless that is a module of ours."""
+    missing = (error.name or "").partition(".")[0]
+    if not missing or missing in logs.PACKAGES or command not in COMMANDS:
+        return
+    target, _ = COMMANDS[command]
+    package = target.partition(".")[0]
+    # An extra is called as the package that needs it.
+    wanted = f"vestibule[{package}]" if package in EXTRAS else "vestibule"
+    raise MissingPackageError(
+        f"vestibule {command}: the package {missing} is not installed; run: pip install '{wanted}'"
+    ) from error
+
+
 def _is_installed(target: str) -> bool:
     """Whether the package of a target is there, without importing it."""
     package = target.partition(".")[0]
@@ -71,11 +144,28 @@ def _is_installed(target: str) -> bool:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="vestibule")
-def cli() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Tell details on stderr, with the place in the code of a failure.")
+@click.option("-q", "--quiet", is_flag=True, help="Tell warnings, errors and what was asked for alone: no progress.")
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Add all messages to this file, too.")
+@click.pass_context
+def cli(context: click.Context, verbose: bool, quiet: bool, log_file: Path | None) -> None:
     """Segment vestibular schwannoma and cochlea on T2 MRI, trained on labelled contrast-enhanced T1.
 
     For research and challenges. Not a medical device: not for diagnosis or treatment.
+
+    The options below may stand before a command or behind it.
     """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other")
+    if not logs.is_started():
+        context.call_on_close(logs.stop)
+    level = logging.INFO
+    if verbose:
+        level = logging.DEBUG
+    elif quiet:
+        level = logging.WARNING
+    logs.start(level, log_file)
+    logger.debug("vestibule %s: %s", __version__, shlex.join(sys.argv))
 
 
 def main(command: click.Command = cli) -> None:
@@ -84,8 +174,12 @@ def main(command: click.Command = cli) -> None:
     Exit codes: 0 done, 1 failed (last stderr line: cause and file), 2 wrong usage, 130 stopped by Ctrl-C, 143 by
     SIGTERM.
     """
-    with stopping.handled():
-        _run(command)
+    logs.start()
+    try:
+        with stopping.handled():
+            _run(command)
+    finally:
+        logs.stop()
 
 
 def _run(command: click.Command) -> None:
@@ -93,13 +187,17 @@ def _run(command: click.Command) -> None:
         command(standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
+    except MissingPackageError as error:
+        fail(error.message, error.exit_code)
     except click.ClickException as error:
         error.show()
+        logger.error("%s", error.format_message(), extra=logs.FILE_ONLY)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         # click makes one of the other.
         if isinstance(error.__cause__, EOFError):
             fail(f"a file ends too early ({error.__cause__})")
+        logger.error("stopped by a signal", extra=logs.FILE_ONLY)
         stopping.end()
     except InputError as error:
         fail(str(error))
@@ -110,10 +208,15 @@ def _run(command: click.Command) -> None:
         sys.exit(1)
     except OSError as error:
         fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+    except Exception:
+        # A mistake of ours: the traceback goes to stderr by itself.
+        logger.critical("ended by a mistake in the code", exc_info=True, extra=logs.FILE_ONLY)
+        raise
 
 
 def fail(message: str, code: int = 1) -> None:
     """Print `message` as one last line on stderr and exit with `code`."""
     one_line = " ".join(message.split())
     print(f"vestibule: error: {one_line}", file=sys.stderr)
+    logger.error("%s", one_line, extra=logs.FILE_ONLY)
     sys.exit(code)

@@ -11,10 +11,14 @@ import numpy as np
 from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.inputs import Case, older_mask
+from vestibule.screening import screen_prediction
 from vestibule.volume import Volume, read_scan, write_volume
 from vestibule.weights import Bundle
 
 logger = logging.getLogger(__name__)
+
+Report = Callable[[Case, str | None, tuple[str, ...]], None]
+"""Told of a case, the cause where it has no mask, and what speaks against its mask."""
 
 
 @dataclass
@@ -24,21 +28,25 @@ class Outcome:
     written: list[Case] = field(default_factory=list)
     failures: list[tuple[Case, str]] = field(default_factory=list)
     """Cases without a mask, each with one line that names the file and the cause."""
+    warnings: list[tuple[Case, tuple[str, ...]]] = field(default_factory=list)
+    """Cases whose mask was written and is likely to be wrong, each with the reasons."""
 
 
 def predict_cases(
     run: Callable[[Volume], Volume],
     cases: Iterable[Case],
     edition: Edition,
-    report: Callable[[Case, str | None], None] = lambda case, failure: None,
+    report: Report = lambda case, failure, warnings: None,
 ) -> Outcome:
     """Segment `cases` one after the other; one that fails loses no other.
+
+    What speaks against an image or its mask, as in `vestibule.screening`, is warned of and changes no mask.
 
     Args:
         run: Gives the uint8 mask of a volume, on its grid.
         cases: Images and the places of their masks.
         edition: Whose labels the masks carry.
-        report: Called after each case, with the failure's line or None.
+        report: Called after each case, with the failure's line or None, and with what speaks against the mask.
 
     Returns:
         What became of them.
@@ -46,21 +54,34 @@ def predict_cases(
     outcome = Outcome()
     for case in cases:
         failure = None
+        reasons: tuple[str, ...] = ()
         try:
-            predict_case(run, case, edition)
+            reasons = predict_case(run, case, edition)
             outcome.written.append(case)
+            if reasons:
+                outcome.warnings.append((case, reasons))
+                logger.warning("%s: its mask may be wrong: %s", case.image_path, "; ".join(reasons))
         except InputError as error:
             failure = " ".join(str(error).split()) + older_mask(case.image_path, case.mask_path)
             outcome.failures.append((case, failure))
             logger.debug("%s failed", case.name, exc_info=True)
-        report(case, failure)
+        report(case, failure, reasons)
     return outcome
 
 
-def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) -> None:
+def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) -> tuple[str, ...]:
     """Read one image, segment it with `run` and write its mask whole, on exactly the image's grid.
 
-    Raises InputError, naming the file and the cause, whatever goes wrong with this case.
+    Args:
+        run: Gives the uint8 mask of a volume, on its grid.
+        case: The image and the place of its mask.
+        edition: Whose labels the mask carries.
+
+    Returns:
+        What speaks against the image or its mask; nothing where nothing does.
+
+    Raises:
+        InputError: Whatever went wrong with this case, with the file and the cause.
     """
     _keep_inputs(case)
     volume = read_scan(case.image_path)
@@ -75,6 +96,8 @@ def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) 
         raise InputError(f"{case.image_path}: segmentation failed ({cause})") from error
     _check_mask(case, mask, volume, edition)
     write_volume(case.mask_path, mask, like=case.image_path)
+    reasons = screen_prediction(volume, mask, edition, case.mask_path.name)
+    return tuple(reasons)
 
 
 def failure_message(failures: list[str], total: int) -> str:

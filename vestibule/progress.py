@@ -1,19 +1,76 @@
-"""Progress with the time left on stderr; nothing where stderr is no terminal."""
+"""Progress with the time left on stderr: a bar on a terminal, elsewhere a line every so often."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from vestibule.logs import FILE_ONLY, PLAIN, is_told
+
 T = TypeVar("T")
+
+FIRST_LINE_S = 20.0
+"""Whatever takes no longer needs no line."""
+EVERY_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class ProgressLines:
+    """A line with what is done and the time left, at most one in `EVERY_S`."""
+
+    def __init__(self, title: str, start: int, extra: dict[str, bool]) -> None:
+        """Begin to count.
+
+        Args:
+            title: What stands before a line.
+            start: Steps that were done before.
+            extra: How its lines are logged.
+        """
+        self._title = title
+        self._start = start
+        self._extra = extra
+        self._begin_s = time.monotonic()
+        self._next_s = self._begin_s + FIRST_LINE_S
+
+    def advance(self, done: int, total: int | None) -> None:
+        """Log a line where it is time for one."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + EVERY_S
+        elapsed_s = now_s - self._begin_s
+        logger.info("%s", progress_line(self._title, done, total, self._start, elapsed_s), extra=self._extra)
+
+
+def progress_line(title: str, done: int, total: int | None, start: int, elapsed_s: float) -> str:
+    """`TITLE: 30 of 120, 0:10 so far, 0:30 left`; times in hours, minutes and seconds."""
+    line = f"{title}: {done}"
+    if total is not None:
+        line += f" of {total}"
+    line += f", {_clock(elapsed_s)} so far"
+    if total is not None and done > start:
+        each_s = elapsed_s / (done - start)
+        line += f", {_clock(each_s * (total - done))} left"
+    return line
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 @contextlib.contextmanager
 def progress_bar(title: str, total: int | None = None, start: int = 0) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar for the time of a block; of several processes that train together, the first one shows it.
+    """Progress for the time of a block; of several processes that train together, the first one shows it.
+
+    A bar where stderr is a terminal. Elsewhere, and in a log file, a line once in a while.
 
     Args:
         title: What stands before the bar.
@@ -35,6 +92,9 @@ def progress_bar(title: str, total: int | None = None, start: int = 0) -> Iterat
     )
 
     leads = os.environ.get("RANK", "0") == "0"
+    has_bar = leads and sys.stderr.isatty() and is_told(logging.INFO)
+    lines = ProgressLines(title, start, FILE_ONLY if has_bar else PLAIN)
+    of = total
     with Progress(
         TextColumn("{task.description:>10}"),
         BarColumn(),
@@ -42,18 +102,22 @@ def progress_bar(title: str, total: int | None = None, start: int = 0) -> Iterat
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(file=sys.stderr),
-        disable=not (leads and sys.stderr.isatty()),
+        disable=not has_bar,
     ) as bar:
         task = bar.add_task(title, total=total, completed=start)
 
-        def advance(done: int, of: int | None = None) -> None:
-            bar.update(task, completed=done, total=of)
+        def advance(done: int, new_total: int | None = None) -> None:
+            nonlocal of
+            of = of if new_total is None else new_total
+            bar.update(task, completed=done, total=new_total)
+            if leads:
+                lines.advance(done, of)
 
         yield advance
 
 
 def track(items: Sequence[T] | Iterable[T], title: str, total: int | None = None, start: int = 0) -> Iterator[T]:
-    """Iterate over `items` behind a progress bar.
+    """Iterate over `items` with `progress_bar`.
 
     Args:
         items: What to iterate over, without what is done already.

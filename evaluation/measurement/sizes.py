@@ -14,10 +14,10 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from evaluation.screening import BOTH_SIDES_MM, CONNECTIVITY
 from vestibule.boxes import bounding_box
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
+from vestibule.screening import BOTH_SIDES_MM, CONNECTIVITY
 from vestibule.volume import Geometry, Volume, read_labels
 
 COCHLEA = "cochlea"

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.screening import inside_head, screen_folder, screen_labels
+from evaluation.screening import screen_folder
 from vestibule.cli import main
 from vestibule.editions import Anatomy, get_edition
+from vestibule.screening import inside_head, screen_labels
 from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 EDITION = get_edition(2022)
@@ -27,9 +28,10 @@ def sound() -> np.ndarray:
 
 
 def head() -> np.ndarray:
-    """An image (Z, Y, X) of a round head of 100 mm with a dark mastoid around each cochlea."""
+    """An image (Z, Y, X) of a round head of 104 mm with bright fluid and a dark mastoid around each cochlea."""
     _, y, x = np.indices(GEOMETRY.size_zyx)
-    image = np.where((y - 29.5) ** 2 + (x - 29.5) ** 2 < 25**2, 300.0, 3.0)
+    image = np.where((y - 29.5) ** 2 + (x - 29.5) ** 2 < 26**2, 300.0, 3.0)
+    image[:, 16:24, 25:35] = 900.0
     image[5:15, 20:32, 41:50] = image[5:15, 20:32, 10:19] = 3.0
     return (image + np.random.default_rng(0).normal(0, 1, image.shape)).astype(np.float32)
 

@@ -148,3 +148,17 @@ def test_shift_is_the_way_from_each_part_of_the_reference_to_the_mask_near_it(st
     first, second = study("shift").shifts(reference, mask)
     assert first == pytest.approx([0, -1, 0])
     assert second == pytest.approx([1, 0, 2])
+
+
+def test_wrong_images_are_made_of_t2_alone(study):
+    identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    geometry = Geometry((20, 6, 5), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), identity)
+    image = Volume(np.arange(20.0 * 6 * 5).reshape(20, 6, 5), geometry)
+    variants = study("wrong_images").variants
+    assert [kind for kind, _ in variants(image, "T1", np.random.default_rng(0))] == ["T1"]
+    found = dict(variants(image, "T2", np.random.default_rng(0)))
+    assert found["T2"] is image
+    assert np.array_equal(np.sort(found["shuffled"].voxels, axis=None), image.voxels.ravel())
+    assert found["inverted"].voxels[0, 0, 0] == 599
+    assert np.array_equal(found["lowest slices"].voxels, image.voxels[:8])
+    assert np.array_equal(found["uppermost slices"].voxels, image.voxels[12:])

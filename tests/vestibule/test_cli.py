@@ -93,6 +93,38 @@ def test_no_pickle_is_opened_by_a_prediction(run, cases, tiny_bundle, tmp_path, 
     assert len(names_in(tmp_path / "out")) == 2
 
 
+def test_doubtful_masks_are_counted_and_fail_only_on_request(run, cases, tiny_bundle, tmp_path):
+    (cases / "b_hrT2.nii.gz").write_text("no image")
+    (cases / "b_ceT1.nii.gz").write_text("")
+    found = tmp_path / "found.json"
+    arguments = ("predict", cases, tmp_path / "out", "--weights", tiny_bundle, "--json", found)
+    code, out, err = run(*arguments)
+    assert code == 1
+    assert "1 mask written" in out
+    assert "1 of which may be wrong" in out
+    assert (
+        sum(line.startswith(f"warning: {cases}/a_hrT2.nii.gz: its mask may be wrong: the image") for line in err) == 1
+    )
+    document = json.loads(found.read_text())
+    first, second = document["cases"]
+    assert (document["edition"], first["mask"], first["failure"]) == (2022, str(tmp_path / "out/a_Label.nii.gz"), None)
+    assert "looks like noise" in first["warnings"][0]
+    assert (second["mask"], second["warnings"]) == (None, [])
+    assert "damaged" in second["failure"]
+    assert document["passed_over"] == [str(cases / "b_ceT1.nii.gz")]
+
+    (cases / "b_hrT2.nii.gz").unlink()
+    mask = (tmp_path / "out" / "a_Label.nii.gz").read_bytes()
+    assert run(*arguments[:-2])[0] == 0
+    code, out, err = run(*arguments[:-1], "--strict")
+    assert code == 1
+    assert json.loads(out)["cases"][0]["warnings"]
+    assert err[-1].startswith(
+        f"vestibule: error: 1 of 1 masks may be wrong; the first, {tmp_path}/out/a_Label.nii.gz: "
+    )
+    assert (tmp_path / "out" / "a_Label.nii.gz").read_bytes() == mask
+
+
 def test_two_runs_and_both_ways_to_name_weights_give_the_same_bytes(run, cases, tiny_bundle, tmp_path, monkeypatch):
     run("predict", cases, tmp_path / "one", "--weights", tiny_bundle)
     monkeypatch.setenv("VESTIBULE_WEIGHTS", str(tiny_bundle))
@@ -327,3 +359,7 @@ def test_verify_counts_what_it_checked_and_names_what_it_did_not(run, tiny_bundl
     assert code == 0
     assert "whole, 5 files" in out
     assert "never read: stray.pth" in out
+    _, out, _ = run("weights", "verify", bundle, "--json")
+    assert json.loads(out)["not_in_manifest"] == ["stray.pth"]
+    _, out, _ = run("weights", "show", bundle, "--json")
+    assert json.loads(out)["default_arm"] == "oneshot"

@@ -57,12 +57,25 @@ def test_failing_case_costs_no_other_its_mask(tmp_path):
     cases = [case_in(tmp_path, name) for name in "abc"]
     cases[1].image_path.write_bytes(cases[1].image_path.read_bytes()[:-30])
     seen = []
-    outcome = predict_cases(brightest_half, cases, EDITION, lambda case, failure: seen.append((case.name, failure)))
+    outcome = predict_cases(brightest_half, cases, EDITION, lambda *told: seen.append(told))
     assert [case.name for case in outcome.written] == ["a", "c"]
     assert [case.name for case, _ in outcome.failures] == ["b"]
     assert "b_hrT2.nii.gz: damaged or truncated gzip" in outcome.failures[0][1]
-    assert [name for name, _ in seen] == ["a", "b", "c"]
+    assert [case.name for case, _, _ in seen] == ["a", "b", "c"]
+    assert seen[1][1:] == (outcome.failures[0][1], ())
+    assert seen[2][1:] == (None, outcome.warnings[1][1])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.nii.gz", "c.nii.gz"]
+
+
+def test_doubtful_mask_is_written_all_the_same_and_warned_of_by_its_image(tmp_path, caplog):
+    case = case_in(tmp_path)
+    outcome = predict_cases(brightest_half, [case], EDITION)
+    assert np.array_equal(read_labels(case.mask_path).voxels, brightest_half(read_volume(case.image_path)).voxels)
+    ((warned, reasons),) = outcome.warnings
+    assert warned == case
+    assert "the image looks like noise" in reasons[0]
+    assert "cochlea: empty" in reasons
+    assert caplog.messages == [f"{case.image_path}: its mask may be wrong: {'; '.join(reasons)}"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ from training.commands.triple import Triple
 from vestibule.commands.options import EditionType
 from vestibule.editions import Edition, case_of_image
 from vestibule.errors import InputError
+from vestibule.logs import say
 
 if TYPE_CHECKING:
     from training.implant.canals import Canal
+
+logger = logging.getLogger(__name__)
 
 FILE = click.Path(path_type=Path)
 POINT = Triple(float, "x,y,z", example="21.5,4,-12")
@@ -75,7 +79,7 @@ def implant(
     canal = locate_canal(image, side, t2=t2, given=given, mirror=mirror)
     if canal.doubt:
         advice = "look at the result; the canal's two ends as you see them go to --porus and --fundus"
-        click.echo(f"{image_path}: warning: the canal may be wrong: {canal.doubt}; {advice}", err=True)
+        logger.warning("%s: the canal may be wrong: %s; %s", image_path, canal.doubt, advice)
 
     rng = np.random.default_rng(seed)
     wanted_mm3 = volume_mm3 or sample_volume(rng)
@@ -86,9 +90,7 @@ def implant(
     image_out, label_out = write_implanted(image_path, out_dir, implanted, label, edition)
     entry = record(image_path, canal, tumour, contrast, seed)
     add_record(out_dir, image_out.name, entry)
-    click.echo(
-        f"{image_out}: {tumour.tumour_class} tumour of {tumour.volume_mm3:.0f} mm3, {entry['side']}; {label_out}"
-    )
+    say(f"{image_out}: {tumour.tumour_class} tumour of {tumour.volume_mm3:.0f} mm3, {entry['side']}; {label_out}")
 
 
 def _contrast_of(path: Path) -> str:

@@ -10,6 +10,7 @@ import click
 from training.commands.triple import Triple
 from vestibule.commands.options import EditionType, claim
 from vestibule.editions import Edition
+from vestibule.logs import say
 from vestibule.progress import progress_bar
 
 SHAPE = Triple(int, "Z,Y,X", example="28,128,128")
@@ -45,4 +46,4 @@ def phantom(out_dir: Path, sites: tuple[str, ...], edition: Edition, **options: 
     with progress_bar("patients") as advance:
         make_population(out_dir, config, advance)
     count = 2 * config.cases + config.validation_cases
-    click.echo(f"{count} patients in {out_dir} (population.csv lists them, preview.png shows some)")
+    say(f"{count} patients in {out_dir} (population.csv lists them, preview.png shows some)")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from training.stage_table import STAGES, Stage
+from vestibule.commands.options import json_option, write_result
 from vestibule.data_folders import ROLES
 from vestibule.errors import InputError
+from vestibule.logs import say
 
 Command = Callable[..., None]
 
@@ -29,7 +30,17 @@ class StageGroup(click.Group):
 
 @click.group(cls=StageGroup)
 def train() -> None:
-    """Train the stages of the method. A stage that is done and unchanged is skipped; a killed one resumes."""
+    """Train the stages of the method.
+
+    What is finished is kept. A stage that is done and unchanged is skipped, and one that was interrupted goes on from
+    its last checkpoint. A stage is made again only where something that it reads, or a key that changes its result,
+    has changed. The run then names it, and moves what was there to RUN/old: it deletes nothing. A key that changes no
+    result, such as checkpoint_every, makes nothing again.
+    """
+
+
+AFTER_A_STAGE = "What was finished is skipped, resumed or moved to RUN/old, never deleted: see vestibule train --help."
+"""Below the help of whatever runs stages."""
 
 
 def _run_options(command: Command) -> Command:
@@ -76,26 +87,27 @@ def _options(command: Command) -> Command:
     )
 
 
-@train.command()
+@train.command(epilog=AFTER_A_STAGE)
 @_options
 def run(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str]) -> None:
-    """Run every stage of the configuration, in order."""
+    """Run every stage of the configuration, in order.
+
+    Before the first one begins, all that any of them would refuse is named.
+    """
     _run(config_path, run_dir, data, folders, None)
 
 
 @train.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option(
-    "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
-)
 @click.option("--scores", required=True, type=click.Path(path_type=Path), help="What `vestibule table1 --json` wrote.")
 @click.option("--cases", required=True, type=click.IntRange(min=1), help="Number of cases behind the scores.")
-def publish(out: Path, run_dir: Path, scores: Path, cases: int) -> None:
-    """Write the run's bundle to OUT, with its scores in manifest and model card."""
+def publish(run_dir: Path, out: Path, scores: Path, cases: int) -> None:
+    """Write the bundle of a finished RUN to OUT, with its scores in manifest and model card."""
     from training.stages.export import publish as write
 
     write(run_dir, scores, cases, out)
-    click.echo(f"bundle with scores in {out}")
+    say(f"bundle with scores in {out}")
 
 
 @train.command()
@@ -116,7 +128,7 @@ def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
 
     record, sheet = measure(read_config(config_path), run_dir, ignore_outline)
     click.echo(record.read_text(encoding="utf-8"))
-    click.echo(f"sheet in {sheet}")
+    say(f"sheet in {sheet}")
 
 
 @train.command()
@@ -134,8 +146,8 @@ def evidence(run_dir: Path) -> None:
 
 @train.command()
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-def verify(run_dir: Path, as_json: bool) -> None:
+@json_option("what was found")
+def verify(run_dir: Path, json_path: Path | None) -> None:
     """Read every file that finished stages of RUN have left, and name those that are damaged, missing or foreign.
 
     Foreign is a file in a stage's folder that the stage did not leave. Exit code 1 where there is one of these.
@@ -143,9 +155,7 @@ def verify(run_dir: Path, as_json: bool) -> None:
     from training.verification import verify_run
 
     found = verify_run(run_dir)
-    if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=2))
-    else:
+    if write_result(json_path, found.as_dict()):
         for stage, count in found.verified.items():
             click.echo(f"{stage}: {count} files read")
         for stage in found.unfinished:
@@ -170,14 +180,14 @@ def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
     from training.diagnostics.figure import plot_case
 
     plot_case(run_dir, case, out, slices)
-    click.echo(f"{case} in {out}")
+    say(f"{case} in {out}")
 
 
 def _run(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str], only: Stage | None) -> None:
     from training.config import read_config
     from training.runner import run_stages
 
-    run_stages(read_config(config_path), run_dir, data, only, click.echo, folders)
+    run_stages(read_config(config_path), run_dir, data, only, say, folders)
 
 
 def _stage_command(stage: Stage) -> click.Command:
@@ -185,4 +195,4 @@ def _stage_command(stage: Stage) -> click.Command:
     def command(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str]) -> None:
         _run(config_path, run_dir, data, folders, stage)
 
-    return click.command(stage.name, help=stage.title)(command)
+    return click.command(stage.name, help=stage.title, epilog=AFTER_A_STAGE)(command)

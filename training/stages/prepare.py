@@ -85,7 +85,7 @@ def prepare(config: RunConfig, run_dir: Path) -> list[Path]:
         rules = audit(cases, data, edition)
         outputs += _report(cases, edition, folder)
         for remark in rules["remarks"]:
-            logger.warning("warning: %s", remark)
+            logger.warning("%s", remark)
 
     prepare_one = partial(_prepare_case, config=config, folder=folder)
     entries = file_by_file(prepare_one, cases, PREPARE.name)
@@ -104,7 +104,7 @@ def _report(cases: list[RawCase], edition: Edition, folder: Path) -> list[Path]:
     write_text(folder / REPORT, table(found) + "\n")
     warning = swap_warning(found, edition)
     if warning:
-        logger.warning("warning: %s", warning)
+        logger.warning("%s", warning)
     return [folder / "findings.csv"]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vestibule.commands.options import claim, edition_option
+from vestibule import logs
+from vestibule.commands.options import claim, edition_option, json_option, write_result
 from vestibule.errors import InputError
 from vestibule.inputs import Case, Selection, find_cases, prepare_output
 from vestibule.progress import progress_bar
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     help="Where networks run; auto: a GPU if there is one.",
 )
 @click.option("--skip-existing", is_flag=True, help="Leave masks that are there; by default they are replaced.")
+@click.option(
+    "--strict", is_flag=True, help="Exit code 1 where a mask may be wrong. All masks are written all the same."
+)
+@json_option("what became of each image")
 def predict(
     input_path: Path,
     output_dir: Path,
@@ -44,11 +50,15 @@ def predict(
     arm: str | None,
     device: str,
     skip_existing: bool,
+    strict: bool,
+    json_path: Path | None,
 ) -> None:
     """Segment the T2 images of the folder (or the one file) INPUT into masks in the folder OUTPUT.
 
     Reads .nii.gz, .nii and .mha. Files that their names call T1 or a label are passed over. Each mask lies on exactly
     the grid of its image. An image that cannot be segmented costs no other its mask; the exit code is then 1.
+
+    Warns of masks that may be wrong, as `vestibule screen` finds them, and of images that are no T2 of a head.
     """
     from vestibule.predict import Outcome, edition_for, failure_message
 
@@ -57,7 +67,7 @@ def predict(
     selection = find_cases(input_path, output_dir, chosen)
     prepare_output(output_dir)
     for refusal in selection.refused:
-        click.echo(f"no mask: {refusal}", err=True)
+        logs.tell(f"no mask: {refusal}", logging.ERROR)
 
     claim(output_dir)
     existing: list[Case] = []
@@ -69,13 +79,19 @@ def predict(
     if cases:
         model = load_announced(bundle, arm, device)
         outcome = predict_with_progress(model.run, cases, chosen)
-    click.echo(_summary(outcome, existing, selection, output_dir))
+    if write_result(json_path, _document(outcome, existing, selection, bundle, chosen)):
+        logs.say(_summary(outcome, existing, selection, output_dir))
 
     failures = [failure for _, failure in outcome.failures]
     failures.extend(selection.refused)
     total = len(selection.cases) + len(selection.refused)
     if failures:
         raise InputError(failure_message(failures, total))
+    if strict and outcome.warnings:
+        first, reasons = outcome.warnings[0]
+        raise InputError(
+            f"{len(outcome.warnings)} of {total} masks may be wrong; the first, {first.mask_path}: {'; '.join(reasons)}"
+        )
 
 
 def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:
@@ -93,28 +109,28 @@ def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:
         InputError: The bundle lacks the arm, its parts do not fit each other, or the device is not there.
     """
     if bundle.notice:
-        click.echo(f"notice: {bundle.notice}", err=True)
+        logs.tell(f"notice: {bundle.notice}", logging.WARNING)
     # Torch takes seconds to import, and the notice need not wait for it.
     from vestibule.pipeline import load_model
 
     model = load_model(bundle.path, bundle.arm(arm), device)
     no_gpu = " (no GPU found)" if device == "auto" and model.device.type == "cpu" else ""
-    click.echo(f"weights {bundle.manifest['name']}, arm {model.arm}, on {model.device}{no_gpu}", err=True)
+    logs.tell(f"weights {bundle.manifest['name']}, arm {model.arm}, on {model.device}{no_gpu}")
     return model
 
 
 def predict_with_progress(run: Callable[[Volume], Volume], cases: list[Case], edition: Edition) -> Outcome:
-    """`predict_cases` with a progress bar on stderr (nothing where it is no terminal) and a line for each failure."""
+    """`predict_cases` with progress on stderr and a line for each failure."""
     from vestibule.predict import predict_cases
 
     done = 0
     with progress_bar("segmenting", len(cases)) as advance:
 
-        def report(case: Case, failure: str | None) -> None:
+        def report(case: Case, failure: str | None, warnings: tuple[str, ...]) -> None:
             nonlocal done
             done += 1
             if failure:
-                click.echo(f"no mask: {failure}", err=True)
+                logs.tell(f"no mask: {failure}", logging.ERROR)
             advance(done, None)
 
         return predict_cases(run, cases, edition, report)
@@ -124,8 +140,37 @@ def _summary(outcome: Outcome, existing: list[Case], selection: Selection, outpu
     """The line on stdout: masks written, masks that were there, files passed over."""
     written = len(outcome.written)
     line = f"{written} {'mask' if written == 1 else 'masks'} written to {output_dir}"
+    if outcome.warnings:
+        line += f", {len(outcome.warnings)} of which may be wrong"
     if existing:
         line += f", {len(existing)} already there"
     if selection.passed_over:
         line += f", {len(selection.passed_over)} other files passed over (T1, labels, no images)"
     return line
+
+
+def _document(
+    outcome: Outcome, existing: list[Case], selection: Selection, bundle: Bundle, edition: Edition
+) -> dict[str, object]:
+    """What `--json` writes: each image with its mask, or the cause where it has none, and what speaks against it."""
+    failures = dict(outcome.failures)
+    warnings = {case: list(reasons) for case, reasons in outcome.warnings}
+    cases = []
+    for case in selection.cases:
+        failure = failures.get(case)
+        entry = {
+            "case": case.name,
+            "image": str(case.image_path),
+            "mask": None if failure else str(case.mask_path),
+            "was_there": case in existing,
+            "warnings": warnings.get(case, []),
+            "failure": failure,
+        }
+        cases.append(entry)
+    return {
+        "weights": bundle.manifest["name"],
+        "edition": edition.year,
+        "cases": cases,
+        "refused": list(selection.refused),
+        "passed_over": [str(path) for path in selection.passed_over],
+    }

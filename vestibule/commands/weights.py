@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vestibule.commands.options import json_option, write_result
+from vestibule.logs import say
 from vestibule.weights import MANIFEST_NAME, Bundle, find_bundle, open_bundle
 
 if TYPE_CHECKING:
@@ -22,19 +24,25 @@ def weights() -> None:
 
 @weights.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
-def show(bundle: Path | None) -> None:
+@json_option("the same")
+def show(bundle: Path | None, json_path: Path | None) -> None:
     """Print what BUNDLE is for, its arms and scores, and where it comes from (by default the installed bundle)."""
     from rich.console import Console
 
-    console = Console()
     opened = open_bundle(find_bundle(bundle))
+    told = {key: value for key, value in opened.manifest.items() if key not in ("files", "networks")}
+    document = {"path": str(opened.path), "rules": _rules(opened), "size": _size(opened), **told}
+    if not write_result(json_path, document):
+        return
+    console = Console()
     console.print(_facts(opened))
     console.print(_scores(opened))
 
 
 @weights.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
-def verify(bundle: Path | None) -> None:
+@json_option("the same")
+def verify(bundle: Path | None, json_path: Path | None) -> None:
     """Check every file of BUNDLE against its manifest, that weights are finite, and that its networks are known ones.
 
     By default it is the installed bundle. Nothing that the bundle names is imported or called.
@@ -47,7 +55,6 @@ def verify(bundle: Path | None) -> None:
     for name in opened.manifest["files"]:
         if name.endswith(".safetensors"):
             opened.tensors(name.removesuffix(".safetensors"))
-    click.echo(f"{opened.path}: whole, {_size(opened)}, each as its sha256 says")
 
     listed = {MANIFEST_NAME, *opened.manifest["files"]}
     extra = []
@@ -55,8 +62,12 @@ def verify(bundle: Path | None) -> None:
         name = path.relative_to(opened.path).as_posix()
         if path.is_file() and name not in listed:
             extra.append(name)
+    document = {"path": str(opened.path), "whole": True, "size": _size(opened), "not_in_manifest": sorted(extra)}
+    if not write_result(json_path, document):
+        return
+    say(f"{opened.path}: whole, {_size(opened)}, each as its sha256 says")
     if extra:
-        click.echo(f"not in the manifest, and so never read: {', '.join(sorted(extra))}")
+        say(f"not in the manifest, and so never read: {', '.join(sorted(extra))}")
 
 
 def _facts(bundle: Bundle) -> Table:

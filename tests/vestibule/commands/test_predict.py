@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vestibule import logs
 from vestibule.commands.predict import predict_with_progress
 from vestibule.editions import EDITIONS
 from vestibule.inputs import Case
@@ -22,13 +23,16 @@ def case_in(folder, name):
     return Case(name, image_path, folder / "out" / f"{name}.nii.gz")
 
 
-def test_progress_is_silent_without_a_terminal_but_failures_are_told_in_one_line(tmp_path, capfd):
+def test_of_a_short_batch_failures_and_doubts_are_told_a_line_each(tmp_path, capfd):
     good, bad = case_in(tmp_path, "a"), case_in(tmp_path, "[b]" + "x" * 150)
     bad.image_path.write_text("no image")
+    logs.start()
     outcome = predict_with_progress(all_tumour, [good, bad], EDITIONS[2022])
+    logs.stop()
     assert len(outcome.written) == 1
     captured = capfd.readouterr()
     assert captured.out == ""
     lines = [line for line in captured.err.splitlines() if line.strip()]
-    assert len(lines) == 1
-    assert lines[0].startswith(f"no mask: {bad.image_path}: ")
+    assert len(lines) == 2
+    assert lines[0].startswith(f"warning: {good.image_path}: its mask may be wrong: ")
+    assert lines[1].startswith(f"no mask: {bad.image_path}: ")
