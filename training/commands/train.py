@@ -111,6 +111,53 @@ def publish(run_dir: Path, out: Path, scores: Path, cases: int) -> None:
 
 
 @train.command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--config",
+    "config_path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML configuration, whose region and edition count.",
+)
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data.")
+@click.option("--folder", "folders", multiple=True, metavar="ROLE=NAME", callback=_folders, help="As in `train run`.")
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="In place of --data, a run that has prepared its cases: quicker.",
+)
+@click.option("--case", "wanted", multiple=True, help="Show this case; may be repeated.  [default: some of all]")
+@click.option("--cases", type=click.IntRange(min=1), default=8, show_default=True, help="Cases, where none is named.")
+@click.option("--slices", type=click.IntRange(min=1), default=5, show_default=True, help="Slices of each case.")
+def slices(
+    out: Path,
+    config_path: Path,
+    data: Path | None,
+    folders: dict[str, str],
+    run_dir: Path | None,
+    wanted: tuple[str, ...],
+    cases: int,
+    slices: int,
+) -> None:
+    """Plot T2 slices to OUT (PNG), to choose the reference slice from.
+
+    A row a case, around the likely level of the inner ears, which is told without labels. Names and numbers are those
+    of `reference.case` and `reference.slice`.
+    """
+    if (data is None) == (run_dir is None):
+        raise click.UsageError("give either --data or --run")
+    from training.config import read_config
+    from training.diagnostics.reference_candidates import plot_candidates
+
+    found = plot_candidates(read_config(config_path), out, data, run_dir, folders, wanted, cases, slices)
+    for shown in found:
+        numbers = ", ".join(map(str, shown.slices))
+        click.echo(f"case: {shown.case}  slices {numbers}  likely level {shown.level}")
+    click.echo(f"sheet in {out}; copy a name and a number into reference.case and reference.slice")
+
+
+@train.command()
 @_run_options
 @click.option(
     "--ignore-outline",

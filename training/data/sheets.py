@@ -48,8 +48,23 @@ class Difference:
         return float(np.sqrt(squares.mean()))
 
 
-Cell = np.ndarray | Difference
-"""What stands in a place of a sheet: a slice (Y, X) in [-1, 1], or how two slices differ."""
+@dataclass(frozen=True)
+class Captioned:
+    """A slice with words of its own below it."""
+
+    pixels: np.ndarray
+    """(Y, X) in [-1, 1]."""
+    caption: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.pixels.shape
+        return rows, columns
+
+
+Cell = np.ndarray | Difference | Captioned
+"""What stands in a place of a sheet: a slice (Y, X) in [-1, 1], with words or without, or how two slices differ."""
 
 
 def save_sheet(
@@ -63,7 +78,7 @@ def save_sheet(
 
     Args:
         path: The PNG.
-        columns: Title -> slices (Y, X) in [-1, 1], or differences of slices.
+        columns: Title -> slices (Y, X) in [-1, 1], with captions or without, or differences of slices.
         outlines: Title -> masks (Y, X), of which the outlines are plotted in red over the column of that title.
         rows: Names of the rows.
         inches: Width of a column.
@@ -76,8 +91,9 @@ def save_sheet(
     lines = max(title.count("\n") for title in columns) + 1
     width_inches = inches * len(columns)
     height_inches = inches * tallest * count + 0.15 + 0.15 * lines
-    if has_differences:
-        # A number below each row that has one, and what it means below them all.
+    has_captions = has_differences or any(isinstance(cell, Captioned) for cell in cells)
+    if has_captions:
+        # A line below each row, and what numbers mean below them all.
         height_inches += 0.2 * count + 0.2
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="white")
     # Without pyplot, which would keep every figure and look for a display.
@@ -115,4 +131,7 @@ def _plot(axis: Axes, cell: Cell) -> None:
         axis.imshow(-cell.pixels, cmap="PuOr", vmin=-MOST_SHOWN, vmax=MOST_SHOWN, interpolation="nearest")
         axis.set_xlabel(f"RMSE {cell.rmse:.3f}", fontsize=8, labelpad=2)
         return
+    if isinstance(cell, Captioned):
+        axis.set_xlabel(cell.caption, fontsize=8, labelpad=2)
+        cell = cell.pixels
     axis.imshow(cell, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
