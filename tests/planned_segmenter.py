@@ -14,7 +14,7 @@ from training.config import SegmenterConfig
 from training.gan.checkpoint import save_state
 from training.nnunet.randomness import global_state
 from training.stages.segmenter import DATASET, PLANNED, PLANS, START
-from vestibule.files import write_json
+from vestibule.files import file_sha256, write_json
 
 SHAPE_ZYX = (8, 24, 24)
 
@@ -63,4 +63,7 @@ def write_planned(folder: Path, bundle: Path, cases: int = 2) -> None:
     torch.manual_seed(0)
     np.random.seed(0)
     save_state(global_state(), folder / START)
-    write_json(folder / PLANNED, {"plans": PLANS})
+    files = {START: file_sha256(folder / START)}
+    for path in preprocessed.rglob("*.*"):
+        files[str(path.relative_to(folder))] = file_sha256(path)
+    write_json(folder / PLANNED, {"plans": PLANS, "files": files})

@@ -21,7 +21,14 @@ OTHERS = "others"
 """Key of a finished stage's record: what else lay in its folder, such as checkpoints and pictures."""
 OLD = "old"
 """Folder of a run that keeps what other configurations have made."""
-CHECKPOINTS = ("state.pt", "**/scales/*.pt", "**/checkpoint_latest.pth", "**/fold_*.safetensors", "**/done.json")
+CHECKPOINTS = (
+    "state.pt",
+    "**/scales/*.pt",
+    "**/checkpoint_latest.pth",
+    "**/checkpoint_final.pth",
+    "**/fold_*.safetensors",
+    "**/done.json",
+)
 """What a stage goes on from, as patterns within its folder."""
 DATA = "data.json"
 """Where the run's training images lie; runs that make phantoms have none."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import pickle
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +23,16 @@ from vestibule.tensors import write_tensors
 
 LARGEST_LOSS = 1e8
 """A training that goes on learns with losses of 100 at most in each iteration."""
-BROKEN = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
+BROKEN = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    NotImplementedError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 """What PyTorch raises for a file that was cut short or altered, by where."""
 
 
@@ -114,7 +125,12 @@ def save_state(content: dict[str, Any], path: Path) -> None:
     """Write by `torch.save`, whole or not at all. Raises InputError where the disk refuses."""
     # Given a path, PyTorch tells of a full disk by a RuntimeError that does not name it.
     with atomic(path) as partial, partial.open("wb") as stream:
-        torch.save(content, stream)
+        try:
+            torch.save(content, stream)
+        except RuntimeError as error:
+            # Even so where the disk is full by the last bytes alone.
+            free_mb = shutil.disk_usage(path.parent).free / 1e6
+            raise OSError(errno.EIO, f"PyTorch stopped half way, and the disk has {free_mb:.0f} MB free") from error
 
 
 def read_state(path: Path, by_deleting: str) -> dict[str, Any]:
@@ -136,8 +152,15 @@ def read_state(path: Path, by_deleting: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def whole(path: Path, by_deleting: str) -> Iterator[None]:
-    """A block that reads a checkpoint; what PyTorch raises for a broken one becomes InputError with what to do."""
+    """A block that reads a checkpoint; what PyTorch raises for a broken one becomes InputError with what to do.
+
+    PyTorch itself does not notice a tensor with another byte; its files hold checksums, which are compared here.
+    """
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
         yield
     except PermissionError:
         raise

@@ -16,8 +16,8 @@ from training.nnunet.environment import environment
 from training.nnunet.randomness import NumberedBatches, global_state, set_global_state
 from vestibule.errors import InputError
 
-LATEST = "checkpoint_latest.pth"
-"""The checkpoint that a training goes on from, in nnU-Net's folder of a fold."""
+LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"
+"""Checkpoints that a training goes on from, in nnU-Net's folder of a fold: while it runs, and once it has ended."""
 RANDOM_STATE = "random_state"
 """Key of a checkpoint that nnU-Net's own checkpoints lack."""
 EPOCHS_AT_RISK = 10
@@ -43,12 +43,14 @@ class ResumableTrainer(nnUNetTrainer):
         return Path(self.output_folder) / LATEST
 
     def go_on(self) -> None:
-        """Go on from the latest checkpoint, where there is one. Raises InputError where it is broken."""
-        if not self.latest.is_file():
+        """Go on from the last checkpoint, where there is one. Raises InputError where it is broken."""
+        final = self.latest.with_name(FINAL)
+        path = final if final.is_file() else self.latest
+        if not path.is_file():
             return
-        with whole(self.latest, "to train the fold from its start"):
-            content = torch.load(self.latest, map_location="cpu", weights_only=False)
-            self.load_checkpoint(str(self.latest))
+        with whole(path, "to train the fold from its start"):
+            content = torch.load(path, map_location="cpu", weights_only=False)
+            self.load_checkpoint(str(path))
         # Checkpoints of earlier versions have none.
         self._kept_state = content.get(RANDOM_STATE)
 

@@ -142,7 +142,7 @@ def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder:
     """
     paths = []
     with _folders(folder / "nnunet"):
-        if not (folder / PLANNED).is_file():
+        if not _is_ready(folder):
             _make_ready(cases, channel, config, folder)
         for fold in config.segmenter.folds or (ALL,):
             _train_fold(fold, config, folder)
@@ -160,7 +160,26 @@ def _make_ready(cases: list[PreparedCase], channel: str, config: RunConfig, fold
     # The planner leaves its own number behind.
     torch.set_num_threads(threads)
     save_state(global_state(), folder / START)
-    write_json(folder / PLANNED, {"plans": PLANS})
+    files = {START: file_sha256(folder / START)}
+    for path in sorted((folder / "nnunet" / "preprocessed").rglob("*.*")):
+        files[str(path.relative_to(folder))] = file_sha256(path)
+    write_json(folder / PLANNED, {"plans": PLANS, "files": files})
+
+
+def _is_ready(folder: Path) -> bool:
+    """Whether an earlier try has planned and preprocessed, and every byte of that is as it was."""
+    planned = read_json(folder / PLANNED)
+    if not planned:
+        return False
+    # Earlier versions left neither hashes nor a state.
+    files = planned.get("files")
+    if files is None:
+        return True
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != sha256:
+            return False
+    return True
 
 
 def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
@@ -236,8 +255,9 @@ def _train_fold(fold: int | str, config: RunConfig, folder: Path) -> None:
         trainer.where = str(folder)
         trainer.initialize()
     trainer.go_on()
-    with _few_workers():
-        _fit(trainer)
+    if trainer.current_epoch < trainer.num_epochs:
+        with _few_workers():
+            _fit(trainer)
 
     tensors = {}
     # Parameters, not the state dict: nnU-Net's networks list each tensor under several names.

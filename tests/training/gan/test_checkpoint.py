@@ -62,6 +62,29 @@ def test_full_disk_is_named_and_leaves_the_state_before_it(tmp_path, monkeypatch
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
 
 
+def test_disk_that_is_full_by_the_last_bytes_is_named(tmp_path, monkeypatch):
+    def stop_half_way(content, target):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 261888 vs 261776")
+
+    monkeypatch.setattr(torch, "save", stop_half_way)
+    with pytest.raises(InputError, match=r"state\.pt: cannot be written \(PyTorch stopped half way, and the disk has"):
+        TrainingState(tmp_path / "state.pt", {}, np.random.default_rng(0)).save()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weight_with_another_bit_is_not_loaded(tmp_path):
+    path = tmp_path / "state.pt"
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 3.0)
+    TrainingState(path, {"layer": layer}, np.random.default_rng(0)).save()
+    three = np.float32(3.0).tobytes()
+    content = path.read_bytes()
+    assert content.count(three) == 1
+    path.write_bytes(content.replace(three, np.float32(3.5).tobytes()))
+    with pytest.raises(InputError, match=r"state\.pt: is cut short or damaged \(the checksum of .* delete it to start"):
+        TrainingState(path, {"layer": layer}, np.random.default_rng(0)).resume()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_state_that_was_cut_short_is_named_with_what_to_do(tmp_path, share):
     path = tmp_path / "state.pt"

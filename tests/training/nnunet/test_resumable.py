@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -103,15 +105,34 @@ def test_fold_is_the_same_whichever_were_trained_before_it_and_is_kept(planned, 
     train_on([], "T1", segmenter_config(epochs=1, folds=(0, 1)), both)
 
 
-def test_finished_fold_with_another_byte_is_trained_again(planned):
+def test_finished_fold_with_another_byte_is_made_again_of_its_last_checkpoint(planned, monkeypatch):
     config = segmenter_config(epochs=1)
     folder = planned("run")
     train_on([], "T1", config, folder)
     whole = weights(folder)
     path = folder / "fold_all.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
+    monkeypatch.setattr(segmenter, "_fit", pytest.fail)
     train_on([], "T1", config, folder)
     assert weights(folder) == whole
+
+
+@pytest.mark.parametrize("name", ["planned.json", "planned.pt", "nnunet/preprocessed/*/nnUNetPlans.json"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-2])])
+def test_planning_of_which_a_byte_is_missing_is_done_again(planned, monkeypatch, name, damage):
+    folder = planned("run")
+    (path,) = folder.glob(name)
+    damage(path)
+    calls = []
+
+    def make_ready(*arguments):
+        calls.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segmenter, "_make_ready", make_ready)
+    with pytest.raises(KeyboardInterrupt):
+        train_on([], "T1", segmenter_config(), folder)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(("steps", "kept"), [(1, "No checkpoint had been written"), (5, "is kept")])
