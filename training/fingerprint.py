@@ -1,7 +1,9 @@
 """What the result of a stage depends on: the part of its record that decides whether it is made again.
 
-A key of the configuration that changes no result carries `field(metadata={"changes_result": False})`, or in the place
-of False a function that tells from the settings around it whether it does.
+A key of the configuration that changes no result carries `field(metadata={"changes_result": False})`; in the place of
+False, a function tells from the settings around it whether it does, and a set names the stages whose result it changes.
+A key of which another value adds to what some stages have made, or leaves a part of it out, carries their names as
+`field(metadata={"extends": {...}})`: what they have made stays.
 """
 
 from __future__ import annotations
@@ -15,19 +17,46 @@ NAMED_AT_MOST = 5
 """Differences that are named; the rest are counted."""
 
 
-def harmless_keys(settings: Any, where: str = "") -> set[str]:
-    """Dotted names of the keys of a settings dataclass, `where` before them, that change no result."""
+def harmless_keys(settings: Any, stage: str = "", where: str = "") -> set[str]:
+    """Keys of a settings dataclass that do not change the result of a stage.
+
+    Args:
+        settings: A configuration, or a section of it.
+        stage: Name of the stage.
+        where: Dotted name of the section.
+
+    Returns:
+        Dotted names, `where` before them.
+    """
     harmless = set()
     for field in fields(settings):
         place = f"{where}.{field.name}" if where else field.name
         value = getattr(settings, field.name)
         rule = field.metadata.get("changes_result", True)
-        matters = rule(settings) if callable(rule) else rule
+        if callable(rule):
+            matters = rule(settings)
+        elif isinstance(rule, frozenset):
+            matters = stage in rule
+        else:
+            matters = rule
         if not matters:
             harmless.add(place)
         elif is_dataclass(value):
-            harmless |= harmless_keys(value, place)
+            harmless |= harmless_keys(value, stage, place)
     return harmless
+
+
+def extending_keys(settings: Any, stage: str, where: str = "") -> set[str]:
+    """Keys of which another value leaves what a stage has made as it is; arguments and result as `harmless_keys`."""
+    extending = set()
+    for field in fields(settings):
+        place = f"{where}.{field.name}" if where else field.name
+        value = getattr(settings, field.name)
+        if stage in field.metadata.get("extends", ()):
+            extending.add(place)
+        elif is_dataclass(value):
+            extending |= extending_keys(value, stage, place)
+    return extending
 
 
 def fingerprint_of(record: dict, harmless: set[str]) -> str:

@@ -22,7 +22,7 @@ from types import ModuleType
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, sections_of
 from training.data.raw_cases import data_dir, find_cases, known_cases, named_folders
-from training.fingerprint import differences, fingerprint_of, harmless_keys
+from training.fingerprint import differences, extending_keys, fingerprint_of, harmless_keys
 from training.gan.distributed import from_leader, leads
 from training.run_folder import (
     DATA,
@@ -223,19 +223,48 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
 
     if stage.needs is None:
         _verify_inputs(stage, config, run_dir)
-    started = stage_record(folder / STARTED)
-    if not started or fingerprint_of(started, harmless) != fingerprint:
-        # What another configuration left must not be taken for this one's checkpoints.
-        kept = set_aside(folder, run_dir)
-        if kept:
-            why = f"since {differences(started, record, harmless)}; " if started else ""
-            report(f"{stage.name}: made again, {why}what was there is now in {kept}")
-        folder.mkdir(parents=True)
-        write_json(folder / STARTED, record)
+    _make_room(stage, record, harmless, extending_keys(config, stage.name), run_dir, report)
     discard_unfinished(folder)
     (folder / FINISHED).unlink(missing_ok=True)
     report(f"{stage.name}: {stage.title}")
     return record
+
+
+def _make_room(
+    stage: Stage,
+    record: dict,
+    harmless: set[str],
+    extending: set[str],
+    run_dir: Path,
+    report: Callable[[str], None],
+) -> None:
+    """Make the stage's folder hold its record, and nothing that something else than `record` tells has made.
+
+    Args:
+        stage: What is about to run.
+        record: What it is to be made from.
+        harmless: Keys that do not change what it leaves.
+        extending: Keys of which another value leaves what it has made as it is.
+        run_dir: Folder of the run.
+        report: Called with a line on what happens.
+    """
+    folder = stage.folder(run_dir)
+    started = stage_record(folder / STARTED)
+    if started and fingerprint_of(started, harmless) == record["fingerprint"]:
+        return
+    left_out = harmless | extending
+    if started and fingerprint_of(started, left_out) == fingerprint_of(record, left_out):
+        report(f"{stage.name}: goes on, since {differences(started, record, harmless)}; what is made already stays")
+        write_json(folder / STARTED, record)
+        return
+
+    # What another configuration left must not be taken for this one's checkpoints.
+    kept = set_aside(folder, run_dir)
+    if kept:
+        why = f"since {differences(started, record, harmless)}; " if started else ""
+        report(f"{stage.name}: made again, {why}what was there is now in {kept}")
+    folder.mkdir(parents=True)
+    write_json(folder / STARTED, record)
 
 
 def _verify_inputs(stage: Stage, config: RunConfig, run_dir: Path) -> None:
@@ -300,7 +329,7 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
 def _harmless_to(stage: Stage, config: RunConfig) -> set[str]:
     """Dotted names of the keys that do not change what the stage leaves."""
     # A stage that is given all of the configuration records all of it.
-    return set() if stage.sections is None else harmless_keys(config)
+    return set() if stage.sections is None else harmless_keys(config, stage.name)
 
 
 def _needs_of(stage: Stage, config: RunConfig) -> list[Stage]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from training.run_folder import FINISHED, OTHERS, REPORT, STARTED, check_age, other_files
+from training.run_folder import FINISHED, OTHERS, REPORT, STARTED, check_age, other_files, stage_record
 from training.stage_table import STAGES, Stage
 from vestibule.errors import InputError
-from vestibule.files import file_sha256, is_unfinished, read_json
+from vestibule.files import file_sha256, is_unfinished
 from vestibule.progress import track
 
 DAMAGED, MISSING, FOREIGN = "damaged", "missing", "foreign"
@@ -71,7 +71,7 @@ def verify_run(run_dir: Path) -> Verification:
         if not path.is_file():
             unfinished.append(stage.name)
             continue
-        record = _record(path)
+        record = stage_record(path)
         if record is None:
             detail = "is not what a finished stage writes, so that nothing of the stage can be verified"
             faults.append(Fault(stage.name, str(path.relative_to(run_dir)), DAMAGED, detail))
@@ -79,14 +79,6 @@ def verify_run(run_dir: Path) -> Verification:
         verified[stage.name] = len(record["outputs"])
         faults += _faults_of(stage, record, run_dir)
     return Verification(str(run_dir), verified, tuple(unfinished), tuple(faults))
-
-
-def _record(path: Path) -> dict | None:
-    """What a stage recorded of its outputs; None where the file is damaged."""
-    record = read_json(path)
-    if record is None or not isinstance(record.get("outputs"), dict):
-        return None
-    return record
 
 
 def _faults_of(stage: Stage, record: dict, run_dir: Path) -> list[Fault]:

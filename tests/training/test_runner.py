@@ -7,11 +7,11 @@ import pytest
 from training import runner
 from training.config import stages_of
 from training.config.view import SectionView
-from training.fingerprint import harmless_keys
+from training.fingerprint import extending_keys, harmless_keys
 from training.phantom.config import PhantomConfig
 from training.run_folder import read_outputs
 from training.runner import run_stage, run_stages
-from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PREPARE, SEGMENTER, SUPERVISED, Stage
+from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PREPARE, SEGMENTER, SELF_TRAINING, SUPERVISED, Stage
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.networks import GeneratorConfig
@@ -127,6 +127,53 @@ def test_interval_of_sheets_matters_where_they_use_up_the_random_numbers_of_drop
     assert "pix2pix.sample_every" not in harmless_keys(replace(config, pix2pix=dropout))
     # The running mean is shown without dropout.
     assert "pix2pix.sample_every" in harmless_keys(replace(config, pix2pix=replace(dropout, average=0.9)))
+
+
+@pytest.mark.parametrize("key", ["segmenter.tile_step", "segmenter.mirror_at_test"])
+def test_how_images_are_predicted_matters_to_a_training_that_learns_from_predictions_alone(config, key):
+    for stage in (SEGMENTER, SUPERVISED):
+        assert key in harmless_keys(config, stage.name)
+    assert key not in harmless_keys(config, SELF_TRAINING.name)
+
+
+def with_folds(config, *folds):
+    return replace(config, segmenter=replace(config.segmenter, folds=folds))
+
+
+def leave_folds(config, run_dir):
+    paths = []
+    for fold in config.segmenter.folds:
+        path = SEGMENTER.folder(run_dir) / f"fold_{fold}"
+        if not path.exists():
+            CALLS.append(fold)
+            path.write_text(str(fold))
+        paths.append(path)
+    return paths
+
+
+def test_fold_that_is_added_leaves_the_finished_ones_as_they_are(fake, config, tmp_path):
+    told = []
+    fake(leave_folds)
+    # The stage's row, without the input that it reads.
+    segmenter = replace(SEGMENTER, entry="somewhere:f", needs=())
+    run_stage(segmenter, with_folds(config, 0), tmp_path)
+    assert run_stage(segmenter, with_folds(config, 0, 1), tmp_path, told.append)
+    assert CALLS == [0, 1]
+    assert told[0] == ("segmenter: goes on, since segmenter.folds was [0] and is [0, 1]; what is made already stays")
+    assert not (tmp_path / "old").exists()
+    assert sorted(read_outputs(tmp_path, SEGMENTER)) == ["fold_0", "fold_1"]
+    # Taken out again, and with another key besides.
+    assert run_stage(segmenter, with_folds(config, 1), tmp_path)
+    assert sorted(read_outputs(tmp_path, SEGMENTER)) == ["fold_1"]
+    other = with_folds(config, 0, 1)
+    run_stage(segmenter, replace(other, segmenter=replace(other.segmenter, epochs=3)), tmp_path)
+    assert CALLS == [0, 1, 0, 1]
+    assert len(list((tmp_path / "old").iterdir())) == 1
+
+
+def test_another_fold_makes_a_training_that_learns_from_predictions_again(config):
+    assert extending_keys(config, SEGMENTER.name) == {"segmenter.folds"}
+    assert extending_keys(config, SELF_TRAINING.name) == set()
 
 
 def test_number_of_workers_changes_no_phantom(config):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from training.config.checks import above_zero, at_least_one, share
+from training.stage_table import SEGMENTER, SELF_TRAINING, SUPERVISED
 from vestibule.bundle_check import MIN_TILE_STEP
 
 CONFIGURATIONS = ("2d", "3d_fullres")
 """Configurations that nnU-Net plans for every data set; others depend on its images."""
 SPLITS = 5
 """Folds that nnU-Net makes of its cases, whichever of them are trained."""
+
+AT_PREDICTION = {"changes_result": frozenset({SELF_TRAINING.name})}
+"""Of keys that training does not read, unless it learns from predictions."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,9 @@ class SegmenterConfig:
 
     configuration: str = "3d_fullres"
     """nnU-Net's configuration: `2d` or `3d_fullres`."""
-    folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    folds: tuple[int, ...] = field(
+        default=(0, 1, 2, 3, 4), metadata={"extends": frozenset({SEGMENTER.name, SUPERVISED.name})}
+    )
     """Folds to train and to average; `[]`: one network on all cases."""
     epochs: int = 1000
     """Epochs of training."""
@@ -37,9 +43,9 @@ class SegmenterConfig:
     """Share of each batch that is sampled around a structure."""
     gpu_memory_gb: float = 8.0
     """GPU memory that nnU-Net's planner fits patch and batch to, GB."""
-    mirror_at_test: bool = True
+    mirror_at_test: bool = field(default=True, metadata=AT_PREDICTION)
     """Average over mirrored images at prediction: up to eight times slower."""
-    tile_step: float = 0.5
+    tile_step: float = field(default=0.5, metadata=AT_PREDICTION)
     """Step of the sliding window, as a share of the patch."""
 
     def __post_init__(self) -> None:
