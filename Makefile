@@ -7,7 +7,7 @@ CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
-.PHONY: venv demo test fuzz load docs lint container clean
+.PHONY: venv demo test faults fuzz load docs lint container clean
 
 venv: $(VENV)/installed
 
@@ -30,6 +30,10 @@ test: venv
 	$(BIN)/mypy
 	$(BIN)/python tools/density.py vestibule training evaluation --at-most 5.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
+
+# Kills, signals, full disks, damage and more, done to runs of every stage: ARGS="--seed 1", or --help. A full disk needs root.
+faults: venv
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.faults $(ARGS)
 
 # Thousands of damaged files through everything that reads any: ARGS="--seed 1 --count 20000", or --help.
 fuzz: venv

@@ -24,7 +24,7 @@ from tests.reliability.faults.plan import all_trials, short_trials
 from tests.reliability.faults.trials import CLEAR, IN_NNUNET, SAME, SKIPPED, WRONG, Result, Template, stage_of
 from tests.reliability.faults.world import finish, warm_up
 
-SHORT_STAGES = ("phantom", "prepare", "cyclegan", "harmoniser")
+SHORT_STAGES = ("phantom", "prepare", "cyclegan")
 OUTCOMES = (SAME, CLEAR, SKIPPED, WRONG)
 
 

@@ -38,7 +38,7 @@ KILLS = {
     "export": 2,
 }
 """Killed runs of each stage; the whole has 100."""
-SHORT_KILLS = {"prepare": 1, "cyclegan": 3, "harmoniser": 1}
+SHORT_KILLS = {"prepare": 1, "cyclegan": 2}
 SIGNALLED = ("phantom", "prepare", "cyclegan", "harmoniser", "transfer", "pix2pix", "segmenter", IN_NNUNET, "export")
 FILLED = ("phantom", "prepare", "cyclegan", "harmoniser", "transfer", "pix2pix", IN_NNUNET, "augment", "export")
 TWICE = ("prepare", "cyclegan", "harmoniser", "pix2pix", IN_NNUNET)
