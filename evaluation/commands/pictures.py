@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from evaluation.commands.options import views_option
-from evaluation.reporting.pictures import render_cases, render_predictions
+from evaluation.reporting.pictures import RenderedPictures, render_cases, render_predictions
 from evaluation.reporting.report.build import VIEWS, missing_packages
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.processes import chosen_workers
-from vestibule.commands.options import edition_option, images_option, workers_option
+from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.progress import progress_bar
@@ -25,6 +25,7 @@ NAMES_SHOWN = 5
 @images_option("Folder of the T2 images that were segmented; it must be given.")
 @click.option("--report", "wants_report", is_flag=True, help="Without references: also write report.html.")
 @views_option(VIEWS)
+@json_option("which pictures there are")
 @workers_option()
 def pictures(
     folders: tuple[Path, ...],
@@ -32,6 +33,7 @@ def pictures(
     images: Path | None,
     wants_report: bool,
     views: int,
+    json_path: Path | None,
     workers: int | None,
 ) -> None:
     """Render for each case the T2 image with the outlines of MASKS, and of REFERENCES if there are any, into OUT.
@@ -46,8 +48,10 @@ def pictures(
         if wants_report:
             raise click.UsageError("--report is for masks without references; vestibule evaluate writes it with them")
         rules = edition_of_masks(references, edition)
-        count = render_cases(images, masks, references, out, rules)
-        click.echo(f"{count} pictures in {out}")
+        found = render_cases(images, masks, references, out, rules)
+        _tell(found, out, rules, None, json_path)
+        for case, problem in found.problems.items():
+            click.echo(f"shown as empty: {case}: {problem}", err=True)
         return
 
     missing = ", ".join(missing_packages()) if wants_report else ""
@@ -55,13 +59,14 @@ def pictures(
         raise InputError(f"a report needs {missing}: pip install 'vestibule[evaluation]'")
     rules = edition_of_masks(masks, edition)
     found = render_predictions(images, masks, out, rules)
+    page = None
     if wants_report:
         from evaluation.reporting.report.predictions import build_predictions_report
 
         processes = chosen_workers(workers, len(found.files))
         with progress_bar("rendering") as advance:
-            click.echo(build_predictions_report(masks, images, out, rules, views, processes, advance))
-    click.echo(f"{len(found.files)} pictures in {out}")
+            page = build_predictions_report(masks, images, out, rules, views, processes, advance)
+    _tell(found, out, rules, page, json_path)
 
     for case, problem in found.problems.items():
         click.echo(f"{case}: {problem}", err=True)
@@ -70,6 +75,22 @@ def pictures(
         shown = ", ".join(names[:NAMES_SHOWN])
         first = found.problems[names[0]]
         raise InputError(f"{len(names)} cases without a usable mask: {shown}; {names[0]}: {first}")
+
+
+def _tell(found: RenderedPictures, out: Path, edition: Edition, page: Path | None, json_path: Path | None) -> None:
+    """Say on standard output what was written, for people or as JSON."""
+    pictures = {case: str(path) for case, path in found.files.items()}
+    document = {
+        "edition": edition.year,
+        "pictures": pictures,
+        "report": str(page) if page else None,
+        "problems": found.problems,
+    }
+    if not write_result(json_path, document):
+        return
+    if page:
+        click.echo(page)
+    click.echo(f"{len(pictures)} pictures in {out}")
 
 
 def _folders_of(folders: tuple[Path, ...], images: Path | None) -> tuple[Path, Path, Path | None, Path]:

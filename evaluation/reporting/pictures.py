@@ -29,8 +29,8 @@ PART = 3
 
 
 @dataclass
-class PredictionPictures:
-    """Pictures of masks without references."""
+class RenderedPictures:
+    """The pictures of a folder of masks."""
 
     files: dict[str, Path] = field(default_factory=dict)
     """By case."""
@@ -38,7 +38,9 @@ class PredictionPictures:
     """Why a case has no picture, or one without its mask."""
 
 
-def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition) -> int:
+def render_cases(
+    images_dir: Path, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition
+) -> RenderedPictures:
     """Render every case that has a reference and an image, as `CASE.png`.
 
     Args:
@@ -49,7 +51,7 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
         edition: How files are called and what labels mean.
 
     Returns:
-        How many cases were rendered.
+        The pictures, and the cases whose predicted mask is missing or cannot be used; those show the reference alone.
 
     Raises:
         InputError: No image belongs to a reference, an image lies on another grid than its reference, or a reference
@@ -58,7 +60,7 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
     images = find_images(images_dir, edition)
     joined = join_cases(predictions_dir, references_dir, edition)
 
-    count = 0
+    found = RenderedPictures()
     for pair in joined.pairs:
         path = images.get(pair.case)
         if path is None:
@@ -68,14 +70,16 @@ def render_cases(images_dir: Path, predictions_dir: Path, references_dir: Path, 
         image = on_grid(path, aligned.geometry)  # (Z, Y, X)
         picture = out_dir / f"{pair.case}.png"
         render_case(picture, pair.case, image, aligned, edition)
-        count += 1
+        found.files[pair.case] = picture
+        if aligned.problem:
+            found.problems[pair.case] = aligned.problem
 
-    if count == 0:
+    if not found.files:
         raise InputError(f"{images_dir}: no T2 image belongs to a reference in {references_dir}")
-    return count
+    return found
 
 
-def render_predictions(images_dir: Path, predictions_dir: Path, out_dir: Path, edition: Edition) -> PredictionPictures:
+def render_predictions(images_dir: Path, predictions_dir: Path, out_dir: Path, edition: Edition) -> RenderedPictures:
     """Render every image that has a mask, as `CASE.png`, without references.
 
     Args:
@@ -92,7 +96,7 @@ def render_predictions(images_dir: Path, predictions_dir: Path, out_dir: Path, e
     """
     images = find_images(images_dir, edition)
     masks = masks_by_case(predictions_dir, edition)
-    found = PredictionPictures()
+    found = RenderedPictures()
     for case in sorted(images, key=natural_order):
         paths = masks.get(case, [])
         if len(paths) != 1:

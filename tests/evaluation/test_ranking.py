@@ -202,6 +202,13 @@ def test_own_scores_that_do_not_fit_are_named(tmp_path: Path) -> None:
             with_own_scores(published, read_scores(save(mine, text), team), mine)
 
 
+def test_an_edition_that_the_case_names_contradict_is_refused(tmp_path, monkeypatch, capsys) -> None:
+    path = save(tmp_path / "s.csv", "Case,VS_Dice,Team\ncrossmoda2023_etz_1,0.9,one\n")
+    assert run(monkeypatch, path, "--edition", "2022", "--bootstraps", "0") == 1
+    assert "called as those of edition 2023" in capsys.readouterr().err
+    assert run(monkeypatch, path, "--edition", "2023", "--bootstraps", "0") == 0
+
+
 BROKEN = TABLE + "a,0.7,0.3,four\nb,x,0.3,four\nb,0.6,0.9,five\n"
 
 

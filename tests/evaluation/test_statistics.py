@@ -159,9 +159,10 @@ def test_the_edition_of_unnamed_cases_is_that_of_the_scores_or_given(tmp_path: P
     assert "metrics.json: edition must be one of" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_an_edition_that_the_names_contradict_is_refused(tmp_path: Path, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("command", ["statistics", "table1"])
+def test_an_edition_that_the_names_contradict_is_refused(command, tmp_path: Path, monkeypatch, capsys) -> None:
     scores = save(tmp_path / "a", rows_of(CASES))
-    assert run(monkeypatch, "statistics", f"one={scores}", "--edition", "2023") == 1
+    assert run(monkeypatch, command, f"one={scores}", "--edition", "2023") == 1
     assert "leave out --edition" in capsys.readouterr().err.splitlines()[-1]
 
 

@@ -1,5 +1,6 @@
 """`vestibule pictures`: the slice with reference and result outlined, a file a case."""
 
+import json
 import re
 from pathlib import Path
 
@@ -158,6 +159,13 @@ def test_the_order_of_evaluate_gives_the_same_as_the_older_one(folders, tmp_path
     assert run(monkeypatch, masks, references, tmp_path / "new", "--images", images) == 0
     assert capsys.readouterr().err == ""
     assert (tmp_path / "new" / f"{CASE}.png").read_bytes() == (out / f"{CASE}.png").read_bytes()
+
+
+def test_json_tells_the_pictures(alone, monkeypatch, capsys) -> None:
+    assert run(monkeypatch, *alone, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["pictures"] == {CASE: str(alone[1] / f"{CASE}.png")}
+    assert (document["edition"], document["report"], document["problems"]) == (2023, None, {})
 
 
 def test_masks_without_references_are_outlined_in_their_own_colours(alone, save, labels, monkeypatch, capsys) -> None:

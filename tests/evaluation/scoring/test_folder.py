@@ -210,6 +210,18 @@ def run(monkeypatch, *arguments: object) -> int:
     return 0
 
 
+def test_json_without_a_file_takes_the_place_of_the_text(save, labels, tmp_path, monkeypatch, capsys) -> None:
+    for folder in ("p", "r"):
+        save(folder, "a", labels)
+    folders = tmp_path / "p", tmp_path / "r", tmp_path / "out"
+    assert run(monkeypatch, *folders, "--edition", "2022", "--workers", "1", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert run(monkeypatch, *folders, "--edition", "2022", "--workers", "1", "--json", tmp_path / "m.json") == 0
+    assert "1.00 ± 0.00 (1.00)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "m.json").read_text()) == printed
+
+
 def test_the_command_prints_the_table_and_returns_0(save, labels, tmp_path, monkeypatch, capsys) -> None:
     for folder in ("p", "r"):
         save(folder, "a", labels)

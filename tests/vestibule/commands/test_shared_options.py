@@ -5,8 +5,7 @@ import pytest
 
 from vestibule.cli import COMMANDS, cli
 
-WITH_JSON = ("evaluate", "evaluate-teams", "measure", "screen", "rank", "statistics", "table1", "check")
-WITH_EDITION = (*WITH_JSON, "pictures")
+ALL = ("evaluate", "evaluate-teams", "measure", "screen", "rank", "statistics", "table1", "pictures", "check")
 WITH_IMAGES = ("evaluate", "evaluate-teams", "screen", "pictures", "check")
 WITH_WORKERS = ("evaluate", "evaluate-teams", "measure", "screen", "pictures")
 
@@ -18,7 +17,7 @@ def options_of(name: str) -> dict[str, click.Option]:
 
 @pytest.mark.parametrize(
     ("option", "names"),
-    [("json_path", WITH_JSON), ("edition", WITH_EDITION), ("images", WITH_IMAGES), ("workers", WITH_WORKERS)],
+    [("json_path", ALL), ("edition", ALL), ("images", WITH_IMAGES), ("workers", WITH_WORKERS)],
 )
 def test_an_option_is_the_same_everywhere(option: str, names: tuple) -> None:
     found = [options_of(name)[option] for name in names]
@@ -31,7 +30,7 @@ def test_an_option_is_the_same_everywhere(option: str, names: tuple) -> None:
 
 def test_every_command_of_the_evaluation_is_among_them() -> None:
     known = {name for name, (target, _) in COMMANDS.items() if target.startswith(("evaluation.", "contract."))}
-    assert known == set(WITH_EDITION)
+    assert known == set(ALL)
 
 
 @pytest.mark.parametrize(("words", "expected"), [(["--json"], "-"), (["--json", "x.json"], "x.json"), ([], "None")])
