@@ -128,8 +128,8 @@ def publish(run_dir: Path, out: Path, scores: Path, cases: int) -> None:
     help="In place of --data, a run that has prepared its cases: quicker.",
 )
 @click.option("--case", "wanted", multiple=True, help="Show this case; may be repeated.  [default: some of all]")
-@click.option("--cases", type=click.IntRange(min=1), default=8, show_default=True, help="Cases, where none is named.")
-@click.option("--slices", type=click.IntRange(min=1), default=5, show_default=True, help="Slices of each case.")
+@click.option("--cases", type=click.IntRange(1, 40), default=8, show_default=True, help="Cases, where none is named.")
+@click.option("--slices", type=click.IntRange(1, 200), default=5, show_default=True, help="Slices of each case.")
 def slices(
     out: Path,
     config_path: Path,
@@ -142,7 +142,7 @@ def slices(
 ) -> None:
     """Plot T2 slices to OUT (PNG), to choose the reference slice from.
 
-    A row a case, around the likely level of the inner ears, which is told without labels. Names and numbers are those
+    Around the likely level of the inner ears, which is told without labels. Names and numbers are those
     of `reference.case` and `reference.slice`.
     """
     if (data is None) == (run_dir is None):

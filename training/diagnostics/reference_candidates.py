@@ -35,6 +35,11 @@ MIDLINE_MM = 15.0
 """Inner ears lie farther from the middle of the region."""
 SIDE_MM = 55.0
 """And nearer to it than this."""
+LINE = 6
+"""Slices in a row of the sheet; more go on below."""
+INCHES = 3.0
+"""Width of a slice on the sheet."""
+HEADING = "from the feet upwards"
 FRONT_MM, BACK_MM = 25.0, 10.0
 """How far in front of the region's middle and behind it they are looked for."""
 
@@ -68,7 +73,7 @@ def plot_candidates(
     cases: int = 8,
     slices: int = 5,
 ) -> list[Candidates]:
-    """Plot slices of T2 training cases, a row a case, around the likely level of the inner ears.
+    """Plot slices of T2 training cases, a row a case or several, around the likely level of the inner ears.
 
     Args:
         config: Its sections `prepare` and `edition`.
@@ -94,34 +99,34 @@ def plot_candidates(
         raise ValueError("expected a folder of data or of a run")
 
     found = []
-    columns: dict[str, list[Captioned]] = {}
-    for place in range(slices):
-        columns[_heading(place, slices)] = []
+    names = []
+    width = min(slices, LINE)
+    columns: list[list[Captioned]] = [[] for _ in range(width)]
     for scan in scans:
         level = ear_level(scan.voxels, scan.spacing_zyx)
         shown = slices_around(level, slices, len(scan.voxels), scan.spacing_zyx[0])
         found.append(Candidates(scan.case, level, tuple(shown)))
-        for column, index in zip(columns.values(), shown, strict=False):
+
+        for place, index in enumerate(shown):
             caption = f"slice: {index}"
             if index == level:
                 caption += "  (likely level of the inner ears)"
             # A copy, so that the volume need not be kept.
             section = np.array(scan.voxels[index], dtype=np.float32)
-            column.append(Captioned(section, caption))
+            columns[place % width].append(Captioned(section, caption))
+            if place % width == 0:
+                names.append(f"case: {scan.case}")
+        # The next case begins on a line of its own.
+        for column in columns:
+            if len(column) < len(names):
+                column.append(Captioned(np.ones_like(section), ""))
 
-    filled = {title: cells for title, cells in columns.items() if cells}
-    rows = [f"case: {candidates.case}" for candidates in found]
-    save_sheet(out, filled, rows=rows, inches=3.0)
+    titled = {HEADING: columns[0]}
+    for place, column in enumerate(columns[1:]):
+        # Titles of columns differ, if only by their blanks.
+        titled[" " * place] = column
+    save_sheet(out, titled, rows=names, inches=INCHES)
     return found
-
-
-def _heading(place: int, slices: int) -> str:
-    heading = str(place + 1)
-    if place == 0:
-        heading += ", nearest to the feet"
-    elif place == slices - 1:
-        heading += ", nearest to the head"
-    return heading
 
 
 def ear_level(voxels: np.ndarray, spacing_zyx: tuple[float, float, float]) -> int:

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from training.commands.train import train
+from training.diagnostics import reference_candidates
 from training.diagnostics.reference_candidates import ear_level, plot_candidates, slices_around, spread
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
@@ -86,6 +87,21 @@ def test_slices_are_counted_from_the_feet_whatever_the_file_as_the_configuration
         assert candidates.slices == (3, 5, 7)
     width, height = Image.open(tmp_path / "sheet.png").size
     assert width > height
+
+
+def test_slices_that_a_line_does_not_hold_go_on_below(config, data, tmp_path, monkeypatch):
+    sheets = []
+    monkeypatch.setattr(
+        reference_candidates, "save_sheet", lambda out, columns, rows, inches: sheets.append((columns, rows))
+    )
+    config = replace(config, prepare=PreprocessingConfig((1.0, 1.0), (64, 96), centre="bright"))
+    plot_candidates(config, tmp_path / "sheet.png", data, slices=8)
+    ((columns, rows),) = sheets
+    assert rows == ["case: crossmoda2022_etz_1"] * 2 + ["case: crossmoda2022_etz_2"] * 2
+    captions = [[cell.caption.split("  ")[0] for cell in column] for column in columns.values()]
+    assert captions[0] == ["slice: 1", "slice: 7", "slice: 1", "slice: 7"]
+    assert captions[1] == ["slice: 2", "slice: 8", "slice: 2", "slice: 8"]
+    assert captions[5] == ["slice: 6", "", "slice: 6", ""]
 
 
 def test_the_command_names_what_can_be_copied_into_a_configuration(run_dir, tmp_path) -> None:
