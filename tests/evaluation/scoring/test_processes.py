@@ -4,7 +4,7 @@ import multiprocessing.context
 
 import pytest
 
-from evaluation.scoring.processes import default_workers, each_in_a_process
+from evaluation.scoring.processes import default_workers, each_in_a_process, kept_processes
 from vestibule.errors import InputError
 
 
@@ -15,6 +15,23 @@ def test_every_item_comes_back_with_its_result() -> None:
 def test_an_item_that_kills_its_process_is_the_only_one_lost() -> None:
     deadly = "__import__('os')._exit(9)"
     assert dict(each_in_a_process(eval, ["1", deadly, "2", "3"], 1)) == {"1": 1, deadly: None, "2": 2, "3": 3}
+
+
+def test_kept_processes_are_handed_on_and_one_that_dies_is_replaced() -> None:
+    whose = "__import__('os').getpid()"
+    deadly = "__import__('os')._exit(9)"
+
+    def process_of_a_call() -> int:
+        ((_, process),) = each_in_a_process(eval, [whose], 1)
+        return process
+
+    with kept_processes():
+        first = process_of_a_call()
+        assert process_of_a_call() == first
+        assert dict(each_in_a_process(eval, [deadly, "1"], 1)) == {deadly: None, "1": 1}
+        later = process_of_a_call()
+        assert later != first
+    assert process_of_a_call() != later
 
 
 def test_an_exception_of_the_work_is_raised_here() -> None:
