@@ -10,12 +10,12 @@ from typing import Any
 from training.importing.patients import (
     Patient,
     Written,
-    case_name,
     split_by_patient,
     write_patient,
     write_record,
 )
 from training.parallel import side_by_side
+from vestibule.dicom.naming import case_name
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 

@@ -8,18 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.importing.patients import case_name
 from vestibule.csv_cells import escaped
 from vestibule.dicom.headers import OTHER, T1, T1_CONTRAST, T2, Series, find_series
 from vestibule.dicom.images import read_stack
+from vestibule.dicom.naming import names_of
 from vestibule.errors import InputError
 from vestibule.files import write_text
 from vestibule.volume import write_volume
 
 FOLDERS = {T1_CONTRAST: "T1_contrast", T1: "T1", T2: "T2", OTHER: "other"}
 """Folder of each kind of series."""
-ENDINGS = {T1_CONTRAST: "ceT1", T1: "T1", T2: "T2", OTHER: "MR"}
-"""What file names end in, as `predict` and others tell T2 from T1."""
 TABLE = "series.csv"
 COLUMNS = ("patient", "date", "description", "kind", "files", "image", "problem", "folder")
 
@@ -54,10 +52,10 @@ def import_folder(
     found = find_series(folder)
     images = [one for one in found.series if one.is_image]
     imported = [Imported(None, problem=problem) for problem in found.problems]
-    taken: set[str] = set()
+    names = names_of(images)
     for number, series in enumerate(images, start=1):
         try:
-            path = _place(series, images, out_dir, taken)
+            path = out_dir / FOLDERS[series.kind] / f"{names[series.uid]}.nii.gz"
             stack = read_stack(series)
             write_volume(path, stack.volume)
             imported.append(Imported(series, path))
@@ -66,22 +64,6 @@ def import_folder(
         on_series(number, len(images))
     write_text(out_dir / TABLE, _table(imported, out_dir))
     return imported
-
-
-def _place(series: Series, others: Sequence[Series], out_dir: Path, taken: set[str]) -> Path:
-    """Where a series is written: by its patient, with the date where there are several, with a number where needed."""
-    case = case_name(series.patient or "nobody")
-    dates = {one.date for one in others if one.patient == series.patient}
-    if len(dates) > 1 and series.date:
-        # As `vestibule measure` reads dates.
-        case = f"{case}_{series.date}"
-    name = f"{case}_{ENDINGS[series.kind]}.nii.gz"
-    number = 2
-    while name in taken:
-        name = f"{case}-{number}_{ENDINGS[series.kind]}.nii.gz"
-        number += 1
-    taken.add(name)
-    return out_dir / FOLDERS[series.kind] / name
 
 
 def _table(imported: Sequence[Imported], out_dir: Path) -> str:

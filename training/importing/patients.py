@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ import numpy as np
 from training.importing.names import COCHLEA
 from vestibule.csv_cells import escaped
 from vestibule.editions import TUMOUR, Edition
-from vestibule.errors import InputError
 from vestibule.files import file_sha256, write_json, write_text
 from vestibule.volume import Volume, write_volume
 
@@ -48,14 +46,6 @@ class Written:
     part: str
     files: tuple[Path, ...]
     taken_for: dict[str, str]
-
-
-def case_name(patient: str) -> str:
-    """A patient's name as it may stand in a file name, in lower case."""
-    safe = re.sub(r"[^a-z0-9]+", "-", patient.lower()).strip("-")
-    if not safe:
-        raise InputError(f"patient {patient!r}: its name has neither letters nor digits")
-    return safe
 
 
 def split_by_patient(names: Sequence[str], shares: tuple[int, int, int], seed: int) -> dict[str, str]:

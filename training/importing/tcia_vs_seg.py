@@ -18,9 +18,10 @@ import SimpleITK as sitk
 
 from training.importing.contours import Structure, mask_of, read_structures
 from training.importing.names import match_names
-from training.importing.patients import Patient, case_name
+from training.importing.patients import Patient
 from vestibule.dicom.headers import T1, T1_CONTRAST, T2, Series, find_series
 from vestibule.dicom.images import read_stack
+from vestibule.dicom.naming import case_name
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, to_image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,11 @@ class Stack:
     """Float32 (Z, Y, X); the first slice lies lowest along the normal of the slices."""
     frames: tuple[Frame, ...]
     """In the order of z."""
+
+    def without_voxels(self) -> Stack:
+        """The same place and files with voxels that take no memory."""
+        nothing = np.broadcast_to(np.float32(0), self.volume.voxels.shape)
+        return replace(self, volume=self.volume.with_voxels(nothing))
 
 
 def read_stack(series: Series) -> Stack:
