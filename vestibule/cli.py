@@ -47,6 +47,10 @@ EXTRAS = ("training", "evaluation")
 """Our packages that need more than `vestibule` alone, each called as the extra that installs it."""
 
 
+FURTHER_EXTRAS = {"pydicom": "dicom", "highdicom": "dicom"}
+"""Packages of others that a single option or format needs, with the extra that installs each."""
+
+
 class MissingPackageError(click.ClickException):
     """A package is not installed; exit code 2, as it is no fault of the input."""
 
@@ -130,7 +134,9 @@ def _refuse_missing_package(error: ModuleNotFoundError, command: str) -> None:
     target, _ = COMMANDS[command]
     package = target.partition(".")[0]
     # An extra is called as the package that needs it.
-    wanted = f"vestibule[{package}]" if package in EXTRAS else "vestibule"
+    extra = package if package in EXTRAS else None
+    extra = FURTHER_EXTRAS.get(missing, extra)
+    wanted = f"vestibule[{extra}]" if extra else "vestibule"
     raise MissingPackageError(
         f"vestibule {command}: the package {missing} is not installed; run: pip install '{wanted}'"
     ) from error

@@ -17,6 +17,10 @@ PLATFORM_IMAGES = "images"
 """Folder under /input and /output with one folder for each of a job's images."""
 UNREAD_SUFFIXES = (".mhd", ".nrrd", ".nhdr", ".mgz", ".hdr")
 """Endings of images in formats that are not read: what is called so is told as an image without a mask."""
+DICOM_SUFFIXES = (".dcm", ".ima")
+"""Endings that DICOM files may have; many have none."""
+DICOM_PREAMBLE = 128
+"""Bytes before the letters DICM."""
 PLATFORM_RESULTS = "results.json"
 """Grand Challenge's file for what is not an image."""
 
@@ -201,6 +205,30 @@ def list_images(path: Path) -> Listing:
     except OSError as error:
         raise InputError(f"{printable(path)}: cannot be read ({error.strerror})") from error
     return Listing(tuple(files), unusable)
+
+
+def holds_dicom(path: Path) -> bool:
+    """Whether a folder has DICOM files, in itself or in a folder in it, and no image right in it."""
+    path = Path(path)
+    if not path.is_dir() or list_images(path).unusable:
+        return False
+    if any(image_stem(entry) for entry in path.iterdir()):
+        return False
+    for entry in path.rglob("*"):
+        is_named = entry.suffix.lower() in DICOM_SUFFIXES
+        if not entry.name.startswith(".") and entry.is_file() and (is_named or begins_as_dicom(entry)):
+            return True
+    return False
+
+
+def begins_as_dicom(path: Path) -> bool:
+    """Whether a file has the letters DICM behind a preamble of 128 bytes, as every DICOM file does."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(DICOM_PREAMBLE)
+            return stream.read(4) == b"DICM"
+    except OSError:
+        return False
 
 
 def _unusable_because(path: Path) -> str | None:

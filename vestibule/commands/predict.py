@@ -11,17 +11,22 @@ import click
 from vestibule import logs
 from vestibule.commands.options import claim, edition_option, json_option, write_result
 from vestibule.errors import InputError
-from vestibule.inputs import Case, Selection, find_cases, prepare_output
+from vestibule.formats import FORMATS, NAMES, check_formats, write_formats, write_names
+from vestibule.inputs import Case, Selection, find_cases, holds_dicom, image_stem, prepare_output
 from vestibule.progress import progress_bar
 from vestibule.weights import Bundle, find_bundle, open_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vestibule.dicom.conversion import Converted
     from vestibule.editions import Edition
     from vestibule.pipeline import Model
     from vestibule.predict import Outcome
     from vestibule.volume import Volume
+
+IMAGES = "images"
+"""Folder in OUTPUT that gets the images of DICOM series."""
 
 
 @click.command()
@@ -37,6 +42,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where networks run; auto: a GPU if there is one.",
 )
+@click.option(
+    "--write",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="Also write masks as this; may be repeated. names: tables of labels for 3D Slicer and ITK-SNAP.",
+)
 @click.option("--skip-existing", is_flag=True, help="Leave masks that are there; by default they are replaced.")
 @click.option(
     "--strict", is_flag=True, help="Exit code 1 where a mask may be wrong. All masks are written all the same."
@@ -49,13 +61,15 @@ def predict(
     edition: Edition | None,
     arm: str | None,
     device: str,
+    formats: tuple[str, ...],
     skip_existing: bool,
     strict: bool,
     json_path: Path | None,
 ) -> None:
     """Segment the T2 images of the folder (or the one file) INPUT into masks in the folder OUTPUT.
 
-    Reads .nii.gz, .nii and .mha. Files that their names call T1 or a label are passed over. Each mask lies on exactly
+    Reads .nii.gz, .nii and .mha, and DICOM: a folder of a series, or a tree of them, whose T2 series are written to
+    OUTPUT/images first. Files that their names call T1 or a label are passed over. Each mask lies on exactly
     the grid of its image. An image that cannot be segmented costs no other its mask; the exit code is then 1.
 
     Warns of masks that may be wrong, as `vestibule screen` finds them, and of images that are no T2 of a head.
@@ -64,7 +78,18 @@ def predict(
 
     bundle = open_bundle(find_bundle(weights))
     chosen = edition_for(bundle, edition)
-    selection = find_cases(input_path, output_dir, chosen)
+    is_dicom = holds_dicom(input_path)
+    check_formats(formats, is_dicom)
+    converted = None
+    images = input_path
+    if is_dicom:
+        prepare_output(output_dir)
+        converted = _convert(input_path, output_dir / IMAGES)
+        images = converted.folder
+    selection = find_cases(images, output_dir, chosen)
+    if converted is not None:
+        # No other image that lies there is of this input.
+        selection = _of_this_input(selection, converted)
     prepare_output(output_dir)
     for refusal in selection.refused:
         logs.tell(f"no mask: {refusal}", logging.ERROR)
@@ -82,8 +107,11 @@ def predict(
     if write_result(json_path, _document(outcome, existing, selection, bundle, chosen)):
         logs.say(_summary(outcome, existing, selection, output_dir))
 
+    if NAMES in formats:
+        write_names(output_dir, chosen)
     failures = [failure for _, failure in outcome.failures]
     failures.extend(selection.refused)
+    failures.extend(_write_formats([*existing, *outcome.written], formats, chosen, converted))
     total = len(selection.cases) + len(selection.refused)
     if failures:
         raise InputError(failure_message(failures, total))
@@ -92,6 +120,38 @@ def predict(
         raise InputError(
             f"{len(outcome.warnings)} of {total} masks may be wrong; the first, {first.mask_path}: {'; '.join(reasons)}"
         )
+
+
+def _convert(input_path: Path, folder: Path) -> Converted:
+    """The T2 series of a folder of DICOM files as images in `folder`."""
+    from vestibule.dicom.conversion import convert
+
+    converted = convert(input_path, folder)
+    logs.tell(f"{len(converted.stacks)} T2 series of {input_path} are now in {folder}")
+    if not converted.stacks:
+        raise InputError(f"{input_path}: no series can be segmented, the first: {converted.refused[0]}")
+    return converted
+
+
+def _of_this_input(selection: Selection, converted: Converted) -> Selection:
+    """The cases that were converted now, and what could not be."""
+    cases = tuple(case for case in selection.cases if image_stem(case.image_path) in converted.stacks)
+    refused = (*selection.refused, *converted.refused)
+    return Selection(cases, refused)
+
+
+def _write_formats(
+    cases: list[Case], formats: tuple[str, ...], edition: Edition, converted: Converted | None
+) -> list[str]:
+    """Write masks in further formats. Returns one line for each mask that could not be."""
+    failures = []
+    for case in cases:
+        try:
+            write_formats(case, formats, edition, converted)
+        except InputError as error:
+            failures.append(str(error))
+            logs.tell(str(error), logging.ERROR)
+    return failures
 
 
 def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:

@@ -12,9 +12,9 @@ from vestibule.dicom.naming import names_of
 from vestibule.dicom.results import write_rtstruct, write_seg
 from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.formats import RTSTRUCT, SEG
 from vestibule.volume import read_labels, write_volume
 
-SEG, RTSTRUCT = "dicom-seg", "rtstruct"
 WRITERS = {SEG: (write_seg, "_SEG.dcm"), RTSTRUCT: (write_rtstruct, "_RTSTRUCT.dcm")}
 """Formats with what writes them and what their files end in."""
 

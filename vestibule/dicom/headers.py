@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from vestibule.errors import InputError
+from vestibule.inputs import DICOM_SUFFIXES, begins_as_dicom
 
 T1_CONTRAST, T1, T2, OTHER = KINDS = ("T1 with contrast", "T1", "T2", "other")
 """Kinds of series, as they are told apart."""
@@ -23,9 +24,6 @@ MR_STORAGE = (
 )
 """MR images: one slice a file, enhanced (many frames a file), and legacy converted enhanced."""
 RTSTRUCT_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
-
-PREAMBLE = 128
-"""Bytes before the letters DICM that every DICOM file begins with."""
 
 _T2_WORDS = re.compile(r"t2|ciss|fiesta|drive|space|b-?ffe|cube", re.IGNORECASE)
 _T1_WORDS = re.compile(r"t1|mprage|bravo|spgr|flash|vibe|tfe", re.IGNORECASE)
@@ -165,19 +163,8 @@ def _candidates(folder: Path) -> Iterator[Path]:
         # Discs have an index, which is no series.
         if hidden or path.is_dir() or path.name.upper() == "DICOMDIR":
             continue
-        if path.suffix.lower() in (".dcm", ".ima") or _begins_as_dicom(path):
+        if path.suffix.lower() in DICOM_SUFFIXES or (path.is_file() and begins_as_dicom(path)):
             yield path
-
-
-def _begins_as_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as stream:
-            stream.seek(PREAMBLE)
-            return stream.read(4) == b"DICM"
-    except OSError:
-        return False
 
 
 def _read(path: Path, stop_before_pixels: bool) -> Dataset:

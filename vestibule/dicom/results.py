@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import highdicom
 import numpy as np
@@ -11,13 +12,14 @@ from contourpy import contour_generator
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from vestibule import __version__
 from vestibule.dicom.headers import RTSTRUCT_STORAGE, read_header
 from vestibule.dicom.images import Stack
 from vestibule.editions import TUMOUR, Edition
 from vestibule.files import atomic
+from vestibule.formats import COLOURS, OTHER_COLOUR
 from vestibule.geometry import Geometry
 
 MANUFACTURER = "vestibule"
@@ -33,8 +35,6 @@ CATEGORIES = {
     TUMOUR: codes.SCT.MorphologicallyAbnormalStructure,
     "cochlea": codes.SCT.AnatomicalStructure,
 }
-COLOURS = {TUMOUR: (214, 39, 40), "cochlea": (31, 119, 180)}
-"""Red, green and blue of structures in viewers that use them."""
 CONTOUR_DIGITS = 4
 """Decimals of contours, mm."""
 
@@ -124,7 +124,7 @@ def write_rtstruct(path: Path, labels: np.ndarray, stack: Stack, edition: Editio
 
         contours = Dataset()
         contours.ReferencedROINumber = number
-        contours.ROIDisplayColor = list(COLOURS.get(structure, (0, 160, 0)))
+        contours.ROIDisplayColor = list(COLOURS.get(structure, OTHER_COLOUR))
         mask = edition.mask_of(labels, structure)
         contours.ContourSequence = _contours(mask, stack)
         dataset.ROIContourSequence.append(contours)
@@ -149,7 +149,8 @@ def outlines(mask: np.ndarray, geometry: Geometry) -> list[tuple[int, np.ndarray
             continue
         # A rim, so that lines close at the border of the slice.
         padded = np.pad(plane.astype(float), 1)
-        for line_xy in contour_generator(z=padded).lines(0.5):
+        found = cast(list[np.ndarray], contour_generator(z=padded).lines(0.5))
+        for line_xy in found:
             # The last point is the first one again.
             points_xy = line_xy[:-1] - 1
             heights = np.full(len(points_xy), float(index))
@@ -187,7 +188,7 @@ def _describe(number: int, structure: str, edition: Edition) -> highdicom.seg.Se
 def _new_structure_set(header: Dataset) -> Dataset:
     """An RTSTRUCT of the patient and study of an image, without contours."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = RTSTRUCT_STORAGE
+    meta.MediaStorageSOPClassUID = UID(RTSTRUCT_STORAGE)
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = Dataset()
@@ -212,7 +213,7 @@ def _new_structure_set(header: Dataset) -> Dataset:
     series = Dataset()
     series.SeriesInstanceUID = header.SeriesInstanceUID
     study = Dataset()
-    study.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"
+    study.ReferencedSOPClassUID = UID("1.2.840.10008.3.1.2.3.1")
     study.ReferencedSOPInstanceUID = header.StudyInstanceUID
     study.RTReferencedSeriesSequence = [series]
     frame = Dataset()
