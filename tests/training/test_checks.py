@@ -205,6 +205,16 @@ def test_phantoms_are_known_before_they_are_made(config, tmp_path):
     named = replace(own, reference=ReferenceConfig(case="crossmoda2021_ldn_55", slice=3))
     with pytest.raises(InputError, match="did you mean 'crossmoda2021_ldn_5'"):
         check_run(named, tmp_path)
+    sized = replace(named, phantom=replace(own.phantom, shape_zyx=(12, 72, 72)))
+    for index, refused in ((11, False), (12, True)):
+        there = replace(sized, reference=ReferenceConfig(case="crossmoda2021_ldn_5", slice=index))
+        if refused:
+            with pytest.raises(
+                InputError, match=r"reference\.slice must be from 0 to 11 for crossmoda2021_ldn_5, got 12"
+            ):
+                check_run(there, tmp_path)
+        else:
+            check_run(there, tmp_path)
 
 
 def test_run_without_data_says_how_to_name_it(config, tmp_path):

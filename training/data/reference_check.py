@@ -41,7 +41,9 @@ def expected_reference(config: RunConfig, known: KnownCases) -> ExpectedReferenc
         outlined = True
     else:
         case = _named_case(config.reference.case, known)
-        index = _usable_index(config.reference.slice, case)
+        # Of the run's own phantoms the configuration may tell how many slices they will have.
+        planned_zyx = config.phantom.shape_zyx if config.phantom else None
+        index = _usable_index(config.reference.slice, case, planned_zyx)
         outlined = _shows_tumour(case, index, edition)
 
     rows, columns = config.prepare.size_yx
@@ -87,11 +89,16 @@ def _named_case(name: str, known: KnownCases) -> RawCase:
     return targets[name]
 
 
-def _usable_index(index: int | None, case: RawCase) -> int:
-    """The configured index. Raises InputError where there is none, or the image has no such slice or a constant one."""
+def _usable_index(index: int | None, case: RawCase, planned_zyx: tuple[int, int, int] | None) -> int:
+    """The configured index. Raises InputError where there is none, or the image has no such slice or a constant one.
+
+    `planned_zyx` are the voxels of an image that is not made yet, where that is known.
+    """
     if not case.image.is_file():
         if index is None or index < 0:
             raise InputError(f"reference.slice must be a slice of {case.name}, counted from 0, got {index}")
+        if planned_zyx is not None and index >= planned_zyx[0]:
+            raise InputError(f"reference.slice must be from 0 to {planned_zyx[0] - 1} for {case.name}, got {index}")
         return index
 
     # Slices are counted as those of the prepared volume, which lies along the patient's axes.
