@@ -40,6 +40,7 @@ COMMANDS = {
     "table1": ("evaluation.commands.table1:table1_command", "Set the scores of several arms side by side."),
     "pictures": ("evaluation.commands.pictures:pictures", "Draw results over the images they were made from."),
     "check": ("contract.commands.check:check", "Check masks or an image against the submission contract."),
+    "doctor": ("vestibule.commands.doctor:doctor", "Look at this machine: what is here, what is wrong, what to do."),
     "weights": ("vestibule.commands.weights:weights", "Show or verify a bundle of weights."),
 }
 
