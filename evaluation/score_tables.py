@@ -285,8 +285,11 @@ def other_definitions(folders: dict[str, Path]) -> dict[str, str]:
 def definitions_fault(folder: Path, edition: Edition, mode: str) -> str | None:
     """Why scores in a folder are not of an edition's structures by a mode's definitions; None where nothing says so."""
     modes, structures = _definitions_of({"": folder})
-    # A metrics.json tells the year, not which of its parts is which.
-    labels = _labels_of(EDITIONS.get(edition.year, edition))
+    labels = _labels_text(edition.label_values())
+    document = read_json(folder / "metrics.json")
+    if isinstance(document, dict) and "labels" not in document:
+        # Of an earlier version: it tells the year, not which of its parts is which.
+        labels = _labels_text(EDITIONS.get(edition.year, edition).label_values())
     for told, expected in ((modes, f"--mode {mode}"), (structures, labels)):
         for definition in told.values():
             if definition != expected:
@@ -305,18 +308,22 @@ def _definitions_of(folders: dict[str, Path]) -> tuple[dict[str, str], dict[str,
         if "mode" in document:
             modes[arm] = f"--mode {document['mode']}"
         year = document.get("edition")
-        if isinstance(year, int) and year in EDITIONS:
-            # Years with the same labels are scored alike.
-            structures[arm] = _labels_of(EDITIONS[year])
+        labels = document.get("labels")
+        # Years with the same labels are scored alike.
+        if isinstance(labels, dict):
+            structures[arm] = _labels_text(labels)
+        elif isinstance(year, int) and year in EDITIONS:
+            structures[arm] = _labels_text(EDITIONS[year].label_values())
     return modes, structures
 
 
-def _labels_of(edition: Edition) -> str:
+def _labels_text(labels: dict[str, list[int]]) -> str:
     """`labels vs 1+2, cochlea 3`: what the structures of an edition are made of."""
     structures = []
-    for structure in (*edition.structures, *edition.parts):
-        values = "+".join(str(value) for value in edition.values_of(structure))
-        structures.append(f"{structure} {values}")
+    for structure, values in labels.items():
+        listed = values if isinstance(values, list) else [values]
+        joined = "+".join(str(value) for value in listed)
+        structures.append(f"{structure} {joined}")
     return "labels " + ", ".join(structures)
 
 

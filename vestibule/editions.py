@@ -169,6 +169,10 @@ class Edition:
         other = 3 - label
         return replace(self, parts={"vs_extrameatal": (other,), "vs_intrameatal": (label,)})
 
+    def label_values(self) -> dict[str, list[int]]:
+        """The label values that make up each structure, and each part of one."""
+        return {name: list(self.values_of(name)) for name in (*self.structures, *self.parts)}
+
     def offers(self, case: str) -> bool:
         """Whether `case` is called as the challenge's own cases are."""
         return re.fullmatch(self.case_pattern, case) is not None

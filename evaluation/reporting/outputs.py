@@ -92,6 +92,7 @@ def platform_metrics(scores: Scores) -> dict:
         "mode": scores.mode,
         "definition": DEFINITIONS[scores.mode],
         "edition": scores.edition,
+        **({"labels": scores.labels} if scores.labels else {}),
         "case": columns,
         "aggregates": aggregates,
         "summary": scores.summary,

@@ -36,6 +36,8 @@ class Scores:
     """Predictions of cases that have no reference."""
     notes: dict[str, list[str]] = field(default_factory=dict)
     """What else is worth knowing about a case."""
+    labels: dict[str, list[int]] = field(default_factory=dict)
+    """The label values of each structure and part, where they were told: which part is which can be chosen."""
 
 
 def summarise(rows: Iterable[Row]) -> dict:

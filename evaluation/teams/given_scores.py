@@ -47,7 +47,7 @@ def read_given(submission: Submission, cases: list[str], edition: Edition, mode:
             raise InputError(f"{path}: lacks case {case}; give a missing mask the worst score")
         rows += _rows_of(case, values, edition, path)
     extra = sorted({case for _, case in found} - set(cases), key=natural_order)
-    return Scores(rows, summarise(rows), mode, edition.year, extra=extra)
+    return Scores(rows, summarise(rows), mode, edition.year, extra=extra, labels=edition.label_values())
 
 
 def _rows_of(case: str, values: dict[tuple[str, str], float], edition: Edition, path: Path) -> list[Row]:

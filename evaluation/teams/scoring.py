@@ -309,6 +309,7 @@ def _known_scores(folder: Path, evaluation: Evaluation) -> Scores:
         problems=document.get("scored_as_empty", {}),
         extra=document.get("extra", []),
         notes=document.get("notes", {}),
+        labels=evaluation.edition.label_values(),
     )
 
 

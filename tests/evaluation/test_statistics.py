@@ -183,6 +183,14 @@ def test_arms_that_were_scored_by_other_definitions_are_refused(command, tmp_pat
     told("c", "default", 2023)
     assert run(monkeypatch, command, *arms) == 1
     assert "a with labels vs 1, cochlea 2" in capsys.readouterr().err.splitlines()[-1]
+    # In one edition, which part is which can be chosen.
+    for name, intrameatal in (("a", 1), ("c", 2)):
+        labels = get_edition(2023).with_intrameatal(intrameatal).label_values()
+        content = {"mode": "default", "edition": 2023, "labels": labels}
+        (folders[name] / "metrics.json").write_text(json.dumps(content))
+    assert run(monkeypatch, command, *arms) == 1
+    assert "vs_intrameatal 2, a with labels" in capsys.readouterr().err.splitlines()[-1]
+    told("a", "default", 2022)
     # The labels of 2021 and 2022 are the same, and a folder that does not tell is no contradiction.
     told("c", "default", 2021)
     assert run(monkeypatch, command, *arms) == 0
