@@ -28,10 +28,22 @@ MAX_DOCUMENT_BYTES = 4 << 20
 MAX_DOCUMENTS_BYTES = 64 << 20
 """All members together that are read as JSON."""
 MAX_MEMBERS = 100_000
-"""Members of an image's archive: one that has more is none."""
+"""Members of an archive: one that has more is none."""
+MAX_UNPACKED_BYTES = 64 << 30
+"""An archive that unpacks to more is not read on: a few megabytes can pack terabytes."""
+MAX_TAR_HEADER_BYTES = 1 << 20
+"""Longest name or other text about a member, which is read into memory."""
 API_LABEL = "org.grand-challenge.api-method"
 API_METHODS = ("exec", "invoke")
 MANIFEST_NAME = "manifest.json"
+TEXT_TYPES = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+"""Kinds of members that are no files, but texts about the next one."""
 SHELLS = (["/bin/sh", "-c"], ["/bin/bash", "-c"])
 """What a Dockerfile's shell form puts before the command."""
 
@@ -163,7 +175,7 @@ def check_weights_archive(path: Path, report: Report) -> None:
     manifest: dict | None = None
     odd: list[str] = []
     with _opened(Path(path)) as archive:
-        for member in archive:
+        for member in _bounded(Path(path), archive):
             name = PurePosixPath(member.name)
             is_plain = member.isfile() or member.isdir()
             leads_out = name.is_absolute() or ".." in name.parts
@@ -200,10 +212,8 @@ def _read_image_archive(path: Path) -> tuple[dict[str, bytes], set[str]]:
     names: set[str] = set()
     left = MAX_DOCUMENTS_BYTES
     with _opened(path) as archive:
-        for member in archive:
+        for member in _bounded(path, archive):
             names.add(member.name)
-            if len(names) > MAX_MEMBERS:
-                raise InputError(f"{path}: more than {MAX_MEMBERS} members; expected the archive of one image")
             if not member.isfile() or member.size > min(left, MAX_DOCUMENT_BYTES):
                 continue
             stream = archive.extractfile(member)
@@ -220,7 +230,10 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     Raises InputError where the archive is damaged, also while the block reads it.
     """
     try:
-        with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
+        with (
+            BoundedGzip(path, "rb") as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Member) as archive,
+        ):
             yield archive
             # The checksum stands at the very end, after the padding that tarfile leaves unread.
             while unpacked.read(1 << 20):
@@ -232,6 +245,43 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: not a whole .tar.gz archive ({error}); save it again") from error
+
+
+def _bounded(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive. Raises InputError where it has too many."""
+    for number, member in enumerate(archive):
+        if number >= MAX_MEMBERS:
+            raise InputError(f"{path}: more than {MAX_MEMBERS} members; expected an image or a bundle")
+        yield member
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose name, or other text about it, is no longer than memory has room for."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        """As tarfile's. Raises tarfile.ReadError for a text that is too long, and for files with holes."""
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in TEXT_TYPES and member.size > MAX_TAR_HEADER_BYTES:
+            raise tarfile.ReadError(f"a text of {member.size} bytes about a member")
+        if member.type == tarfile.GNUTYPE_SPARSE:
+            # A hole has any size and takes no byte of the archive.
+            raise tarfile.ReadError("a file with holes")
+        return member
+
+
+class BoundedGzip(gzip.GzipFile):
+    """A stream that ends with an error where it gives more than `MAX_UNPACKED_BYTES`."""
+
+    left = MAX_UNPACKED_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes. Raises OSError where there were too many."""
+        content = super().read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise OSError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
+        return content
 
 
 def _json(content: bytes | None, kind: type) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
+from vestibule.text import shown
+
 PASSED, FAILED, WARNING, UNTESTED = "passed", "failed", "warning", "not testable here"
 _MARKS = {PASSED: "ok  ", FAILED: "FAIL", WARNING: "warn", UNTESTED: "-   "}
 _WORST_FIRST = (FAILED, WARNING, UNTESTED, PASSED)
@@ -107,4 +109,5 @@ class Report:
             if counts[status]:
                 summary.append(f"{counts[status]} {status}")
         lines.append(", ".join(summary))
-        return "\n".join(lines)
+        # Names of files in it are anyone's.
+        return shown("\n".join(lines))

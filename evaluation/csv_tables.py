@@ -11,6 +11,7 @@ from pathlib import Path
 from evaluation.metrics import METRICS, Metric
 from evaluation.scoring.scores import NAME_COLUMNS
 from vestibule.errors import InputError
+from vestibule.text import shown
 from vestibule.volume import MAX_EXTENT_MM
 
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
@@ -24,19 +25,12 @@ def read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
     Raises InputError, naming file and cause, for what is no CSV file or no UTF-8, columns that are separated by another
     sign or have one name, and a row of more cells than the header has.
     """
-    try:
-        # Spreadsheets put a byte order mark first.
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from error
-
+    text = _text_of(path)
     rows: list[tuple[int, list[str]]] = []
     try:
         reader = csv.reader(StringIO(text, newline=""), strict=True)
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
+            stripped = _stripped(path, reader.line_num, cells)
             if any(stripped):
                 rows.append((reader.line_num, stripped))
     except csv.Error as error:
@@ -96,6 +90,30 @@ def number_of(text: str, metric: Metric | None = None) -> float:
     return value
 
 
+def _text_of(path: Path) -> str:
+    """The text of a CSV file. Raises InputError where it is none, or no UTF-8."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: not a file")
+    try:
+        # Spreadsheets put a byte order mark first.
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8 ({error})") from error
+
+
+def _stripped(path: Path, line: int, cells: list[str]) -> list[str]:
+    """Cells without blanks around them. Raises InputError for what could steer the terminal that shows it."""
+    stripped = []
+    for cell in cells:
+        text = cell.strip()
+        if shown(text) != text:
+            raise InputError(f"{path}: line {line}: {text!r:.80} holds control characters")
+        stripped.append(text)
+    return stripped
+
+
 def _columns(path: Path, header: list[str]) -> list[str]:
     """Names of the columns in lower case, those without a name at the end left out."""
     names = [cell.lower() for cell in header]
@@ -105,9 +123,9 @@ def _columns(path: Path, header: list[str]) -> list[str]:
         raise InputError(f"{path}: column {names.index('') + 1} has no name")
 
     first_line = ",".join(header)
-    for separator, shown in ((";", ";"), ("\t", "tabs"), ("|", "|")):
+    for separator, called in ((";", ";"), ("\t", "tabs"), ("|", "|")):
         if len(names) == 1 and separator in first_line:
-            raise InputError(f"{path}: columns are separated by {shown}; save it with commas, and a point in numbers")
+            raise InputError(f"{path}: columns are separated by {called}; save it with commas, and a point in numbers")
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: two columns are called {name}; keep one of them")

@@ -16,7 +16,7 @@ from training.stage_table import EXPORT, PHANTOM
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
-from vestibule.weights import MANIFEST_NAME
+from vestibule.manifest import MANIFEST_NAME
 
 
 def facts(run: Path) -> list[str]:

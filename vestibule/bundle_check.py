@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from vestibule.errors import InputError
+from vestibule.manifest import MANIFEST_NAME
 from vestibule.networks import GeneratorConfig
 from vestibule.plans import check_dataset, check_plans
 from vestibule.preprocessing import PreprocessingConfig
-from vestibule.weights import MANIFEST_NAME, Bundle
+from vestibule.weights import Bundle
 
 MAX_FOLDS = 32
 AXES_MIRRORED: tuple[list[int], ...] = ([], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2])

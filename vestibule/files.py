@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from vestibule.errors import InputError
+from vestibule.text import is_plain, shown
 
 PARTIAL = ".partial-"
 """How the name of a file begins that is being written."""
 unfinished: set[Path] = set()
 """What is being written by `atomic` in this process."""
-NOT_UTF8 = "its name is not UTF-8 text; rename it"
+NOT_UTF8 = "its name is not UTF-8 text, or holds control characters; rename it"
 """What is said of a file with such a name."""
 
 
@@ -114,6 +115,9 @@ def _finite(text: str) -> float:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object that a JSON file holds; None where there is no such file, or it holds something else."""
+    # A pipe would be waited for without end.
+    if not Path(path).is_file():
+        return None
     try:
         value = parse_json(Path(path).read_bytes())
     except (FileNotFoundError, ValueError):
@@ -128,14 +132,15 @@ def file_sha256(path: Path) -> str:
 
 
 def printable(path: Path) -> str:
-    """`path` as text for a message, with bytes that are not UTF-8 as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """`path` as text for a message, with bytes that are not UTF-8 and control characters as escapes."""
+    escaped = shown(str(path))
+    return escaped.replace("\n", "\\n").replace("\t", "\\t")
 
 
 def is_printable(path: Path) -> bool:
-    """Whether `path` is UTF-8, without which ITK ends the whole process."""
+    """Whether the name of `path` can be shown, and the whole is UTF-8, without which ITK ends the process."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return True
+    return is_plain(path.name)

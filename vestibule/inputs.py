@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from vestibule.editions import IMAGE_SUFFIXES, Edition, image_stem, is_named_as_other, target_case
+from vestibule.editions import IMAGE_SUFFIXES, Edition, image_stem, is_named_as_other, label_case, target_case
 from vestibule.errors import InputError
 from vestibule.files import NOT_UTF8, is_printable, parse_json, printable
 
@@ -273,6 +273,24 @@ def older_mask(image_path: Path, mask_path: Path) -> str:
     if mask_path.parent.samefile(image_path.parent):
         return ""
     return f"; {printable(mask_path)} is of an earlier run"
+
+
+def masks_of_others(output_dir: Path, selection: Selection, edition: Edition) -> list[Path]:
+    """Masks in the folder of masks that belong to no image of this run: an earlier one's, which nobody should upload.
+
+    Beside the images, where labels may lie, nothing is told.
+    """
+    output_dir = Path(output_dir)
+    own = {case.mask_path.name for case in selection.cases}
+    for case in selection.cases:
+        if case.image_path.parent.samefile(output_dir):
+            return []
+    others = []
+    for path in sorted(output_dir.iterdir()):
+        is_mask = label_case(path, edition) is not None and not path.name.startswith(".")
+        if is_mask and path.name not in own:
+            others.append(path)
+    return others
 
 
 def _names_of(paths: list[Path]) -> str:

@@ -107,7 +107,7 @@ def nifti_voxels(path: Path) -> np.ndarray:
         with _stream(path) as stream, np.errstate(over="ignore"):
             start = stream.read(nibabel.Nifti1Header.sizeof_hdr)
             header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start))
-            stream.read(header.get_data_offset() - len(start))
+            _skip(stream, header.get_data_offset() - len(start))
 
             shape_xyz = header.get_data_shape()
             dtype = header.get_data_dtype()
@@ -230,6 +230,15 @@ def _raw_header(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Header:
     if header["magic"] != b"n+1" or not 1 <= rank <= 7:
         raise InputError(f"{path}: not a NIfTI image (its header is not one)")
     return header
+
+
+def _skip(stream: io.BufferedIOBase, size: int) -> None:
+    """Read past `size` bytes, a piece at a time: a header may name any number."""
+    while size > 0:
+        piece = stream.read(min(size, 1 << 20))
+        if not piece:
+            return
+        size -= len(piece)
 
 
 def _read_exactly(stream: io.BufferedIOBase, size: int) -> np.ndarray:

@@ -11,12 +11,13 @@ from torch import nn
 
 from vestibule.bundle_check import check_networks, misfit
 from vestibule.errors import InputError
+from vestibule.manifest import MANIFEST_NAME
 from vestibule.networks import GeneratorConfig, build_generator, shapes_of
 from vestibule.preprocessing import PreprocessingConfig, labels_to_original, to_working
 from vestibule.segmentation import Segmenter
 from vestibule.translation import translate
 from vestibule.volume import Volume
-from vestibule.weights import MANIFEST_NAME, Bundle, open_bundle
+from vestibule.weights import Bundle, open_bundle
 
 
 @dataclass(frozen=True)

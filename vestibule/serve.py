@@ -26,6 +26,8 @@ PORT = 4743
 HEALTH_SECONDS = 300
 """How long the platform waits for a container to be healthy."""
 _MAX_BODY_BYTES = 1 << 20
+_IDLE_SECONDS = 60
+"""A caller that sends nothing for so long is given up."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,52 +62,78 @@ def _end(*_: object) -> None:
     os._exit(0)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """What every answer needs; nothing that a caller does is worth a traceback."""
+
+    timeout = _IDLE_SECONDS
+
+    def read_body(self) -> bool:
+        """Read what comes with a request, which tells nothing, but the platform waits until it is read."""
+        told = self.headers.get("Content-Length", "0")
+        # More digits are no length that is read, and in thousands no number that Python reads.
+        length = int(told) if told.isdecimal() and len(told) < 12 else _MAX_BODY_BYTES + 1
+        if length > _MAX_BODY_BYTES:
+            self.answer(413, {"error": f"expected a body of at most {_MAX_BODY_BYTES} bytes"})
+            return False
+        try:
+            self.rfile.read(length)
+        except OSError:  # Sent too slowly, or the caller has gone.
+            return False
+        return True
+
+    def answer(self, status: int, content: dict) -> None:
+        """Send JSON; a caller that has gone is no error of ours."""
+        body = json.dumps(content).encode()
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Keep the log of requests out of stderr, whose last line the platform shows."""
+        logger.debug(format, *arguments)
+
+
+class _Server(ThreadingHTTPServer):
+    """Keeps what goes wrong with a connection out of stderr, too."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Note it in the log alone."""
+        logger.debug("a connection failed", exc_info=True)
+
+
 def make_server(invoke: Callable[[], None], report: Callable[[str], None], host: str, port: int) -> ThreadingHTTPServer:
     """The server of `serve`, bound and not yet answering; one job runs at a time, and health is told meanwhile."""
     busy = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(_Handler):
         """Answers one request."""
 
         def do_GET(self) -> None:
             """Tell that the weights are loaded: they were, before the server was made."""
             if self.path == "/health":
-                self._answer(200, {"status": "ready"})
+                self.answer(200, {"status": "ready"})
             else:
-                self._answer(404, {"error": "no such path"})
+                self.answer(404, {"error": "no such path"})
 
         def do_POST(self) -> None:
             """Segment a job."""
-            # The body tells nothing, but the platform waits until it is read.
-            length = self.headers.get("Content-Length", "0")
-            if length.isdecimal():
-                self.rfile.read(min(int(length), _MAX_BODY_BYTES))
+            if not self.read_body():
+                return
             if self.path != "/invoke":
-                self._answer(404, {"error": "no such path"})
+                self.answer(404, {"error": "no such path"})
                 return
             with busy:
                 failure = _attempt(invoke)
             if failure is None:
-                self._answer(201, {"status": "done"})
+                self.answer(201, {"status": "done"})
             else:
                 report(failure)
-                self._answer(500, {"error": failure})
+                self.answer(500, {"error": failure})
 
-        def _answer(self, status: int, content: dict) -> None:
-            """Send JSON; a caller that has gone is no error of ours."""
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            with contextlib.suppress(BrokenPipeError):
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Keep the log of requests out of stderr, whose last line the platform shows."""
-            logger.debug(format, *arguments)
-
-    return ThreadingHTTPServer((host, port), Handler)
+    return _Server((host, port), Handler)
 
 
 def _attempt(invoke: Callable[[], None]) -> str | None:

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vestibule.editions import EDITIONS
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, parse_json
 from vestibule.finite import require_finite
+from vestibule.manifest import FILE_NAME, MANIFEST_NAME, SCHEMA_VERSION, check_manifest
 from vestibule.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA_VERSION = 1
-"""Version of the manifest that this code writes and reads."""
-MANIFEST_NAME = "manifest.json"
 WEIGHTS_VARIABLE = "VESTIBULE_WEIGHTS"
 """Environment variable that names a bundle where none is given."""
 MODEL_MOUNT = Path("/opt/ml/model")
@@ -34,26 +30,8 @@ MODEL_MOUNT = Path("/opt/ml/model")
 OWN_ROOT = Path(__file__).resolve().parents[1]
 """The repository, or the image's folder that holds this package and `weights/`."""
 
-_KEYS = {
-    "schema_version": int,
-    "name": str,
-    "created": str,
-    "code_version": str,
-    "command": str,
-    "seed": int,
-    "edition": int,
-    "intended_use": str,
-    "notice": str,
-    "arms": list,
-    "default_arm": str,
-    "preprocessing": dict,
-    "networks": dict,
-    "scores": dict,
-    "provenance": dict,
-    "files": dict,
-}
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_JSON_BYTES = 64 << 20
+"""Largest manifest or other document of a bundle that is read."""
 _LFS_START = b"version https://git-lfs.github.com/spec/"
 
 
@@ -128,7 +106,7 @@ def open_bundle(path: Path) -> Bundle:
     if not manifest_path.is_file():
         raise InputError(f"{path}: not a bundle of weights, {MANIFEST_NAME} is missing from it")
     manifest = _read_json(manifest_path)
-    _check_manifest(manifest_path, manifest)
+    check_manifest(manifest_path, manifest)
     # All of them before the first is used: what is loaded later must be what was verified.
     for name, entry in manifest["files"].items():
         _verify_file(path, name, entry)
@@ -171,7 +149,7 @@ def write_bundle(
         whole["schema_version"] = SCHEMA_VERSION
         whole["files"] = dict(sorted(files.items()))
         # Under the name that it will have, which is what an error should tell.
-        _check_manifest(path / MANIFEST_NAME, whole)
+        check_manifest(path / MANIFEST_NAME, whole)
         # Plain writing will do: the folder as a whole takes its place, or none of it.
         (partial / MANIFEST_NAME).write_text(_to_json(whole, MANIFEST_NAME), encoding="utf-8")
         _swap(partial, path)
@@ -217,55 +195,6 @@ def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
     raise InputError(f"no bundle of weights: looked at ${WEIGHTS_VARIABLE}, {looked}; name one with --weights")
 
 
-def _check_manifest(path: Path, manifest: dict) -> None:
-    """Refuse a manifest of another schema, one that lacks a key or has it of another type, and odd file names."""
-    version = manifest.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise InputError(f"{path}: schema_version is {version!r}, this vestibule reads {SCHEMA_VERSION}")
-    missing = [key for key in _KEYS if key not in manifest]
-    if missing:
-        raise InputError(f"{path}: lacks {', '.join(missing)}; make the bundle again")
-    for key, kind in _KEYS.items():
-        value = manifest[key]
-        # Python takes true for the integer 1.
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"{path}: {key} must be of type {kind.__name__}, got {value!r:.80}")
-    _check_meanings(path, manifest)
-    for name, entry in manifest["files"].items():
-        _check_entry(path, name, entry)
-
-
-def _check_meanings(path: Path, manifest: dict) -> None:
-    """Refuse an edition that there is not, a default arm that the bundle lacks, and provenance that says too little."""
-    edition = manifest["edition"]
-    if edition not in EDITIONS:
-        raise InputError(f"{path}: edition must be one of {sorted(EDITIONS)}, got {edition}")
-
-    arms = manifest["arms"]
-    default_arm = manifest["default_arm"]
-    are_names = all(isinstance(arm, str) for arm in arms)
-    if not are_names or default_arm not in arms:
-        raise InputError(f"{path}: default_arm {default_arm!r} must be one of arms {arms!r:.80}")
-
-    # What the challenge's rules turn on is never left to a default.
-    for key in ("external_data", "pretrained"):
-        answer = manifest["provenance"].get(key)
-        if not isinstance(answer, bool):
-            raise InputError(f"{path}: provenance must say {key} as true or false")
-
-
-def _check_entry(path: Path, name: str, entry: object) -> None:
-    """Refuse a file of the manifest that might lie outside the bundle, or whose content could not be verified."""
-    if not _NAME.fullmatch(name) or name == MANIFEST_NAME:
-        raise InputError(f"{path}: lists {name!r}, which is not a plain file name inside the bundle")
-    described = False
-    if isinstance(entry, dict) and "bytes" in entry:
-        sha256 = str(entry.get("sha256"))
-        described = _SHA256.fullmatch(sha256) is not None
-    if not described:
-        raise InputError(f"{path}: {name} must be listed with its sha256 and bytes, got {entry!r:.80}")
-
-
 def _verify_file(folder: Path, name: str, entry: dict) -> None:
     """Refuse a listed file that is missing, lies elsewhere, or is not what the manifest says."""
     path = folder / name
@@ -302,6 +231,9 @@ def _describe(path: Path) -> dict:
 def _read_json(path: Path) -> dict:
     """The JSON object in a file that may come from anyone."""
     _refuse_lfs_pointer(path)
+    length = path.stat().st_size
+    if length > MAX_JSON_BYTES:
+        raise InputError(f"{path}: has {length} bytes, more than any of a bundle's documents")
     try:
         content = parse_json(path.read_bytes())
     except (ValueError, OSError) as error:
@@ -342,7 +274,7 @@ def _write_files(
         raise ValueError(f"a bundle holds each name once and writes {MANIFEST_NAME} itself, got {names}")
 
     for name, content in contents.items():
-        if not _NAME.fullmatch(name):
+        if not FILE_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a plain file name inside the bundle")
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from evaluation.scoring.pairs import Pair
 from vestibule.editions import Edition, image_stem, target_case
 from vestibule.errors import InputError
 from vestibule.files import parse_json
+from vestibule.text import shown
 
 INPUT = Path("/input")
 """Where the platform puts a submission."""
@@ -129,7 +130,8 @@ def _folders(listing: Path, slug: str | None) -> list[tuple[str, Path]]:
             # A link in the place of a folder leads out of it too.
             if not folder.resolve().is_relative_to(root.resolve()):
                 raise ValueError(f"{place} lies outside the submission")
-            case = _case_of(job)
+            # A name of anyone's choice, which will be printed.
+            case = shown(_case_of(job))
             found.append((case, folder))
     # Whatever JSON holds in the place of a list of jobs ends in one of these.
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

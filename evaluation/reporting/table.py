@@ -12,6 +12,18 @@ from evaluation.metrics import headlines
 from vestibule.editions import EDITIONS
 from vestibule.files import write_json
 
+MARKDOWN = {"|": "\\|", "<": "&lt;"}
+"""What stands for a character that Markdown would take for a mark of its own."""
+LATEX = {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "<": "$<$",
+    ">": "$>$",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+"""Likewise for LaTeX, where a name could be a command."""
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -28,7 +40,7 @@ class TextTable:
         rule = ("---",) * len(self.header)
         text = ""
         for line in (self.header, rule, *self.rows):
-            cells = [_escaped(cell, "|") for cell in line]
+            cells = [_escaped(cell, MARKDOWN) for cell in line]
             joined = " | ".join(cells)
             text += f"| {joined} |\n"
         return text
@@ -125,18 +137,13 @@ def spread(values: dict[str, float]) -> str:
     return f"{mean:.2f} ± {deviation:.2f} ({median:.2f})"
 
 
-def _escaped(cell: str, characters: str) -> str:
-    for character in characters:
-        cell = cell.replace(character, f"\\{character}")
-    return cell
+def _escaped(cell: str, escapes: dict[str, str]) -> str:
+    return "".join(escapes.get(character, character) for character in cell)
 
 
 def _latex_row(cells: tuple[str, ...]) -> str:
     shown = []
     for cell in cells:
-        text = _escaped(cell, "&%$#_{}")
-        text = text.replace("±", "$\\pm$")
-        text = text.replace(">", "$>$")
-        shown.append(text)
+        shown.append(_escaped(cell, LATEX))
     line = " & ".join(shown)
     return line + " \\\\"

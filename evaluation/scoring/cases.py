@@ -15,6 +15,7 @@ from vestibule.boxes import bounding_box
 from vestibule.commands.options import resolve_edition
 from vestibule.editions import Edition, label_case
 from vestibule.errors import InputError
+from vestibule.text import shown
 from vestibule.turning import turned_onto
 from vestibule.volume import Geometry, Volume, read_header, read_labels
 
@@ -108,7 +109,8 @@ def masks_by_case(folder: Path, edition: Edition | None = None) -> dict[str, lis
             continue
         case = label_case(path, edition)
         if case:
-            masks = found.setdefault(case, [])
+            # A name that cannot be shown is that of a file that will be refused.
+            masks = found.setdefault(shown(case), [])
             masks.append(path)
     return found
 

@@ -15,6 +15,7 @@ from evaluation.scoring.pairs import Pair
 from evaluation.scoring.processes import each_in_a_process
 from evaluation.scoring.scores import Row, Scores, summarise
 from vestibule.editions import Edition, get_edition
+from vestibule.files import printable
 
 __all__ = ["Scores", "score_case", "score_folder", "summarise"]
 
@@ -61,7 +62,7 @@ def score_folder(
     check_mode(mode)
 
     joined = join_cases(predictions_dir, references_dir, edition)
-    extra = [path.name for path in joined.extra]
+    extra = [printable(Path(path.name)) for path in joined.extra]
     scores = scores_of(joined.pairs, edition, mode, extra, workers, on_case)
 
     write_scores(Path(out_dir), scores)
@@ -106,7 +107,7 @@ def scores_of(
             notes[pair.case] = result.notes
 
     summary = summarise(rows)
-    return Scores(rows, summary, mode, edition.year, problems, extra or [], notes)
+    return Scores(rows, summary, mode, edition.year, problems, extra or [], notes, edition.label_values())
 
 
 def score_pairs(
@@ -149,7 +150,7 @@ def score_pairs(
 
 def _score_pair(pair: Pair, edition: Edition, mode: Mode) -> CaseScores:
     aligned = read_pair(pair, edition, mode)
-    notes = list(aligned.notes)
+    notes = [*pair.notes, *aligned.notes]
     notes += spacing_notes(aligned.geometry, mode)
     rows = score_case(pair.case, aligned, edition, mode)
     return CaseScores(rows, aligned.problem, notes)

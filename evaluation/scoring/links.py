@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluation.scoring.pairs import Pair
+from vestibule.files import file_sha256, printable
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,29 @@ class ReferenceFiles:
         identity = _identity(path)
         if identity in self.names:
             return pair.without_prediction(f"the same file as the reference {self.names[identity]}, by another name")
-        return pair
+        notes = _origin_notes(path, target, pair.reference_path)
+        return replace(pair, notes=(*pair.notes, *notes))
+
+
+def _origin_notes(path: Path, target: Path, reference: Path) -> list[str]:
+    """What makes a prediction doubtful that may be all right: it may be another team's, or a copy of the reference."""
+    notes = []
+    real_folder = Path(os.path.realpath(path.parent))
+    if path.is_symlink() and target.parent != real_folder:
+        notes.append(f"is a link out of its folder, to {printable(target)}")
+    if _is_copy(path, reference):
+        notes.append("is the reference byte for byte")
+    return notes
+
+
+def _is_copy(path: Path, reference: Path) -> bool:
+    """Whether two files hold the same; one that cannot be read is told of when it is scored."""
+    try:
+        if not path.is_file() or path.stat().st_size != reference.stat().st_size:
+            return False
+        return file_sha256(path) == file_sha256(reference)
+    except OSError:
+        return False
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

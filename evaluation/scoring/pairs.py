@@ -14,6 +14,8 @@ class Pair:
     reference_path: Path
     prediction_path: Path | None
     problem: str | None = None
+    notes: tuple[str, ...] = ()
+    """What else is worth knowing of where the prediction comes from."""
 
     def without_prediction(self, cause: str) -> Pair:
         """This case with its prediction given up, and why."""

@@ -7,7 +7,7 @@ import pytest
 
 from vestibule.editions import EDITIONS, get_edition
 from vestibule.errors import InputError
-from vestibule.inputs import find_cases, find_platform_case, is_platform_job, prepare_output
+from vestibule.inputs import find_cases, find_platform_case, is_platform_job, masks_of_others, prepare_output
 
 
 def put(folder, *names):
@@ -277,3 +277,11 @@ def test_platform_image_that_is_a_dangling_link_is_named(tmp_path):
     (folder / "a.mha").symlink_to("/away/a.mha")
     with pytest.raises(InputError, match=r"a\.mha: is a link to /away/a.mha, which is not there"):
         find_platform_case(tmp_path / "in", tmp_path / "out", "overlay")
+
+
+def test_masks_that_belong_to_no_image_of_a_run_are_told_but_not_beside_the_images(tmp_path):
+    images = put(tmp_path / "in", "a_T2.nii.gz", "b_T2.nii.gz", "a_Label.nii.gz", "old_Label.nii.gz")
+    out = put(tmp_path / "out", "a_Label.nii.gz", "old_Label.nii.gz", ".hidden_Label.nii.gz", "notes.txt")
+    edition = EDITIONS[2022]
+    assert masks_of_others(out, find_cases(images, out, edition), edition) == [out / "old_Label.nii.gz"]
+    assert masks_of_others(images, find_cases(images, images, edition), edition) == []

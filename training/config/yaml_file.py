@@ -70,7 +70,11 @@ def read_yaml(path: Path) -> Any:
     Raises OSError where it cannot be read, yaml.YAMLError where it is not YAML, and ValueError, naming the line, where
     it is not UTF-8, too large or too deep, or where a key stands twice.
     """
-    with Path(path).open("rb") as stream:
+    path = Path(path)
+    # A pipe would be waited for without end.
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
+    with path.open("rb") as stream:
         content = stream.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
         raise ValueError(f"has more than {LARGEST_BYTES} bytes, so it is not a configuration")

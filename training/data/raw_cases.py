@@ -14,7 +14,7 @@ from training.stage_table import PHANTOM
 from vestibule.data_folders import SOURCE, TARGET, DataFolders, locate, missing_folder, references_of
 from vestibule.editions import Edition, get_edition, target_case
 from vestibule.errors import InputError
-from vestibule.files import read_json
+from vestibule.files import NOT_UTF8, is_printable, printable, read_json
 
 NAMED_AT_MOST = 8
 """Faulty files that one error names; the rest are counted."""
@@ -166,5 +166,7 @@ def _images(data: Path, name: str, role: str) -> list[Path]:
         # A Mac leaves a hidden file of its own beside each image that it copies.
         is_hidden = path.name.startswith(".")
         if path.name.endswith((".nii.gz", ".nii")) and not is_hidden:
+            if not is_printable(path):
+                raise InputError(f"{printable(path)}: {NOT_UTF8}")
             found.append(path)
     return found

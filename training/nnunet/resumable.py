@@ -25,6 +25,14 @@ EPOCHS_AT_RISK = 10
 OVERFLOWS = 20
 """Steps in a row whose loss may overflow in half precision: a scaled step that overflows changes no weight."""
 TRAINING, VALIDATION = 0, 1
+NUMBERS: list[Any] = [
+    np.float64(0).__reduce__()[0],
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.float32)),
+    type(np.dtype(np.int64)),
+]
+"""What NumPy's numbers, which nnU-Net logs, are made of in a pickle."""
 
 
 class ResumableTrainer(nnUNetTrainer):
@@ -49,7 +57,9 @@ class ResumableTrainer(nnUNetTrainer):
         if not path.is_file():
             return
         with whole(path, "to train the fold from its start"):
-            content = torch.load(path, map_location="cpu", weights_only=False)
+            # First with what a checkpoint needs alone, since nnU-Net opens any pickle.
+            with torch.serialization.safe_globals(NUMBERS):
+                content = torch.load(path, map_location="cpu", weights_only=True)
             self.load_checkpoint(str(path))
         # Checkpoints of earlier versions have none.
         self._kept_state = content.get(RANDOM_STATE)

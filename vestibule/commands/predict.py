@@ -11,8 +11,9 @@ import click
 from vestibule import logs
 from vestibule.commands.options import claim, edition_option, json_option, write_result
 from vestibule.errors import InputError
+from vestibule.files import printable
 from vestibule.formats import FORMATS, NAMES, check_formats, write_formats, write_names
-from vestibule.inputs import Case, Selection, find_cases, holds_dicom, image_stem, prepare_output
+from vestibule.inputs import Case, Selection, find_cases, holds_dicom, image_stem, masks_of_others, prepare_output
 from vestibule.progress import progress_bar
 from vestibule.weights import Bundle, find_bundle, open_bundle
 
@@ -106,6 +107,11 @@ def predict(
         outcome = predict_with_progress(model.run, cases, chosen)
     if write_result(json_path, _document(outcome, existing, selection, bundle, chosen)):
         logs.say(_summary(outcome, existing, selection, output_dir))
+    # Of a single image, others are expected there.
+    others = masks_of_others(output_dir, selection, chosen) if input_path.is_dir() else []
+    if others:
+        first = printable(Path(others[0].name))
+        logs.tell(f"note: {len(others)} masks in {output_dir} are of no image of this run ({first})")
 
     if NAMES in formats:
         write_names(output_dir, chosen)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vestibule.commands.options import json_option, write_result
+from vestibule.files import printable
 from vestibule.logs import say
-from vestibule.weights import MANIFEST_NAME, Bundle, find_bundle, open_bundle
+from vestibule.manifest import MANIFEST_NAME
+from vestibule.weights import Bundle, find_bundle, open_bundle
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,7 +63,7 @@ def verify(bundle: Path | None, json_path: Path | None) -> None:
     for path in sorted(opened.path.rglob("*")):
         name = path.relative_to(opened.path).as_posix()
         if path.is_file() and name not in listed:
-            extra.append(name)
+            extra.append(printable(Path(name)))
     document = {"path": str(opened.path), "whole": True, "size": _size(opened), "not_in_manifest": sorted(extra)}
     if not write_result(json_path, document):
         return
