@@ -7,7 +7,7 @@ CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
-.PHONY: venv demo test faults fuzz load docs lint container clean
+.PHONY: venv demo test faults fuzz load audit docs lint container clean
 
 venv: $(VENV)/installed
 
@@ -38,6 +38,14 @@ faults: venv
 # Thousands of damaged files through everything that reads any: ARGS="--seed 1 --count 20000", or --help.
 fuzz: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.fuzz $(ARGS)
+
+# Every boundary to what comes from outside, then the packages of the images: bills of materials in build/audit/.
+BOUNDARIES := tests/reliability/audit tests/contract/test_archive.py tests/contract/test_predictions.py \
+  tests/vestibule/test_bundle_check.py tests/vestibule/test_metaimage.py tests/vestibule/test_serve.py \
+  tests/vestibule/test_weights.py tests/evaluation/platform
+audit: venv
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(BOUNDARIES) $(ARGS)
+	$(BIN)/python tools/audit.py
 
 # The site needs packages of its own, which nothing else does.
 $(VENV)/docs: $(VENV)/installed

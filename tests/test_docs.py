@@ -37,7 +37,7 @@ def reference(repository):
 
 
 def pages(repository):
-    top = [repository / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    top = [repository / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
     return [*top, *sorted((repository / "docs").rglob("*.md"))]
 
 

@@ -15,6 +15,7 @@ import click
 
 from vestibule import __version__, logs, stopping
 from vestibule.errors import InputError
+from vestibule.text import shown
 
 logger = logging.getLogger(__name__)
 
@@ -223,7 +224,7 @@ def _run(command: click.Command) -> None:
 
 def fail(message: str, code: int = 1) -> None:
     """Print `message` as one last line on stderr and exit with `code`."""
-    one_line = " ".join(message.split())
+    one_line = shown(" ".join(message.split()))
     print(f"vestibule: error: {one_line}", file=sys.stderr)
     logger.error("%s", one_line, extra=logs.FILE_ONLY)
     sys.exit(code)

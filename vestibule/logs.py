@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from vestibule.errors import InputError
+from vestibule.text import shown
 
 PACKAGES = ("vestibule", "contract", "training", "evaluation")
 """Whose messages are told below the level of a warning; other libraries' are not."""
@@ -33,11 +34,18 @@ class _OnStderr(logging.Handler):
             click.echo(self.format(record), err=True)
 
 
+class _Shown(logging.Formatter):
+    """The message, in which no name steers the terminal that shows the file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
 class _Line(logging.Formatter):
     """The message, with the level before it where it is a warning or worse."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+        line = shown(super().format(record))
         if record.levelno < logging.WARNING or getattr(record, "plain", False):
             return line
         return f"{record.levelname.lower()}: {line}"
@@ -93,7 +101,7 @@ def tell(line: str, level: int = logging.INFO) -> None:
 def say(line: str) -> None:
     """Say on stdout what became of a command; left out where only warnings are told, and kept in the log file."""
     if is_told(logging.INFO):
-        click.echo(line)
+        click.echo(shown(line))
     logger.info("%s", line, extra=FILE_ONLY)
 
 
@@ -103,5 +111,5 @@ def _file_handler(path: Path) -> logging.Handler:
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: the log cannot be written there ({error.strerror}); name another file") from error
-    handler.setFormatter(logging.Formatter(LINE))
+    handler.setFormatter(_Shown(LINE))
     return handler

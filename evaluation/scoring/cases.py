@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import Mode
-from evaluation.scoring.links import ReferenceFiles
+from evaluation.scoring.links import ReferenceFiles, refuse_link_out
 from evaluation.scoring.pairs import Pair
 from vestibule.boxes import bounding_box
 from vestibule.commands.options import resolve_edition
@@ -41,13 +41,14 @@ class AlignedPair:
     notes: tuple[str, ...] = ()
 
 
-def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) -> Joined:
+def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition, within: Path | None = None) -> Joined:
     """Join the masks of two folders by the case that their names tell, in either naming of the edition.
 
     Args:
         predictions_dir: Flat folder of predicted masks.
         references_dir: Flat folder of references.
         edition: How masks are called.
+        within: Folder that no prediction may lead out of, where what is in it was handed in by others.
 
     Returns:
         The cases. One without a prediction, or with two, keeps its place with the problem named.
@@ -71,6 +72,8 @@ def join_cases(predictions_dir: Path, references_dir: Path, edition: Edition) ->
         found = predictions.get(case, [])
         pair = _pair(case, references[case], found, edition)
         checked = reference_files.refuse_link(pair)
+        if within is not None:
+            checked = refuse_link_out(checked, within)
         pairs.append(checked)
 
     extra: list[Path] = []

@@ -49,6 +49,17 @@ class ReferenceFiles:
         return replace(pair, notes=(*pair.notes, *notes))
 
 
+def refuse_link_out(pair: Pair, folder: Path) -> Pair:
+    """`pair` without a prediction that is a link out of its submission, to another team's mask for instance."""
+    path = pair.prediction_path
+    if path is None:
+        return pair
+    target = Path(os.path.realpath(path))
+    if target.is_relative_to(os.path.realpath(folder)):
+        return pair
+    return pair.without_prediction(f"a link out of the submission, to {printable(target)}")
+
+
 def _origin_notes(path: Path, target: Path, reference: Path) -> list[str]:
     """What makes a prediction doubtful that may be all right: it may be another team's, or a copy of the reference."""
     notes = []

@@ -26,7 +26,7 @@ from evaluation.teams.submissions import SCORES, ZIP, Submission, mask_folder
 from vestibule import __version__
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.files import file_sha256, read_json, write_json
+from vestibule.files import file_sha256, printable, read_json, write_json
 from vestibule.unpack import unpack
 
 RECORD = "submission.json"
@@ -192,7 +192,7 @@ def _found(
             raise _TeamError(str(error)) from error
 
     joined = _joined(submission, masks, evaluation)
-    extra = [path.name for path in joined.extra]
+    extra = [printable(Path(path.name)) for path in joined.extra]
     scores = scores_of(joined.pairs, edition, mode, extra, evaluation.workers, on_case)
     if submission.kind != ZIP:
         return scores
@@ -205,7 +205,8 @@ def _found(
 
 def _joined(submission: Submission, masks: Path, evaluation: Evaluation) -> Joined:
     try:
-        return join_cases(masks, evaluation.references_dir, evaluation.edition)
+        within = masks if submission.kind == ZIP else submission.path
+        return join_cases(masks, evaluation.references_dir, evaluation.edition, within)
     except InputError as error:
         raise _TeamError(_named_by_zip(str(error), masks, submission)) from error
 

@@ -11,7 +11,7 @@ from vestibule import __version__
 from vestibule.commands.options import json_option, write_result
 from vestibule.doctor import BROKEN, GOOD, Finding, examine
 from vestibule.errors import InputError
-from vestibule.text import shown
+from vestibule.logs import say
 
 MARKS = {GOOD: "ok  ", BROKEN: "FAIL"}
 """What stands before a finding; any other is a note."""
@@ -33,7 +33,7 @@ def doctor(json_path: Path | None) -> None:
     }
     if write_result(json_path, document):
         for line in _lines(findings):
-            click.echo(shown(line))
+            say(line)
     if broken:
         topics = ", ".join(finding.topic for finding in broken)
         raise InputError(f"no image can be segmented here: {topics}; {broken[0].remedy}")

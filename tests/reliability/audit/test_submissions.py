@@ -37,6 +37,23 @@ def test_link_to_another_teams_mask_is_named(folders, tmp_path, save_mask):
     assert scored(folders)["notes"]["c1"] == [f"is a link out of its folder, to {theirs}"]
 
 
+@pytest.mark.parametrize("far", [False, True], ids=["the mask", "its folder"])
+def test_link_to_another_teams_mask_counts_as_missing_where_teams_are_ranked(tmp_path, save_mask, run, far):
+    for folder in ("ref", "teams/honest"):
+        save_mask(tmp_path / folder / "c1_Label.nii.gz")
+    thief = tmp_path / "teams" / "thief"
+    if far:
+        thief.mkdir()
+        (thief / "masks").symlink_to(tmp_path / "teams" / "honest")
+    else:
+        save_mask(thief / "c2_Label.nii.gz")
+        (thief / "c1_Label.nii.gz").symlink_to(tmp_path / "teams" / "honest" / "c1_Label.nii.gz")
+    options = ["--edition", 2022, "--workers", 1, "--no-report"]
+    run("evaluate-teams", tmp_path / "teams", tmp_path / "ref", tmp_path / "out", *options)
+    found = json.loads((tmp_path / "out" / "teams" / "thief" / "metrics.json").read_text())
+    assert "a link out of the submission" in found["scored_as_empty"]["c1"]
+
+
 def test_link_within_the_folder_is_nobodys_business(folders):
     (folders[1] / "c1_Label.nii.gz").symlink_to(folders[1] / "c2_Label.nii.gz")
     assert scored(folders)["notes"] == {}

@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
-from vestibule.doctor import BROKEN, GOOD, NOTE, examine, is_built_for
+from vestibule.doctor import BROKEN, GOOD, NEEDED, NOTE, OPTIONAL, examine, is_built_for
 
 TOPICS = ["machine", "memory", "python", "packages", "torch", "gpu", "weights", "disk", "temporary files"]
 TOPICS += ["shared memory", "container engine", "slurm", "text"]
 WITHOUT = """
 import sys
+import tomllib
 for name in {missing!r}:
     sys.modules[name] = None
 import importlib.metadata
@@ -108,3 +111,14 @@ def test_build_of_torch_fits_a_generation_of_gpus(major, architectures, expected
 
 def test_nothing_is_broken_here(tmp_path):
     assert [finding for finding in examine(tmp_path) if finding.status == BROKEN] == []
+
+
+def test_packages_that_are_looked_for_are_those_of_the_project(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def names(requirements):
+        return sorted(re.split(r"[<>=\[]", requirement)[0] for requirement in requirements)
+
+    assert names(project["dependencies"]) == sorted([*NEEDED, *OPTIONAL["process.py"]])
+    for part in ("training", "evaluation"):
+        assert names(project["optional-dependencies"][part]) == sorted(OPTIONAL[part])
