@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha")
 """Image file endings that are read, longest first."""
@@ -106,10 +108,15 @@ class Edition:
 
         Raises ValueError for a structure that the edition does not score.
         """
+        # Where there are labels, NumPy is there; names of files ask for none.
+        import numpy as np
+
         return np.isin(labels, self.values_of(structure))
 
     def foreign_labels(self, labels: np.ndarray) -> list[float]:
         """Values in `labels` that no mask of this edition may hold, ascending; usually none."""
+        import numpy as np
+
         present = set(np.unique(labels).tolist())
         return sorted(present - set(self.labels))
 

@@ -24,6 +24,7 @@ from evaluation.teams.submissions import find_submissions
 from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
+from vestibule.files import printable
 from vestibule.progress import progress_bar
 
 TEAMS = "teams"
@@ -90,7 +91,7 @@ def evaluate_teams(
 
     found, others = find_submissions(submissions)
     for name in others:
-        click.echo(f"note: {submissions / name}: no zip, folder or table of scores; passed over", err=True)
+        click.echo(f"note: {printable(submissions / name)}: no zip, folder or table of scores; passed over", err=True)
 
     workers = chosen_workers(workers, len(list(references.iterdir())))
     wanted = Pictures(images, page=True, views=views)

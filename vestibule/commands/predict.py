@@ -107,11 +107,7 @@ def predict(
         outcome = predict_with_progress(model.run, cases, chosen)
     if write_result(json_path, _document(outcome, existing, selection, bundle, chosen)):
         logs.say(_summary(outcome, existing, selection, output_dir))
-    # Of a single image, others are expected there.
-    others = masks_of_others(output_dir, selection, chosen) if input_path.is_dir() else []
-    if others:
-        first = printable(Path(others[0].name))
-        logs.tell(f"note: {len(others)} masks in {output_dir} are of no image of this run ({first})")
+    _tell_of_others(input_path, output_dir, selection, chosen)
 
     if NAMES in formats:
         write_names(output_dir, chosen)
@@ -158,6 +154,15 @@ def _write_formats(
             failures.append(str(error))
             logs.tell(str(error), logging.ERROR)
     return failures
+
+
+def _tell_of_others(input_path: Path, output_dir: Path, selection: Selection, edition: Edition) -> None:
+    """Name masks of an earlier run, so that nobody uploads them with those of this one."""
+    # Of a single image, others are expected there.
+    others = masks_of_others(output_dir, selection, edition) if input_path.is_dir() else []
+    if others:
+        first = printable(Path(others[0].name))
+        logs.tell(f"note: {len(others)} masks in {output_dir} are of no image of this run ({first})", logging.WARNING)
 
 
 def load_announced(bundle: Bundle, arm: str | None, device: str) -> Model:
