@@ -6,6 +6,7 @@ the midline. Where the guess is off, more slices can be asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ SIDE_MM = 55.0
 """And nearer to it than this."""
 LINE = 6
 """Slices in a row of the sheet; more go on below."""
+MOST_LINES = 120
+"""Rows of a sheet: a PNG of more would be too high to be written."""
 INCHES = 3.0
 """Width of a slice on the sheet."""
 HEADING = "from the feet upwards"
@@ -89,8 +92,9 @@ def plot_candidates(
         What is shown, in the order of the rows.
 
     Raises:
-        InputError: There is no T2 case, or none of a name that is wanted.
+        InputError: There is no T2 case, or none of a name that is wanted, or so many slices make no sheet.
     """
+    _check_lines(slices, len(wanted) or cases)
     if data is not None:
         scans = _raw_scans(config, data, named, wanted, cases)
     elif run_dir is not None:
@@ -127,6 +131,14 @@ def plot_candidates(
         titled[" " * place] = column
     save_sheet(out, titled, rows=names, inches=INCHES)
     return found
+
+
+def _check_lines(slices: int, cases: int) -> None:
+    lines = math.ceil(slices / LINE) * cases
+    if lines > MOST_LINES:
+        raise InputError(
+            f"{slices} slices of each case make {lines} lines, and a sheet holds {MOST_LINES}; ask for fewer"
+        )
 
 
 def ear_level(voxels: np.ndarray, spacing_zyx: tuple[float, float, float]) -> int:

@@ -104,6 +104,11 @@ def test_slices_that_a_line_does_not_hold_go_on_below(config, data, tmp_path, mo
     assert captions[5] == ["slice: 6", "", "slice: 6", ""]
 
 
+def test_more_than_a_sheet_holds_is_refused(config, data, tmp_path) -> None:
+    with pytest.raises(InputError, match="200 slices of each case make 272 lines, and a sheet holds 120"):
+        plot_candidates(config, tmp_path / "sheet.png", data, cases=8, slices=200)
+
+
 def test_the_command_names_what_can_be_copied_into_a_configuration(run_dir, tmp_path) -> None:
     path = tmp_path / "c.yaml"
     network = "{generator: {architecture: resnet}}"
