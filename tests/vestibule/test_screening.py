@@ -53,6 +53,6 @@ def test_no_real_t2_is_told_and_nearly_every_real_t1_is(shared_data):
         contrast = path.name.removesuffix(".nii.gz").rpartition("_")[2]
         told[contrast].append(bool(screen_image(read_scan(path))))
     assert told["T2W"] == [False] * 5
-    # In one of them fat lies between the ears, which is as bright on T1 as fluid is on T2.
+    # One of them reaches down to the neck, whose fat is as bright on T1 as fluid is on T2.
     assert sum(told["T1W"]) == 5
     assert len(told["T1W"]) == 6
