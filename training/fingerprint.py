@@ -3,18 +3,39 @@
 A key of the configuration that changes no result carries `field(metadata={"changes_result": False})`; in the place of
 False, a function tells from the settings around it whether it does, and a set names the stages whose result it changes.
 A key of which another value adds to what some stages have made, or leaves a part of it out, carries their names as
-`field(metadata={"extends": {...}})`: what they have made stays.
+`field(metadata={"extends": {...}})`: what they have made stays. A key that a later version has added carries
+`field(metadata={"added": True})`: at its default it is left out, as records of before it have none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any
 
 NAMED_AT_MOST = 5
 """Differences that are named; the rest are counted."""
+
+
+@dataclass(frozen=True)
+class KeyRules:
+    """Which keys of a configuration do not count."""
+
+    harmless: frozenset[str]
+    """Dotted names of keys that change no result."""
+    added: dict[str, Any]
+    """Dotted names of keys of later versions, with the default at which each does not count, as JSON has it."""
+
+    def without(self, keys: set[str]) -> KeyRules:
+        """The same rules, by which `keys` do not count either."""
+        return KeyRules(self.harmless | keys, self.added)
+
+
+def rules_of(settings: Any, stage: str, every_key_counts: bool = False) -> KeyRules:
+    """The rules for a stage; with `every_key_counts` those of one that records all of the configuration."""
+    harmless = set() if every_key_counts else harmless_keys(settings, stage)
+    return KeyRules(frozenset(harmless), added_keys(settings))
 
 
 def harmless_keys(settings: Any, stage: str = "", where: str = "") -> set[str]:
@@ -59,12 +80,29 @@ def extending_keys(settings: Any, stage: str, where: str = "") -> set[str]:
     return extending
 
 
-def fingerprint_of(record: dict, harmless: set[str]) -> str:
+def added_keys(settings: Any, where: str = "") -> dict[str, Any]:
+    """Dotted names of the keys of a settings dataclass, `where` before them, that a later version has added.
+
+    Returns:
+        Name -> default, as JSON gives it back.
+    """
+    added = {}
+    for field in fields(settings):
+        place = f"{where}.{field.name}" if where else field.name
+        if field.metadata.get("added", False):
+            added[place] = _as_json(_default_of(field))
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            added |= added_keys(value, place)
+    return added
+
+
+def fingerprint_of(record: dict, rules: KeyRules) -> str:
     """Hexadecimal sha256 of what a stage's record says that its result depends on.
 
     Args:
         record: With `stage`, `seed`, `config` and `inputs`, as the runner writes it or JSON gives it back.
-        harmless: Dotted names of keys in `config` that are left out.
+        rules: Which keys in `config` are left out.
 
     Returns:
         The fingerprint; a key more that changes no result, or another value of one, does not change it.
@@ -72,7 +110,7 @@ def fingerprint_of(record: dict, harmless: set[str]) -> str:
     content = {
         "stage": record.get("stage"),
         "seed": record.get("seed"),
-        "config": _without(record["config"], harmless, ""),
+        "config": _that_count(record["config"], rules, ""),
         "inputs": record.get("inputs"),
     }
     text = json.dumps(content, sort_keys=True)
@@ -80,25 +118,25 @@ def fingerprint_of(record: dict, harmless: set[str]) -> str:
     return digest.hexdigest()
 
 
-def differences(before: dict, now: dict, harmless: set[str]) -> str:
+def differences(before: dict, now: dict, rules: KeyRules) -> str:
     """What differs between two records of a stage and may change its result, in words.
 
     Args:
         before: The record of what is there.
         now: The record of what is asked for.
-        harmless: Dotted names of keys that are left out.
+        rules: Which keys are left out.
 
     Returns:
         Keys with both values, and inputs that have changed; the first few.
     """
     found = []
-    earlier = _flat(before.get("config", {}), "")
-    later = _flat(now["config"], "")
+    earlier = _flat(_that_count(before.get("config", {}), rules, ""), "")
+    later = _flat(_that_count(now["config"], rules, ""), "")
     earlier["seed"] = before.get("seed")
     later["seed"] = now["seed"]
     for key in sorted(earlier.keys() | later.keys()):
         old, new = earlier.get(key), later.get(key)
-        if key not in harmless and old != new:
+        if old != new:
             found.append(f"{key} was {json.dumps(old)} and is {json.dumps(new)}")
 
     inputs_before = before.get("inputs", {})
@@ -120,15 +158,26 @@ def _changed_file(before: dict, now: dict) -> str:
     return "nothing"
 
 
-def _without(values: dict, harmless: set[str], where: str) -> dict:
-    """A nested mapping without the keys that `harmless` names."""
+def _that_count(values: dict, rules: KeyRules, where: str) -> dict:
+    """A nested mapping without the keys that the rules leave out."""
     kept = {}
     for key, value in values.items():
         place = f"{where}.{key}" if where else key
-        if place in harmless:
+        if place in rules.harmless:
             continue
-        kept[key] = _without(value, harmless, place) if isinstance(value, dict) else value
+        if place in rules.added and _as_json(value) == rules.added[place]:
+            continue
+        kept[key] = _that_count(value, rules, place) if isinstance(value, dict) else value
     return kept
+
+
+def _default_of(field: Field) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _as_json(value: Any) -> Any:
+    """A value as JSON gives it back, which has no tuples."""
+    return json.loads(json.dumps(value))
 
 
 def _flat(values: dict, where: str) -> dict[str, Any]:
@@ -139,6 +188,5 @@ def _flat(values: dict, where: str) -> dict[str, Any]:
         if isinstance(value, dict):
             flat.update(_flat(value, place))
         else:
-            # JSON has no tuples, so that a record that was read back has lists in their place.
-            flat[place] = json.loads(json.dumps(value))
+            flat[place] = _as_json(value)
     return flat

@@ -6,6 +6,7 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
+from training.config.view import added_sections
 from training.stage_table import STAGES, Stage
 from vestibule import __version__
 from vestibule.errors import InputError
@@ -193,7 +194,8 @@ def check_age(run_dir: Path) -> None:
         if not record or stage.sections is None:
             continue
         given = set(record["config"])
-        if given != set(stage.sections):
+        # A section that came later was at its default.
+        if given | added_sections() != set(stage.sections) | added_sections():
             old.append(folder)
     if old:
         raise InputError(

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import ModuleType
 
 from training.config import RunConfig, stages_of
-from training.config.view import SectionView, sections_of
+from training.config.view import SectionView, given_to, sections_of
 from training.data.raw_cases import data_dir, find_cases, known_cases, named_folders
-from training.fingerprint import differences, extending_keys, fingerprint_of, harmless_keys
+from training.fingerprint import KeyRules, differences, extending_keys, fingerprint_of, rules_of
 from training.gan.distributed import from_leader, leads
 from training.run_folder import (
     DATA,
@@ -209,12 +209,12 @@ def _entry_of(stage: Stage) -> tuple[ModuleType, Callable]:
 def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None]) -> dict | None:
     """Make the stage's folder ready; what `config.json` holds, or None where the stage is done."""
     folder = stage.folder(run_dir)
-    harmless = _harmless_to(stage, config)
+    rules = _rules_for(stage, config)
     record = _describe(stage, config, run_dir)
     fingerprint = record["fingerprint"]
     # Of records of earlier versions, too, so that a key that became harmless makes nothing again.
     done = stage_record(folder / FINISHED)
-    if done and fingerprint_of(done, harmless) == fingerprint:
+    if done and fingerprint_of(done, rules) == fingerprint:
         altered = altered_output(folder, done)
         if altered is None:
             report(f"{stage.name}: done and unchanged, skipped")
@@ -223,7 +223,7 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
 
     if stage.needs is None:
         _verify_inputs(stage, config, run_dir)
-    _make_room(stage, record, harmless, extending_keys(config, stage.name), run_dir, report)
+    _make_room(stage, record, rules, extending_keys(config, stage.name), run_dir, report)
     discard_unfinished(folder)
     (folder / FINISHED).unlink(missing_ok=True)
     report(f"{stage.name}: {stage.title}")
@@ -233,7 +233,7 @@ def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str
 def _make_room(
     stage: Stage,
     record: dict,
-    harmless: set[str],
+    rules: KeyRules,
     extending: set[str],
     run_dir: Path,
     report: Callable[[str], None],
@@ -243,25 +243,25 @@ def _make_room(
     Args:
         stage: What is about to run.
         record: What it is to be made from.
-        harmless: Keys that do not change what it leaves.
+        rules: Which keys do not change what it leaves.
         extending: Keys of which another value leaves what it has made as it is.
         run_dir: Folder of the run.
         report: Called with a line on what happens.
     """
     folder = stage.folder(run_dir)
     started = stage_record(folder / STARTED)
-    if started and fingerprint_of(started, harmless) == record["fingerprint"]:
+    if started and fingerprint_of(started, rules) == record["fingerprint"]:
         return
-    left_out = harmless | extending
-    if started and fingerprint_of(started, left_out) == fingerprint_of(record, left_out):
-        report(f"{stage.name}: goes on, since {differences(started, record, harmless)}; what is made already stays")
+    wider = rules.without(extending)
+    if started and fingerprint_of(started, wider) == fingerprint_of(record, wider):
+        report(f"{stage.name}: goes on, since {differences(started, record, rules)}; what is made already stays")
         write_json(folder / STARTED, record)
         return
 
     # What another configuration left must not be taken for this one's checkpoints.
     kept = set_aside(folder, run_dir)
     if kept:
-        why = f"since {differences(started, record, harmless)}; " if started else ""
+        why = f"since {differences(started, record, rules)}; " if started else ""
         report(f"{stage.name}: made again, {why}what was there is now in {kept}")
     folder.mkdir(parents=True)
     write_json(folder / STARTED, record)
@@ -313,23 +313,26 @@ def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
             inputs["folders"] = named
 
     values = asdict(config)
-    sections = {section: values[section] for section in sections_of(stage)}
+    sections = {}
+    for section in sections_of(stage):
+        concerns = given_to(stage, config, section) is not None
+        sections[section] = values[section] if concerns else None
     record = {
         "stage": stage.name,
         "seed": config.seed,
         "config": sections,
         "inputs": inputs,
     }
-    record["fingerprint"] = fingerprint_of(record, _harmless_to(stage, config))
+    record["fingerprint"] = fingerprint_of(record, _rules_for(stage, config))
     # The version of the code is told, but a new commit alone does not train anything again.
     record["code_version"] = code_version()
     return record
 
 
-def _harmless_to(stage: Stage, config: RunConfig) -> set[str]:
-    """Dotted names of the keys that do not change what the stage leaves."""
+def _rules_for(stage: Stage, config: RunConfig) -> KeyRules:
+    """Which keys do not change what the stage leaves."""
     # A stage that is given all of the configuration records all of it.
-    return set() if stage.sections is None else harmless_keys(config, stage.name)
+    return rules_of(config, stage.name, every_key_counts=stage.sections is None)
 
 
 def _needs_of(stage: Stage, config: RunConfig) -> list[Stage]:

@@ -31,7 +31,7 @@ class CycleGANConfig:
     """Weight ι of the identity term, relative to `cycle_weight` as in the published code; 0 leaves the term out."""
     pool_size: int = 50
     """Earlier fakes that are kept to train the discriminators, slices."""
-    segmentation_weight: float = 0.0
+    segmentation_weight: float = field(default=0.0, metadata={"added": True})
     """Weight of a segmenter that is trained beside, on synthetic T2 with T1's labels, so that a tumour that is erased
     costs; 0 leaves it out, as in the paper. Published for crossMoDA 2022."""
     align: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from training.config.run import RunConfig
@@ -18,7 +19,7 @@ class SectionView:
         self._stage = stage
         self.seed = config.seed
         for section in sections_of(stage):
-            setattr(self, section, getattr(config, section))
+            setattr(self, section, given_to(stage, config, section))
 
     def __getattr__(self, name: str) -> Any:
         """Raise AttributeError for a section that the stage's row does not name."""
@@ -29,6 +30,20 @@ class SectionView:
             f"stage {stage.name!r} reads the configuration's {name!r}, but its row in training/stage_table.py names "
             f"{', '.join(sections_of(stage))} alone; add the section to its row"
         )
+
+
+def given_to(stage: Stage, config: RunConfig, section: str) -> Any:
+    """What a stage is given of a section: None where the section's own `stages` names others alone."""
+    settings = getattr(config, section)
+    concerned = getattr(settings, "stages", None)
+    if stage.sections is not None and concerned is not None and stage.name not in concerned:
+        return None
+    return settings
+
+
+def added_sections() -> set[str]:
+    """Sections that a later version has added: records of before it do not have them."""
+    return {field.name for field in fields(RunConfig) if field.metadata.get("added", False)}
 
 
 def sections_of(stage: Stage) -> tuple[str, ...]:
