@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vestibule.components import ComponentRule
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.manifest import MANIFEST_NAME
 from vestibule.networks import GeneratorConfig
@@ -40,6 +42,17 @@ def check_networks(bundle: Bundle, arm: str) -> None:
         raise misfit(bundle, error) from error
 
 
+def component_rules(entry: dict) -> dict[str, ComponentRule]:
+    """Which parts of structures stay, in a segmenter's entry of a manifest; bundles of before these rules have none.
+
+    Raises ValueError, TypeError or AttributeError where the entry holds something else.
+    """
+    rules = {}
+    for structure, values in entry.get("components", {}).items():
+        rules[structure] = ComponentRule(**values)
+    return rules
+
+
 def misfit(bundle: Bundle, error: Exception) -> InputError:
     """The error for a bundle whose files are whole, but not of one model."""
     cause = f"{type(error).__name__}: {error}"
@@ -72,6 +85,10 @@ def _check_segmenter(bundle: Bundle, arm: str, entry: dict) -> None:
     if wrong is not None:
         path = bundle.path / MANIFEST_NAME
         raise InputError(f"{path}: {arm}: {wrong}")
+
+    for structure in component_rules(entry):
+        # Raises ValueError for a structure that the edition does not have.
+        get_edition(bundle.manifest["edition"]).values_of(structure)
 
     plans_name = entry["plans"]
     plans = bundle.document(plans_name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from vestibule.bundle_check import check_networks, misfit
+from vestibule.bundle_check import check_networks, component_rules, misfit
+from vestibule.components import ComponentRule, keep_components
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.manifest import MANIFEST_NAME
 from vestibule.networks import GeneratorConfig, build_generator, shapes_of
@@ -33,6 +35,8 @@ class Model:
     """T2 -> T1 generator; None where the segmenter works on T2 itself."""
     segmenter: Segmenter
     device: torch.device
+    components: dict[str, ComponentRule] = field(default_factory=dict)
+    """Which parts of a structure stay in the mask, by structure."""
 
     def run(self, volume: Volume) -> Volume:
         """The mask of `volume`: uint8 labels (Z, Y, X) on exactly its geometry.
@@ -44,7 +48,9 @@ class Model:
         t1_unit = self.synthetic_t1(working)
         probabilities = self.segmenter.probabilities(t1_unit, working.geometry.spacing_zyx)
         mask = labels_to_original(probabilities, working.geometry, geometry)
-        return replace(mask, geometry=volume.geometry)
+        voxel_mm3 = float(np.prod(geometry.spacing_zyx))
+        kept = keep_components(mask.voxels, self.components, get_edition(self.edition), voxel_mm3)
+        return Volume(kept, volume.geometry)
 
     def synthetic_t1(self, working: Volume) -> np.ndarray:
         """T1 in [-1, 1] (Z, Y, X) of a T2 volume on the working grid: what the segmenter sees."""
@@ -84,6 +90,7 @@ def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = No
             translator=_load_translator(bundle, networks["translator"], chosen_device),
             segmenter=_load_segmenter(bundle, networks["segmenter"], chosen_device),
             device=chosen_device,
+            components=component_rules(networks["segmenter"]),
         )
     except InputError:
         raise

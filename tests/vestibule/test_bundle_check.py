@@ -163,6 +163,11 @@ def test_generator_of_absurd_size_is_refused_at_once(bundle, generator, words):
         ("mirror_axes", [0, 7], "mirror_axes must be a list of some of 0, 1 and 2"),
         ("tensors", ["segmenter"] * 1000, "tensors must be a list of 1 to 32"),
         ("tensors", "segmenter", "tensors must be a list of 1 to 32"),
+        ("components", {"vs": {"most": 0}}, "most must be a whole number from 1 to 1000 or null, got 0"),
+        ("components", {"vs": {"min_mm3": "all"}}, "min_mm3 must be a number of mm³, got 'all'"),
+        ("components", {"vs": {"least": 1}}, "do not fit each other"),
+        ("components", {"moon": {}}, "has the structures vs, cochlea, got 'moon'"),
+        ("components", ["vs"], "do not fit each other"),
     ],
 )
 def test_settings_of_the_segmenter_are_possible_ones(bundle, key, value, words):
