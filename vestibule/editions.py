@@ -40,6 +40,8 @@ ANATOMY = {
 }
 TUMOUR = "vs"
 """The structure that stages copy, harmonise and report on."""
+COCHLEA = "cochlea"
+"""The other structure whose intensity stages vary."""
 NO_TUMOUR, SMALL, MEDIUM, LARGE = SIZE_CLASSES = ("no tumour", "small", "medium", "large")
 """Classes of tumour volume, in this order."""
 

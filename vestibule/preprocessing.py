@@ -8,7 +8,7 @@ resampled to the input's own grid and the likeliest class is taken there, so tha
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,9 @@ class PreprocessingConfig:
     mean position of bright voxels, as in the method's successor."""
     roi_percentile: float = 75.0
     """With `bright`, voxels brighter than this percentile count."""
+    target_percentiles: tuple[float, float] | None = field(default=None, metadata={"added": True})
+    """As `percentiles`, for T2 alone; `null`: as T1. The method's successor clips T2 at 95 where it alters cochleae,
+    which then are as bright as it gets."""
 
     @classmethod
     def from_bundle(cls, values: dict) -> PreprocessingConfig:
@@ -72,18 +75,26 @@ class PreprocessingConfig:
             # Asked so that NaN is refused too.
             if not 0 < step < np.inf:
                 raise ValueError(f"spacing_yx_mm must be positive, got {self.spacing_yx_mm}")
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise ValueError(f"percentiles must rise within 0 to 100, got {self.percentiles}")
+        for low, high in (self.percentiles, self.percentiles_of_target):
+            if not 0 <= low < high <= 100:
+                raise ValueError(f"percentiles must rise within 0 to 100, got ({low}, {high})")
+
+    @property
+    def percentiles_of_target(self) -> tuple[float, float]:
+        """Percentiles of a T2 image that become -1 and +1."""
+        return self.target_percentiles or self.percentiles
 
 
-def to_working(volume: Volume, config: PreprocessingConfig, keep: Volume | None = None) -> Volume:
+def to_working(
+    volume: Volume, config: PreprocessingConfig, keep: Volume | None = None, is_target: bool = True
+) -> Volume:
     """Bring a volume to the working grid around its region of interest.
 
     Args:
         volume: A scanner's image.
         config: The working grid and the intensity scale.
         keep: Labels that must lie in the region.
+        is_target: Whether the image is T2, whose intensities may have a scale of their own.
 
     Returns:
         float32 (Z, Y, X) in [-1, 1].
@@ -94,7 +105,8 @@ def to_working(volume: Volume, config: PreprocessingConfig, keep: Volume | None 
     oriented = reorient(volume)
     geometry = working_geometry(oriented, config, keep)
     cropped = resample(oriented, geometry)
-    unit = scale_to_unit(cropped.voxels, config.percentiles)
+    percentiles = config.percentiles_of_target if is_target else config.percentiles
+    unit = scale_to_unit(cropped.voxels, percentiles)
     return cropped.with_voxels(unit)
 
 

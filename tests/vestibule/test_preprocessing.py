@@ -126,3 +126,22 @@ def test_bundle_that_names_no_centre_keeps_the_rule_it_was_trained_with():
 def test_impossible_configuration_is_refused(values):
     with pytest.raises(ValueError, match="must"):
         PreprocessingConfig(**values)
+
+
+def test_t2_may_have_percentiles_of_its_own_and_t1_keeps_the_others():
+    image, _ = head()
+    config = PreprocessingConfig(CONFIG.spacing_yx_mm, CONFIG.size_yx, target_percentiles=(0.5, 60.0), centre="bright")
+    t1, t2 = (to_working(image, config, is_target=is_target).voxels for is_target in (False, True))
+    np.testing.assert_array_equal(t1, to_working(image, CONFIG).voxels)
+    # All that lies above the 60th percentile is alike.
+    assert (t2 == 1).mean() == pytest.approx(0.4, abs=0.1)
+    assert (t1 == 1).mean() < (t2 == 1).mean()
+
+
+def test_bundle_without_percentiles_of_t2_uses_those_of_all():
+    values = {"spacing_yx_mm": [1.0, 1.0], "size_yx": [32, 32], "percentiles": [1.0, 99.0]}
+    assert PreprocessingConfig.from_bundle(values).percentiles_of_target == (1.0, 99.0)
+    clipped = PreprocessingConfig.from_bundle({**values, "target_percentiles": [0.5, 95.0]})
+    assert clipped.percentiles_of_target == (0.5, 95.0)
+    with pytest.raises(ValueError, match=r"percentiles must rise within 0 to 100, got \(95, 5\)"):
+        PreprocessingConfig(target_percentiles=(95, 5))

@@ -1,8 +1,8 @@
 """Tumour blending augmentation, the successor's way: synthetic T2 whose tumours also look otherwise. Sallé et al. 2023.
 
 For each labelled T1 case I: J = phi0_AB(I), and copies of J in which the tumour's intensity (on [0, 1]) is multiplied
-by a factor and then harmonised by the one-shot model. Small tumours and large uneven ones have factors of their own;
-the cochlea's, where there are any, are for its own copies.
+by a factor and then harmonised by the one-shot model. Small tumours, medium ones and large uneven ones have factors of
+their own; the cochlea's, where there are any, are for its own copies.
 """
 
 from __future__ import annotations
@@ -22,12 +22,9 @@ from training.harmonisers.compositing import composite
 from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
 from training.stage_table import AUGMENT, CYCLEGAN
 from training.stages.transfer import noise_of
-from vestibule.editions import LARGE, SMALL, TUMOUR, Edition, get_edition
+from vestibule.editions import COCHLEA, LARGE, MEDIUM, SMALL, TUMOUR, Edition, get_edition
 from vestibule.files import write_json
 from vestibule.progress import track
-
-COCHLEA = "cochlea"
-"""The other structure that is altered."""
 
 
 def check(config: RunConfig, known: KnownCases) -> None:
@@ -144,6 +141,8 @@ def factors_for(structure: str, size: str, inside: np.ndarray, config: AugmentCo
         return config.cochlea_factors
     if size == SMALL:
         return config.small_factors
+    if size == MEDIUM:
+        return config.medium_factors
     # On [0, 1] a spread is half of what it is on [-1, 1].
     sd = float(inside.std()) / 2
     if size == LARGE and sd > config.large_sd:

@@ -114,7 +114,8 @@ def _prepare_case(case: RawCase, config: RunConfig, folder: Path) -> dict:
     volume = read_scan(case.image)
     mask = read_labels(case.label) if case.label else None
     # A region that would cut the label off is enlarged.
-    working = to_working(volume, config.prepare, keep=mask)
+    is_target = case.domain == "target"
+    working = to_working(volume, config.prepare, keep=mask, is_target=is_target)
     image_name = f"{case.domain}/{case.name}.npy"
     _save(folder / image_name, working.voxels.astype(np.float16))
 
