@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from training.stage_table import (
     AUGMENT,
     CYCLEGAN,
+    DIRECT_SEGMENTER,
     HARMONISER,
     PIX2PIX,
+    PREPARE,
     SEGMENTER,
     SELF_TRAINING,
     SUPERVISED,
+    SYNTHESIS,
     TRANSFER,
     Stage,
 )
@@ -48,6 +51,9 @@ class Arm:
     """The stage that trains its segmenter."""
     card: str
     """What the model card says of it, with its source."""
+    learns_from: tuple[Stage, str] | None = None
+    """Stage and domain of the labelled images that its segmenter is trained on; on those of them that are held back its
+    post-processing is chosen. None: nothing is chosen."""
 
 
 BASELINE = Arm(
@@ -60,6 +66,7 @@ BASELINE = Arm(
         "a CycleGAN (Zhu et al., ICCV 2017) translates T2 to T1, and nnU-Net (Isensee et al., Nature Methods 2021), "
         "trained on T1, segments the result. It is what Sallé et al. (ORASIS 2021) compare their method with."
     ),
+    learns_from=(PREPARE, "source"),
 )
 ONESHOT = Arm(
     name="oneshot",
@@ -72,6 +79,20 @@ ONESHOT = Arm(
         "into synthetic T2 and harmonised by a model of a single T2 slice; pix2pix, trained on these pairs, translates "
         "T2 to T1, and nnU-Net, trained on T1, segments the result."
     ),
+    learns_from=(PREPARE, "source"),
+)
+DIRECT = Arm(
+    name="direct",
+    title="nnU-Net on synthetic T2, without a way back",
+    stages=(CYCLEGAN, SYNTHESIS, DIRECT_SEGMENTER),
+    translator=None,
+    segmenter=DIRECT_SEGMENTER,
+    card=(
+        "a CycleGAN (Zhu et al., ICCV 2017) translates labelled T1 to synthetic T2, and nnU-Net (Isensee et al., "
+        "Nature Methods 2021) is trained on it, as in most entries to the challenge. It segments T2 itself, without "
+        "translation."
+    ),
+    learns_from=(SYNTHESIS, "source"),
 )
 BLENDING = Arm(
     name="blending",
@@ -84,6 +105,7 @@ BLENDING = Arm(
         "trained on synthetic T2 whose tumours are altered and harmonised, then on its own masks of real T2; it "
         "segments T2 itself, without translation."
     ),
+    learns_from=(AUGMENT, "source"),
 )
 UPPER_BOUND = Arm(
     name="supervised",
@@ -96,9 +118,10 @@ UPPER_BOUND = Arm(
         "are measured against. It segments T2 itself, without translation, and needs labels that the challenge does "
         "not give."
     ),
+    learns_from=(PREPARE, "target"),
 )
 
-ARMS = {arm.name: arm for arm in (BASELINE, ONESHOT, BLENDING, UPPER_BOUND)}
+ARMS = {arm.name: arm for arm in (BASELINE, ONESHOT, DIRECT, BLENDING, UPPER_BOUND)}
 
 
 def arms_of(names: Sequence[str]) -> list[Arm]:

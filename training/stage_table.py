@@ -83,8 +83,22 @@ SEGMENTER = Stage(
     name="segmenter",
     title="Train nnU-Net on T1.",
     needs=(PREPARE,),
-    sections=("segmenter", "edition"),
+    sections=("segmenter", "local_contrast", "edition"),
     entry="training.stages.segmenter:train",
+)
+SYNTHESIS = Stage(
+    name="synthesis",
+    title="Translate labelled T1 to synthetic T2.",
+    needs=(PREPARE, CYCLEGAN),
+    sections=(),
+    entry="training.stages.synthesis:synthesise",
+)
+DIRECT_SEGMENTER = Stage(
+    name="direct_segmenter",
+    title="Train nnU-Net on synthetic T2.",
+    needs=(PREPARE, SYNTHESIS),
+    sections=("segmenter", "local_contrast", "edition"),
+    entry="training.stages.direct_segmenter:train",
 )
 AUGMENT = Stage(
     name="augment",
@@ -97,15 +111,22 @@ SELF_TRAINING = Stage(
     name="self_training",
     title="Train nnU-Net on synthetic T2, then on its own masks of T2.",
     needs=(PREPARE, AUGMENT),
-    sections=("segmenter", "augment", "edition"),
+    sections=("segmenter", "local_contrast", "augment", "edition"),
     entry="training.stages.self_training:train",
 )
 SUPERVISED = Stage(
     name="supervised",
     title="Train nnU-Net on labelled T2: the upper bound.",
     needs=(PREPARE,),
-    sections=("segmenter", "edition"),
+    sections=("segmenter", "local_contrast", "edition"),
     entry="training.stages.supervised:train",
+)
+POSTPROCESSING = Stage(
+    name="postprocessing",
+    title="Choose post-processing on held-back cases.",
+    needs=(PREPARE, SEGMENTER, SYNTHESIS, DIRECT_SEGMENTER, AUGMENT, SELF_TRAINING, SUPERVISED),
+    sections=("postprocessing", "segmenter", "arms", "edition"),
+    entry="training.stages.postprocessing:choose",
 )
 EXPORT = Stage(
     name="export",
@@ -125,9 +146,12 @@ STAGES = {
         TRANSFER,
         PIX2PIX,
         SEGMENTER,
+        SYNTHESIS,
+        DIRECT_SEGMENTER,
         AUGMENT,
         SELF_TRAINING,
         SUPERVISED,
+        POSTPROCESSING,
         EXPORT,
     )
 }

@@ -28,7 +28,7 @@ ATLAS = Stage(
     sections=("pix2pix", "segmenter"),
     entry="atlas_stage:learn",
 )
-DIRECT = Arm("direct", "an atlas on T2", (ATLAS,), None, ATLAS, "an atlas, laid on T2 (Nobody et al., 2031).")
+LAID = Arm("laid", "an atlas on T2", (ATLAS,), None, ATLAS, "an atlas, laid on T2 (Nobody et al., 2031).")
 TURNED = Arm(
     name="turned",
     title="an atlas on translated T2",
@@ -41,7 +41,7 @@ CONFIG = """
 name: tiny
 intended_use: challenge
 edition: 2021
-arms: [direct, turned]
+arms: [laid, turned]
 prepare: {spacing_yx_mm: [2.0, 2.0], size_yx: [32, 32]}
 pix2pix: {generator: {architecture: resnet, width: 4, blocks: 1}}
 segmenter: {folds: [], mirror_at_test: false}
@@ -66,7 +66,7 @@ def arms(monkeypatch, tiny_bundle):
     module.learn = learn
     monkeypatch.setitem(sys.modules, "atlas_stage", module)
     monkeypatch.setitem(STAGES, ATLAS.name, ATLAS)
-    monkeypatch.setitem(ARMS, DIRECT.name, DIRECT)
+    monkeypatch.setitem(ARMS, LAID.name, LAID)
     monkeypatch.setitem(ARMS, TURNED.name, TURNED)
 
 
@@ -92,7 +92,7 @@ def test_arm_is_exported_and_segments_t2(run, download):
     run_dir, _ = run
     edition = get_edition(2021)
     volume = read_scan(next((download / edition.target_folder).iterdir()))
-    for arm in (DIRECT, TURNED):
+    for arm in (LAID, TURNED):
         model = load_model(EXPORT.folder(run_dir) / "bundle", arm.name, "cpu")
         assert (model.translator is None) == (arm.translator is None)
         mask = model.run(volume)
@@ -103,14 +103,14 @@ def test_arm_is_exported_and_segments_t2(run, download):
 def test_arm_is_the_default_by_its_place_or_by_name(run, tmp_path):
     bundle = open_bundle(EXPORT.folder(run[0]) / "bundle")
     assert bundle.arm() == "turned"
-    assert default_of(("direct", "turned", "supervised")) == "turned"
+    assert default_of(("laid", "turned", "supervised")) == "turned"
     config = read_config(tmp_path / "tiny.yaml")
-    assert replace(config, default_arm="direct").default_arm == "direct"
+    assert replace(config, default_arm="laid").default_arm == "laid"
 
 
 def test_model_card_tells_of_the_arm_with_its_paper(run):
     card = (EXPORT.folder(run[0]) / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "- Arm `direct`: an atlas, laid on T2 (Nobody et al., 2031)." in card
+    assert "- Arm `laid`: an atlas, laid on T2 (Nobody et al., 2031)." in card
     assert "- Arm `turned`: T2 is turned to T1, and the atlas is laid on that (Nobody et al., 2032)." in card
     assert "default: turned" in card
     assert "Sallé" not in card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from types import ModuleType
@@ -74,7 +75,7 @@ def options(tmp_path, download):
 def test_stage_has_a_command_and_its_place_before_the_export(stage, vestibule_train, options):
     code, said = vestibule_train("--help")
     assert code == 0
-    assert "denoise        Smooth the prepared images." in said
+    assert re.search(r"^  denoise +Smooth the prepared images\.$", said, re.MULTILINE)
     assert stages_of(read_config(options[1]))[-2:] == [DENOISE, EXPORT]
 
 

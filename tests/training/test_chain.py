@@ -5,15 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-from training.config import SamplingConfig, SegmenterConfig, stages_of
+from training.arms import DIRECT
+from training.config import LocalContrastConfig, PostprocessingConfig, SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
 from training.runner import run_stage
 from training.stage_table import SEGMENTER
+from vestibule.cli import cli
 from vestibule.pipeline import load_model
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import read_scan
+from vestibule.weights import open_bundle
 
 
 @pytest.fixture
@@ -72,3 +76,40 @@ def predict_with_nnunet(folder):
     masks = predictor.predict_from_files_sequential([[str(image)]], None)
     assert masks[0].shape == (12, 64, 64)
     assert set(np.unique(masks[0])) <= {0, 1, 2}
+
+
+@pytest.mark.slow
+def test_direct_arm_goes_from_training_to_masks_that_pass_the_check(chain_config, tmp_path):
+    contrast = LocalContrastConfig(probability=1.0, unevenness=0.1)
+    config = replace(
+        chain_config,
+        arms=(DIRECT.name,),
+        local_contrast=contrast,
+        segmenter=replace(chain_config.segmenter, held_back=1),
+        postprocessing=PostprocessingConfig(min_cases=1),
+    )
+    stages = stages_of(config)
+    names = [stage.name for stage in stages]
+    assert names == ["phantom", "prepare", "cyclegan", "synthesis", "direct_segmenter", "postprocessing", "export"]
+    assert [run_stage(stage, config, tmp_path) for stage in stages] == [True] * 7
+    assert [run_stage(stage, config, tmp_path) for stage in stages] == [False] * 7
+
+    bundle = tmp_path / "export" / "bundle"
+    images = tmp_path / "phantom" / "data" / "target_validation"
+    masks = tmp_path / "masks"
+    called("weights", "verify", bundle)
+    manifest = open_bundle(bundle).manifest
+    choice = manifest["provenance"]["postprocessing"]["direct_segmenter"]
+    assert manifest["networks"][DIRECT.name]["segmenter"]["components"] == choice["components"]
+    trained = tmp_path / "direct_segmenter" / "nnunet" / "raw" / "Dataset001_vestibule" / "imagesTr"
+    assert len(list(trained.iterdir())) == 3
+    assert not list(trained.glob(f"{choice['held_back'][0]}*"))
+    called("predict", images, masks, "--weights", bundle, "--arm", DIRECT.name, "--device", "cpu")
+    called("check", masks, "--images", images, "--edition", 2021)
+    assert len(list(masks.glob("*_Label.nii.gz"))) == 1
+    assert load_model(bundle, None, "cpu").translator is None
+
+
+def called(*arguments):
+    finished = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert finished.exit_code == 0, finished.output

@@ -5,13 +5,24 @@ from types import SimpleNamespace
 import pytest
 
 from training import runner
-from training.config import stages_of
+from training.config import LocalContrastConfig, stages_of
 from training.config.view import SectionView
 from training.fingerprint import extending_keys, harmless_keys
 from training.phantom.config import PhantomConfig
 from training.run_folder import read_outputs
 from training.runner import run_stage, run_stages
-from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PREPARE, SEGMENTER, SELF_TRAINING, SUPERVISED, Stage
+from training.stage_table import (
+    CYCLEGAN,
+    DIRECT_SEGMENTER,
+    EXPORT,
+    HARMONISER,
+    POSTPROCESSING,
+    PREPARE,
+    SEGMENTER,
+    SELF_TRAINING,
+    SUPERVISED,
+    Stage,
+)
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.networks import GeneratorConfig
@@ -131,9 +142,10 @@ def test_interval_of_sheets_matters_where_they_use_up_the_random_numbers_of_drop
 
 @pytest.mark.parametrize("key", ["segmenter.tile_step", "segmenter.mirror_at_test"])
 def test_how_images_are_predicted_matters_to_a_training_that_learns_from_predictions_alone(config, key):
-    for stage in (SEGMENTER, SUPERVISED):
+    for stage in (SEGMENTER, DIRECT_SEGMENTER, SUPERVISED):
         assert key in harmless_keys(config, stage.name)
-    assert key not in harmless_keys(config, SELF_TRAINING.name)
+    for stage in (SELF_TRAINING, POSTPROCESSING):
+        assert key not in harmless_keys(config, stage.name)
 
 
 def with_folds(config, *folds):
@@ -172,8 +184,41 @@ def test_fold_that_is_added_leaves_the_finished_ones_as_they_are(fake, config, t
 
 
 def test_another_fold_makes_a_training_that_learns_from_predictions_again(config):
-    assert extending_keys(config, SEGMENTER.name) == {"segmenter.folds"}
-    assert extending_keys(config, SELF_TRAINING.name) == set()
+    for stage in (SEGMENTER, DIRECT_SEGMENTER):
+        assert extending_keys(config, stage.name) == {"segmenter.folds"}
+    for stage in (SELF_TRAINING, POSTPROCESSING):
+        assert extending_keys(config, stage.name) == set()
+
+
+SINCE = replace(SEGMENTER, needs=(), entry=FAKE.entry)
+BEFORE = replace(SINCE, sections=("segmenter", "edition"))
+"""The row of before it had the section `local_contrast`."""
+
+
+def test_key_of_a_later_version_makes_nothing_again_at_its_default_and_does_at_another_value(fake, config, tmp_path):
+    fake(lambda view, run_dir: [])
+    on = replace(config, local_contrast=LocalContrastConfig(stages=(SINCE.name,)))
+    assert run_stage(BEFORE, config, tmp_path)
+    assert not run_stage(SINCE, config, tmp_path)
+    told = []
+    assert run_stage(SINCE, on, tmp_path, told.append)
+    assert 'local_contrast.origin was null and is "mean"' in told[0]
+    # What the added key has made is not taken for what is made without it.
+    assert run_stage(SINCE, config, tmp_path)
+
+
+def test_section_for_some_stages_leaves_the_others_as_they_are(fake, config, tmp_path):
+    fake(lambda view, run_dir: [])
+    others = replace(config, arms=("direct",), local_contrast=LocalContrastConfig())
+    run_stage(SINCE, config, tmp_path)
+    assert not run_stage(SINCE, others, tmp_path)
+    assert SectionView(others, SINCE).local_contrast is None
+    assert SectionView(others, DIRECT_SEGMENTER).local_contrast == others.local_contrast
+
+
+def test_section_that_no_stage_of_the_arms_would_use_is_refused(config):
+    with pytest.raises(ValueError, match=r"local_contrast.stages names .*train nnU-Net in \['segmenter'\]"):
+        replace(config, local_contrast=LocalContrastConfig())
 
 
 def test_number_of_workers_changes_no_phantom(config):

@@ -5,8 +5,10 @@ from training.config.cyclegan import CycleGANConfig
 from training.config.gpdm import GPDMConfig
 from training.config.gpnn import GPNNConfig
 from training.config.harmoniser import HarmoniserSettings
+from training.config.local_contrast import LocalContrastConfig
 from training.config.patch_diffusion import PatchDiffusionConfig
 from training.config.pix2pix import Pix2PixConfig
+from training.config.postprocessing import PostprocessingConfig
 from training.config.reader import build, read_config
 from training.config.reference import ReferenceConfig
 from training.config.run import RunConfig
@@ -23,8 +25,10 @@ __all__ = [
     "GPDMConfig",
     "GPNNConfig",
     "HarmoniserSettings",
+    "LocalContrastConfig",
     "PatchDiffusionConfig",
     "Pix2PixConfig",
+    "PostprocessingConfig",
     "ReferenceConfig",
     "RunConfig",
     "SamplingConfig",

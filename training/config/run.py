@@ -9,7 +9,9 @@ from training.config.augment import AugmentConfig
 from training.config.cyclegan import CycleGANConfig
 from training.config.folders import FoldersConfig
 from training.config.harmoniser import HarmoniserSettings
+from training.config.local_contrast import LocalContrastConfig
 from training.config.pix2pix import Pix2PixConfig
+from training.config.postprocessing import PostprocessingConfig
 from training.config.reference import ReferenceConfig
 from training.config.segmenter import SegmenterConfig
 from training.config.singan import SinGANConfig
@@ -55,6 +57,10 @@ class RunConfig:
     pix2pix: Pix2PixConfig = field(default_factory=Pix2PixConfig)
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    local_contrast: LocalContrastConfig | None = field(default=None, metadata={"added": True})
+    """Where set, tumour and cochlea have random intensities while nnU-Net trains."""
+    postprocessing: PostprocessingConfig | None = field(default=None, metadata={"added": True})
+    """Where set, folds, mirroring and connected parts are chosen on held-back cases."""
 
     def __post_init__(self) -> None:
         get_edition(self.edition)
@@ -72,12 +78,29 @@ class RunConfig:
         if self.pix2pix.warm_start and self.pix2pix.generator != self.cyclegan.generator:
             raise ValueError("pix2pix.warm_start needs the generator of cyclegan, but the two differ")
 
+        self._check_segmenters()
         self._check_part(CYCLEGAN.name, self.cyclegan)
         self._check_part(PIX2PIX.name, self.pix2pix)
         rows, _ = self.prepare.size_yx
         part_rows, _ = self.cyclegan.sampling.crop_yx or self.prepare.size_yx
         if self.cyclegan.align and part_rows == rows:
             raise ValueError(f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {rows}")
+
+    def _check_segmenters(self) -> None:
+        """Raise ValueError where a section on the segmenters could change none of them."""
+        if self.local_contrast is not None:
+            trained = sorted({arm.segmenter.name for arm in arms_of(self.arms)})
+            if not set(trained) & set(self.local_contrast.stages):
+                raise ValueError(
+                    f"local_contrast.stages names {self.local_contrast.stages}, and the arms {self.arms} train "
+                    f"nnU-Net in {trained}; name one of these, or leave the section out"
+                )
+
+        if self.postprocessing is not None and self.segmenter.held_back == 0:
+            raise ValueError(
+                "postprocessing is chosen on held-back cases, and segmenter.held_back is 0; set it, or leave the "
+                "section out"
+            )
 
     def _check_part(self, section: str, settings: CycleGANConfig | Pix2PixConfig) -> None:
         """Raise ValueError where the networks of a section cannot work on the part of the slice that they are shown."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from training.config.checks import above_zero, at_least_one, share
-from training.stage_table import SEGMENTER, SELF_TRAINING, SUPERVISED
+from training.config.checks import above_zero, at_least_one, not_negative, share
+from training.stage_table import DIRECT_SEGMENTER, POSTPROCESSING, SEGMENTER, SELF_TRAINING, SUPERVISED
 from vestibule.bundle_check import MIN_TILE_STEP
 
 CONFIGURATIONS = ("2d", "3d_fullres")
@@ -13,8 +13,10 @@ CONFIGURATIONS = ("2d", "3d_fullres")
 SPLITS = 5
 """Folds that nnU-Net makes of its cases, whichever of them are trained."""
 
-AT_PREDICTION = {"changes_result": frozenset({SELF_TRAINING.name})}
+AT_PREDICTION = {"changes_result": frozenset({SELF_TRAINING.name, POSTPROCESSING.name})}
 """Of keys that training does not read, unless it learns from predictions."""
+BY_FOLD = {"extends": frozenset({SEGMENTER.name, DIRECT_SEGMENTER.name, SUPERVISED.name})}
+"""Of the folds, which stages train apart."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,7 @@ class SegmenterConfig:
 
     configuration: str = "3d_fullres"
     """nnU-Net's configuration: `2d` or `3d_fullres`."""
-    folds: tuple[int, ...] = field(
-        default=(0, 1, 2, 3, 4), metadata={"extends": frozenset({SEGMENTER.name, SUPERVISED.name})}
-    )
+    folds: tuple[int, ...] = field(default=(0, 1, 2, 3, 4), metadata=BY_FOLD)
     """Folds to train and to average; `[]`: one network on all cases."""
     epochs: int = 1000
     """Epochs of training."""
@@ -47,6 +47,14 @@ class SegmenterConfig:
     """Average over mirrored images at prediction: up to eight times slower."""
     tile_step: float = field(default=0.5, metadata=AT_PREDICTION)
     """Step of the sliding window, as a share of the patch."""
+    held_back: int = field(default=0, metadata={"added": True})
+    """Labelled cases, by the seed, that no fold is trained on: those on which `postprocessing` is chosen."""
+
+    def mirror_axes(self, mirrored: bool) -> tuple[int, ...]:
+        """Axes of nnU-Net's patches along which images are mirrored at prediction, where they are at all."""
+        if not mirrored:
+            return ()
+        return (0, 1) if self.configuration == "2d" else (0, 1, 2)
 
     def __post_init__(self) -> None:
         if self.configuration not in CONFIGURATIONS:
@@ -61,6 +69,7 @@ class SegmenterConfig:
             max_features=self.max_features,
         )
         above_zero(learning_rate=self.learning_rate, gpu_memory_gb=self.gpu_memory_gb)
+        not_negative(held_back=self.held_back)
         share(foreground_share=self.foreground_share)
         if not MIN_TILE_STEP <= self.tile_step <= 1:
             raise ValueError(f"tile_step must be from {MIN_TILE_STEP} to 1, got {self.tile_step}")

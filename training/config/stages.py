@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from training.arms import arms_of
 from training.config.run import RunConfig
-from training.stage_table import EXPORT, PHANTOM, PREPARE, STAGES, Stage
+from training.stage_table import EXPORT, PHANTOM, POSTPROCESSING, PREPARE, STAGES, Stage
 
 
 def stages_of(config: RunConfig) -> list[Stage]:
@@ -14,6 +14,8 @@ def stages_of(config: RunConfig) -> list[Stage]:
         wanted.add(PHANTOM.name)
     for arm in arms_of(config.arms):
         wanted.update(stage.name for stage in arm.stages)
+    if config.postprocessing:
+        wanted.add(POSTPROCESSING.name)
     stages = [stage for stage in STAGES.values() if stage.name in wanted]
     # Last, wherever a further row of the table stands.
     return [*stages, EXPORT]

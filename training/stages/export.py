@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from training.arms import ARMS, Translator, default_of
+from training.arms import ARMS, Translator, arms_of, default_of
 from training.config import RunConfig, stages_of
 from training.data.challenge_rules import read_audit
 from training.data.reference_slice import RECORD
 from training.run_folder import code_version, is_done, read_record
-from training.stage_table import EXPORT, HARMONISER, Stage
+from training.stage_table import EXPORT, HARMONISER, POSTPROCESSING, Stage
 from training.stages.model_card import model_card
+from training.stages.postprocessing import read_choice
 from vestibule.errors import InputError
 from vestibule.files import read_json
 from vestibule.networks import generator_to_dict
@@ -59,8 +61,13 @@ def _pack_segmenter(stage: Stage, config: RunConfig, run_dir: Path, tensors: dic
     """Add a segmenter's weights and documents to the bundle's; what the manifest says of it."""
     folder = stage.folder(run_dir)
     settings = config.segmenter
+    choice = read_choice(run_dir, stage.name) if config.postprocessing else None
+    folds: Sequence[str | int] = settings.folds or ("all",)
+    mirrored = settings.mirror_at_test
+    if choice:
+        folds, mirrored = choice["folds"], choice["mirrored"]
     own = []
-    for fold in settings.folds or ("all",):
+    for fold in folds:
         file = f"fold_{fold}"
         name = f"{stage.name}_{file}"
         tensors[name] = read_tensors(folder / f"{file}.safetensors")
@@ -70,14 +77,17 @@ def _pack_segmenter(stage: Stage, config: RunConfig, run_dir: Path, tensors: dic
     dataset = f"{stage.name}_dataset"
     documents[plans] = read_json(folder / "plans.json")
     documents[dataset] = read_json(folder / "dataset.json")
-    return {
+    entry = {
         "plans": plans,
         "dataset": dataset,
         "configuration": settings.configuration,
         "tensors": own,
-        "mirror_axes": [0, 1, 2] if settings.mirror_at_test else [],
+        "mirror_axes": list(settings.mirror_axes(mirrored)),
         "tile_step": settings.tile_step,
     }
+    if choice:
+        entry["components"] = choice["components"]
+    return entry
 
 
 def _pack_translator(arm: str, of: Translator, config: RunConfig, run_dir: Path, tensors: dict) -> dict:
@@ -133,6 +143,9 @@ def _provenance(config: RunConfig, run_dir: Path) -> dict:
     if config.phantom:
         provenance["training_data"] = "phantoms made by this toolkit"
     provenance["reference_slice"] = reference or {}
+    if config.postprocessing:
+        choices = {arm.segmenter.name: read_choice(run_dir, arm.segmenter.name) for arm in arms_of(config.arms)}
+        provenance[POSTPROCESSING.name] = choices
     provenance["config"] = asdict(config)
     provenance["stages"] = stages
     return provenance

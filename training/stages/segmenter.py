@@ -10,16 +10,19 @@ import contextlib
 import io
 import os
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 
+from training.augmentation.local_contrast import LocalContrast, with_local_contrast
 from training.config import RunConfig, SegmenterConfig
 from training.config.segmenter import SPLITS
 from training.data.raw_cases import KnownCases
@@ -29,6 +32,7 @@ from training.gan.devices import has_bfloat16, subnormals_as_zero
 from training.nnunet.environment import environment
 from training.nnunet.randomness import global_state, seed_all, seed_plainly, set_global_state
 from training.nnunet.resumable import EPOCHS_AT_RISK, ResumableTrainer
+from training.postprocessing.held_back import remaining
 from training.stage_table import SEGMENTER
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
@@ -56,8 +60,12 @@ DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 class Trainer(ResumableTrainer):
     """nnU-Net's trainer with our length of training, and its prints in its log file alone."""
 
-    def configure(self, config: SegmenterConfig) -> None:
-        """Set the length of training and the optimiser; to be called before `initialize`."""
+    contrast: LocalContrast | None = None
+    """What is varied in the patches, beside nnU-Net's own augmentation; None: nothing."""
+
+    def configure(self, config: SegmenterConfig, contrast: LocalContrast | None = None) -> None:
+        """Set the length of training, the optimiser and a further augmentation; to be called before `initialize`."""
+        self.contrast = contrast
         self.optimiser_name = config.optimiser
         self.initial_lr = config.learning_rate
         self.oversample_foreground_percent = config.foreground_share
@@ -72,6 +80,13 @@ class Trainer(ResumableTrainer):
             return super().configure_optimizers()
         optimiser = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
         return optimiser, PolyLRScheduler(optimiser, self.initial_lr, self.num_epochs)
+
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> BasicTransform:
+        """nnU-Net's own, and the local contrast where it is asked for."""
+        transforms = super().get_training_transforms(*args, **kwargs)
+        if self.contrast is None:
+            return transforms
+        return with_local_contrast(transforms, self.contrast)
 
     def train_step(self, batch: dict) -> dict:
         """As nnU-Net's, under autocast on a CPU that has bfloat16 too."""
@@ -96,7 +111,16 @@ Trainer.__name__ = "nnUNetTrainer"
 
 def check(config: RunConfig, known: KnownCases) -> None:
     """Raise InputError where nnU-Net cannot be trained on so many T1 cases, or on this device."""
-    check_training(config, len(known.of("source")), "labelled T1")
+    check_training(config, labelled(config, known, "source"), "labelled T1")
+
+
+def labelled(config: RunConfig, known: KnownCases, domain: str) -> int:
+    """How many cases of a domain are left to train on. Raises InputError where all of them would be held back."""
+    count = len(known.of(domain))
+    held = config.segmenter.held_back
+    if held >= count > 0:
+        raise InputError(f"segmenter.held_back is {held}, and there are {count} labelled cases; lower it")
+    return count - held
 
 
 def check_training(config: RunConfig, cases: int, kind: str) -> None:
@@ -125,10 +149,13 @@ def check_training(config: RunConfig, cases: int, kind: str) -> None:
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train nnU-Net on the prepared T1 cases; leaves weights as safetensors, plans and dataset as JSON."""
-    return train_on(read_cases(run_dir, "source"), "T1", config, SEGMENTER.folder(run_dir))
+    cases = remaining(read_cases(run_dir, "source"), config.segmenter.held_back, config.seed)
+    return train_on(cases, "T1", config, SEGMENTER.folder(run_dir))
 
 
-def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> list[Path]:
+def train_on(
+    cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path, epochs: int | None = None
+) -> list[Path]:
     """Train nnU-Net on labelled cases.
 
     Args:
@@ -136,6 +163,7 @@ def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder:
         channel: What their images show, `T1` or `T2`.
         config: The configuration of the run.
         folder: Where nnU-Net's own files, the weights, the plans and the description of the data set are left.
+        epochs: Length of the training; None: as configured.
 
     Returns:
         Weights of each fold as safetensors, with plans and description as JSON.
@@ -145,7 +173,7 @@ def train_on(cases: list[PreparedCase], channel: str, config: RunConfig, folder:
         if not _is_ready(folder):
             _make_ready(cases, channel, config, folder)
         for fold in config.segmenter.folds or (ALL,):
-            _train_fold(fold, config, folder)
+            _train_fold(fold, config, folder, epochs)
             paths.append(folder / f"fold_{fold}.safetensors")
     return [*paths, folder / "plans.json", folder / "dataset.json"]
 
@@ -231,7 +259,7 @@ def plan(config: SegmenterConfig) -> None:
     preprocessor.run(1, config.configuration, PLANS, workers)
 
 
-def _train_fold(fold: int | str, config: RunConfig, folder: Path) -> None:
+def _train_fold(fold: int | str, config: RunConfig, folder: Path, epochs: int | None) -> None:
     """Train a fold, unless it is there whole; leaves weights, plans and description."""
     weights = folder / f"fold_{fold}.safetensors"
     record = folder / f"fold_{fold}.json"
@@ -240,6 +268,11 @@ def _train_fold(fold: int | str, config: RunConfig, folder: Path) -> None:
         return
 
     settings = config.segmenter
+    if epochs is not None:
+        settings = replace(settings, epochs=epochs)
+    contrast = None
+    if config.local_contrast is not None:
+        contrast = LocalContrast(config.local_contrast, get_edition(config.edition))
     preprocessed = folder / "nnunet" / "preprocessed" / DATASET
     plans = parse_json((preprocessed / f"{PLANS}.json").read_bytes())
     dataset = parse_json((preprocessed / "dataset.json").read_bytes())
@@ -250,7 +283,7 @@ def _train_fold(fold: int | str, config: RunConfig, folder: Path) -> None:
         # The trainer reads this from its plans, where it is not to be left behind.
         plans_of_trainer = {**plans, "continue_training": False}
         trainer = Trainer(plans_of_trainer, settings.configuration, fold, dataset, pick_device())
-        trainer.configure(settings)
+        trainer.configure(settings, contrast)
         trainer.seed = config.seed
         trainer.where = str(folder)
         trainer.initialize()

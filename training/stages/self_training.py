@@ -7,26 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import label as label_components
 
 from training.config import RunConfig
 from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
+from training.nnunet.trained import load_segmenter
+from training.postprocessing.held_back import remaining
 from training.stage_table import AUGMENT, SELF_TRAINING
-from training.stages.segmenter import check_training, train_on
+from training.stages.segmenter import check_training, labelled, train_on
+from vestibule.components import ComponentRule, keep_components
 from vestibule.editions import TUMOUR, Edition, get_edition
-from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
-from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.segmentation import Segmenter
-from vestibule.tensors import read_tensors
 
 
 def check(config: RunConfig, known: KnownCases) -> None:
     """Raise InputError where nnU-Net cannot be trained on so many cases, T1's in the first round, T2's in the last."""
-    sources = known.of("source")
-    check_training(config, len(sources), "labelled T1")
+    check_training(config, labelled(config, known, "source"), "labelled T1")
     if config.augment.last_on_target:
         targets = known.of("target")
         check_training(config, len(targets), "T2")
@@ -42,6 +40,7 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     folder = SELF_TRAINING.folder(run_dir)
     edition = get_edition(config.edition)
     synthetic = read_cases(run_dir, "source", AUGMENT)
+    synthetic = remaining(synthetic, config.segmenter.held_back, config.seed)
     targets = read_cases(run_dir, "target")
     last = config.augment.rounds
     if config.augment.last_on_target:
@@ -52,9 +51,11 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     for number in range(last + 1):
         round_dir = folder / f"round_{number}"
         cases = [*synthetic, *pseudo_labelled]
+        epochs = None
         if number == last and config.augment.last_on_target:
             cases = pseudo_labelled
-        outputs = _train_round(cases, config, round_dir)
+            epochs = config.augment.last_epochs
+        outputs = _train_round(cases, config, round_dir, epochs)
 
         # The last round's network is the result, and labels nothing.
         if number < last:
@@ -70,40 +71,17 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     return copies
 
 
-def _train_round(cases: list[PreparedCase], config: RunConfig, round_dir: Path) -> list[Path]:
+def _train_round(cases: list[PreparedCase], config: RunConfig, round_dir: Path, epochs: int | None) -> list[Path]:
     """Outputs of a round's training, or those that an earlier try has left."""
     record = round_dir / "done.json"
     done = read_json(record)
     if done:
         return [round_dir / name for name in done["outputs"]]
     round_dir.mkdir(exist_ok=True)
-    outputs = train_on(cases, "T2", config, round_dir)
+    outputs = train_on(cases, "T2", config, round_dir, epochs)
     names = [path.name for path in outputs]
     write_json(record, {"outputs": names})
     return list(outputs)
-
-
-def load_segmenter(config: RunConfig, folder: Path) -> Segmenter:
-    """The segmenter that a round left in `folder`. Raises InputError where a document is missing."""
-    settings = config.segmenter
-    folds = settings.folds or ("all",)
-    parameters = []
-    for fold in folds:
-        weights = read_tensors(folder / f"fold_{fold}.safetensors")
-        parameters.append(weights)
-    plans = read_json(folder / "plans.json")
-    dataset = read_json(folder / "dataset.json")
-    if plans is None or dataset is None:
-        raise InputError(f"{folder}: has no whole plans.json and dataset.json; delete it and run the stage again")
-    return Segmenter(
-        plans=plans,
-        dataset=dataset,
-        configuration=settings.configuration,
-        parameters=parameters,
-        device=pick_device(),
-        mirror_axes=(0, 1, 2) if settings.mirror_at_test else (),
-        tile_step=settings.tile_step,
-    )
 
 
 def label_cases(cases: list[PreparedCase], segmenter: Segmenter, edition: Edition, folder: Path) -> list[PreparedCase]:
@@ -134,13 +112,6 @@ def label_cases(cases: list[PreparedCase], segmenter: Segmenter, edition: Editio
 
 def largest_tumour(labels: np.ndarray, edition: Edition) -> np.ndarray:
     """`labels` (Z, Y, X) with the largest connected tumour alone; a patient has one. Other structures stay."""
-    tumour = edition.mask_of(labels, TUMOUR)
-    parts, count = label_components(tumour)
-    if count < 2:
-        return labels
-    # Part 0 is what is no tumour.
-    voxels = np.bincount(parts.ravel())
-    largest = 1 + int(voxels[1:].argmax())
-    removed = tumour & (parts != largest)
-    kept = np.where(removed, 0, labels)
-    return kept.astype(labels.dtype)
+    rules = {TUMOUR: ComponentRule(most=1)}
+    # The number of parts is all that counts.
+    return keep_components(labels, rules, edition, voxel_mm3=1.0)

@@ -8,8 +8,9 @@ from training.arms import UPPER_BOUND
 from training.config import RunConfig
 from training.data.raw_cases import KnownCases
 from training.data.slices import read_cases
+from training.postprocessing.held_back import remaining
 from training.stage_table import SUPERVISED
-from training.stages.segmenter import check_training, train_on
+from training.stages.segmenter import check_training, labelled, train_on
 from vestibule.errors import InputError
 
 
@@ -22,7 +23,7 @@ def check(config: RunConfig, known: KnownCases) -> None:
                 f"{case.name}: has no reference; the arm {UPPER_BOUND.name!r} needs every T2 training image labelled. "
                 "Label it, or leave the arm out"
             )
-    check_training(config, len(targets), "labelled T2")
+    check_training(config, labelled(config, known, "target"), "labelled T2")
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
@@ -34,4 +35,5 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     for case in cases:
         if case.label_path is None:
             raise InputError(f"{case.name}: has no reference; the arm {UPPER_BOUND.name!r} needs labelled T2")
+    cases = remaining(cases, config.segmenter.held_back, config.seed)
     return train_on(cases, "T2", config, SUPERVISED.folder(run_dir))

@@ -1,0 +1,1 @@
+"""What is varied at random in the patches that nnU-Net trains on, beside its own augmentation."""

@@ -1,0 +1,1 @@
+"""How masks are made of what nnU-Net predicts, chosen on labelled cases that it has not seen."""

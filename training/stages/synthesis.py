@@ -1,0 +1,40 @@
+"""Synthetic T2 of every labelled T1 case by the CycleGAN: phi0_AB, with the labels of the T1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from training.config import RunConfig
+from training.data.intermediates import Translators, derived_entry, prepared_entries
+from training.data.slices import read_cases
+from training.stage_table import CYCLEGAN, SYNTHESIS
+from vestibule.files import write_json
+from vestibule.progress import track
+
+
+def synthesise(config: RunConfig, run_dir: Path) -> list[Path]:
+    """Write synthetic T2 of every source case to `synthesis/`: float16 (Z, Y, X) in [-1, 1], and an index.
+
+    Raises InputError where the run has no prepared cases or no CycleGAN.
+    """
+    folder = SYNTHESIS.folder(run_dir)
+    translators = Translators(run_dir)
+    prepared = prepared_entries(run_dir, "source")
+    (folder / "source").mkdir(exist_ok=True)
+
+    entries = []
+    paths = []
+    for case in track(read_cases(run_dir, "source"), SYNTHESIS.name):
+        source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
+        synthetic = translators(CYCLEGAN, "source_to_target", source)
+        image = Path("source") / f"{case.name}.npy"
+        np.save(folder / image, synthetic.astype(np.float16))
+        paths.append(folder / image)
+        entry = derived_entry(prepared[case.name], case.name, image)
+        entries.append(entry)
+
+    index = folder / "index.json"
+    write_json(index, {"cases": entries})
+    return [index, *paths]
