@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from training.arms import default_of
-from training.config import GPNNConfig, ReferenceConfig, RunConfig, SamplingConfig, SinGANConfig, build, read_config
+from training.config import (
+    GPNNConfig,
+    ReferenceConfig,
+    RunConfig,
+    SamplingConfig,
+    SegmenterConfig,
+    SinGANConfig,
+    build,
+    read_config,
+)
 from vestibule.errors import InputError
 
 MINIMAL = "name: x\nintended_use: phantom\nedition: 2022\n"
@@ -147,6 +156,12 @@ def test_key_of_an_earlier_version_is_told_its_new_place(tmp_path, text, instead
         read_config(write(tmp_path, MINIMAL + text))
 
 
+def test_images_are_mirrored_along_the_axes_that_the_networks_patches_have():
+    assert SegmenterConfig(configuration="2d").mirror_axes(True) == (0, 1)
+    assert SegmenterConfig(configuration="3d_fullres").mirror_axes(True) == (0, 1, 2)
+    assert SegmenterConfig().mirror_axes(False) == ()
+
+
 def test_kind_decides_the_settings_of_the_harmoniser(tmp_path):
     small = MINIMAL + "pix2pix: {generator: {architecture: resnet}}\n"
     config = read_config(write(tmp_path, small + "harmoniser: {kind: singan, width: 8}\n"))
@@ -178,11 +193,14 @@ def test_default_arm_must_be_one_of_the_arms(config):
         replace(config, arms=())
 
 
-def test_successors_configuration_predicts_by_the_successor(repository):
-    config = read_config(repository / "configs" / "crossmoda2022.yaml")
-    assert config.arms == ("baseline", "blending")
-    assert config.default_arm is None
-    assert default_of(config.arms) == "blending"
+@pytest.mark.parametrize(("year", "beside"), [(2022, "baseline"), (2023, "direct")])
+def test_successors_configurations_predict_by_the_successor(repository, year, beside):
+    config = read_config(repository / "configs" / f"crossmoda{year}.yaml")
+    assert config.edition == year
+    assert config.arms == (beside, "blending")
+    assert config.default_arm == default_of(config.arms) == "blending"
+    assert config.augment.cochlea_factors == (2.0, 3.0, 4.0)
+    assert config.segmenter.held_back >= config.postprocessing.min_cases
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ EVEN, UNEVEN = np.zeros(8), np.tile([-0.5, 0.5], 4)
     ("structure", "volume_mm3", "inside", "expected"),
     [
         ("vs", 200.0, EVEN, (0.6, 0.8, 1.2)),
-        ("vs", 1000.0, UNEVEN, ()),
+        ("vs", 1000.0, UNEVEN, (0.9,)),
         ("vs", 3000.0, EVEN, ()),
         ("vs", 3000.0, UNEVEN, (0.7, 1.2, 1.5)),
         ("cochlea", 100.0, EVEN, (2.0,)),
     ],
 )
 def test_factors_are_those_of_the_tumours_size_and_texture(structure, volume_mm3, inside, expected):
-    config = AugmentConfig(cochlea_factors=(2.0,))
+    config = AugmentConfig(cochlea_factors=(2.0,), medium_factors=(0.9,))
     size = get_edition(2021).size_class(volume_mm3)
     assert factors_for(structure, size, inside, config) == expected
 
@@ -65,13 +65,14 @@ def test_of_several_tumours_the_largest_is_kept_and_other_structures_stay():
 @pytest.fixture
 def rounds(config, run_dir, monkeypatch):
     """Self-training with a segmenter that predicts tumour everywhere: what each round saw, the outputs, the folder."""
-    seen = []
+    seen, lengths = [], []
 
     class Everywhere:
         def probabilities(self, image, spacing):
             return np.stack([np.zeros_like(image), np.ones_like(image), np.zeros_like(image)])
 
-    def remember(cases, channel, config, folder):
+    def remember(cases, channel, config, folder, epochs=None):
+        lengths.append(epochs)
         seen.append([(case.domain, bool((np.asarray(case.labels) == 1).all())) for case in cases])
         (folder / "plans.json").write_text("{}")
         return [folder / "plans.json"]
@@ -83,19 +84,35 @@ def rounds(config, run_dir, monkeypatch):
     index = run_dir / "prepare" / "index.json"
     text = index.read_text().replace('"source/', '"../prepare/source/').replace('"target/', '"../prepare/target/')
     (run_dir / "augment" / "index.json").write_text(text)
-    outputs = self_training.train(config, run_dir)
-    return seen, outputs, run_dir
+    augment = replace(config.augment, last_epochs=9)
+    outputs = self_training.train(replace(config, augment=augment), run_dir)
+    return seen, outputs, run_dir, lengths
 
 
 def test_rounds_see_synthetic_t2_then_real_t2_with_own_masks_and_at_last_real_t2_alone(rounds):
-    seen, outputs, run_dir = rounds
+    seen, outputs, run_dir, _ = rounds
     synthetic, real = [("source", False)] * 3, [("target", True)] * 3
     assert seen == [synthetic, synthetic + real, synthetic + real, real]
     assert outputs == [run_dir / "self_training" / "plans.json"]
 
 
+def test_last_round_alone_has_a_length_of_its_own(rounds):
+    *_, lengths = rounds
+    assert lengths == [None, None, None, 9]
+
+
+def test_held_back_case_is_in_no_round_and_real_t2_is_in_all(rounds, config):
+    seen, _, run_dir, _ = rounds
+    for number in range(4):
+        (run_dir / "self_training" / f"round_{number}" / "done.json").unlink()
+    seen.clear()
+    self_training.train(replace(config, segmenter=replace(config.segmenter, held_back=1)), run_dir)
+    synthetic, real = [("source", False)] * 2, [("target", True)] * 3
+    assert seen == [synthetic, synthetic + real, synthetic + real, real]
+
+
 def test_killed_self_training_does_not_repeat_finished_rounds(rounds, config):
-    seen, _, run_dir = rounds
+    seen, _, run_dir, _ = rounds
     (run_dir / "self_training" / "round_3" / "done.json").unlink()
     self_training.train(config, run_dir)
     assert len(seen) == 5
@@ -111,4 +128,6 @@ def test_configuration_of_2022_has_the_published_scales(repository):
     sizes = pyramid_sizes(config.prepare.size_yx, config.harmoniser)
     assert len(sizes) == 17 + 1
     assert config.augment.level < len(sizes)
-    assert config.augment == AugmentConfig()
+    as_published = AugmentConfig(cochlea_factors=(2.0, 3.0, 4.0), last_epochs=1000)
+    assert config.augment == as_published
+    assert config.prepare.percentiles_of_target == (0.5, 95.0)
