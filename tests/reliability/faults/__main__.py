@@ -35,6 +35,8 @@ def make_template(work: Path, is_short: bool) -> Template:
 
     run = work / "template"
     stages = tuple(stage.name for stage in stages_of(read_config(CONFIG)))
+    if (run / "timings.json").is_file():
+        return Template(run, stages)
     for stage in SHORT_STAGES if is_short else stages:
         ending = finish(stage, run)
         if ending.code != 0:
@@ -99,7 +101,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a few faults of the first stages alone")
     parser.add_argument("--seed", type=int, default=0, help="of the times at which runs are killed")
-    parser.add_argument("--work", type=Path, help="folder for the runs; by default a new one, removed at the end")
+    parser.add_argument(
+        "--work", type=Path, help="folder for the runs, whose undisturbed one is used again; by default a new one"
+    )
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--out", type=Path, help="file for the counts, as Markdown")
     arguments = parser.parse_args()
