@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+from training import status
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, given_to, sections_of
 from training.data.raw_cases import data_dir, find_cases, known_cases, named_folders
@@ -167,7 +168,10 @@ def _run_claimed(
 
     def begin_alone() -> dict | None:
         claims.enter_context(claimed(stage.folder(run_dir)))
-        return _begin(stage, config, run_dir, report)
+        record = _begin(stage, config, run_dir, report)
+        if record is not None:
+            status.begin(run_dir, stage.name)
+        return record
 
     record = from_leader(begin_alone)
     if record is None:
@@ -298,6 +302,7 @@ def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run
         OTHERS: other_files(folder, set(hashes)),
     }
     write_json(folder / FINISHED, finished)
+    status.end(run_dir, stage.name)
 
 
 def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:

@@ -28,6 +28,8 @@ NOT_TOLD = "what was finished is kept"
 SHOW_CURSOR = "\x1b[?25h"
 """Progress bars hide the cursor of a terminal."""
 
+_printing = threading.Lock()
+_forking = threading.local()
 _state: dict[str, Any] = {"number": signal.SIGINT, "told": False, "describe": None, "process": None}
 
 
@@ -137,18 +139,40 @@ def _kill_workers() -> None:
 
 
 def _tell() -> None:
-    if _state["told"]:
-        return
-    _state["told"] = True
+    """Print the last line, once, whichever thread comes first; the other waits until it is there."""
+    # It must not keep the process from ending.
+    is_free = _printing.acquire(timeout=GRACE_SECONDS)
+    try:
+        if is_free and not _state["told"]:
+            _print_last_line()
+            _state["told"] = True
+    finally:
+        if is_free:
+            _printing.release()
+
+
+def _print_last_line() -> None:
     kept = NOT_TOLD
     if _state["describe"] is not None:
-        # It must not keep the process from ending.
         with contextlib.suppress(Exception):
             kept = _state["describe"]()
     if sys.stderr.isatty():
         sys.stderr.write(SHOW_CURSOR)
     name = NAMES[signal.Signals(_state["number"])]
     print(f"vestibule: error: stopped by {name}; {kept}; go on with: {command_line()}", file=sys.stderr, flush=True)
+
+
+def _hold_signals() -> None:
+    """Before a fork: a signal for the new process must not meet the parent's handlers in it."""
+    if _state["process"] is not None:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, NAMES)
+
+
+def _let_signals_in() -> None:
+    mask = getattr(_forking, "mask", None)
+    if mask is not None:
+        _forking.mask = None
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _leave_to_parent() -> None:
@@ -158,8 +182,13 @@ def _leave_to_parent() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _let_signals_in()
     die_with_parent(_state["process"])
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(
+        before=_hold_signals,
+        after_in_parent=_let_signals_in,
+        after_in_child=_leave_to_parent,
+    )

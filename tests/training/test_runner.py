@@ -61,6 +61,19 @@ def test_done_and_unchanged_stage_is_skipped(fake, config, tmp_path):
     assert CALLS == [4]
 
 
+def test_run_tells_what_it_is_doing(fake, config, tmp_path):
+    seen = []
+
+    def look_in(config, run_dir):
+        seen.append(read_json(run_dir / "status.json")["fake"]["state"])
+        return count_calls(config, run_dir)
+
+    fake(look_in)
+    run_stage(FAKE, config, tmp_path)
+    assert seen == ["running"]
+    assert read_json(tmp_path / "status.json")["fake"]["state"] == "done"
+
+
 def test_changed_section_runs_again_and_other_sections_do_not(fake, config, tmp_path):
     run_stage(FAKE, config, tmp_path)
     assert not run_stage(FAKE, replace(config, pix2pix=replace(config.pix2pix, iterations=9)), tmp_path)
@@ -95,7 +108,8 @@ def test_two_runs_at_once_in_one_folder_are_refused_and_change_nothing(fake, con
     other = replace(config, seed=7)
     fake(run_again)
     run_stage(FAKE, config, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fake"]
+    assert not (tmp_path / "old").exists()
+    assert not (tmp_path / ".fake.lock").exists()
 
 
 def test_what_a_killed_process_was_writing_is_removed(fake, config, tmp_path):

@@ -15,7 +15,9 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from training.config import CycleGANConfig, Pix2PixConfig
 from training.data.sheets import Cell, Difference, save_sheet
 from training.gan.checkpoint import LARGEST_LOSS, Stateful, TrainingState, diverged
+from training.gan.health import DiscriminatorWatch
 from training.gan.logs import LossLog
+from training.status import warn
 from vestibule.errors import InputError
 from vestibule.progress import track
 
@@ -80,6 +82,7 @@ def fit(
     state = TrainingState(folder / "state.pt", model.parts(), generator)
     state.resume()
     log = LossLog(folder, (*model.losses, *model.measures), state.iteration)
+    watch = DiscriminatorWatch(model.losses)
 
     interval = min(LOG_EVERY, settings.iterations // ROWS_AT_LEAST)
     interval = max(1, interval)
@@ -105,6 +108,8 @@ def fit(
                 values[name] = float(total) / summed
             values.update(model.measure(interval, *batch))
             log.write(iteration, values)
+            for fault in watch.see(values):
+                _warn(folder, f"{fault}, at iteration {iteration}")
             _require_finite(sums, state)
             summed = 0
 
@@ -116,6 +121,11 @@ def fit(
             _require_finite(sums, state)
             state.save()
     log.close()
+
+
+@rank_zero_only
+def _warn(folder: Path, text: str) -> None:
+    warn(folder.parent, folder.name, f"{text}; look at {folder / 'losses.csv'} and at the sheets beside it")
 
 
 def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None:

@@ -219,7 +219,8 @@ def _resume(model: SinGAN, folder: Path) -> int:
     content = read_state(saved[-1], "to go on from the scale before it")
     model.load_state_dict(content["model"])
     set_random_state(content)
-    finished = len(saved)
+    # Each file holds the scales before it, too, so that an earlier one may be missing.
+    finished = int(saved[-1].stem) + 1
     for generator in model.generators[:finished]:
         freeze(generator, True)
         generator.eval()

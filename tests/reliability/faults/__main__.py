@@ -56,7 +56,8 @@ def run_share(trials: list, number: int, workers: int, work: Path) -> None:
             try:
                 results = trials[index](work / f"worker-{number}")
             except Exception:
-                results = [Result("harness", "a trial of its own fault", WRONG, traceback.format_exc())]
+                tried = getattr(trials[index], "args", "")[1:]
+                results = [Result("harness", f"a trial of its own {tried}", WRONG, traceback.format_exc())]
             for result in results:
                 stream.write(json.dumps(asdict(result)) + "\n")
                 stream.flush()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.reliability.faults.world import Command, Ending, copy_run, finish, outputs_of, stage_command
@@ -280,7 +280,7 @@ def damage_state(template: Template, stage: str, name: str, kind: str, work: Pat
     DAMAGES[kind](path)
     ending = finish(stage, run)
     if ending.code == 0:
-        return template.compare(stage, run, ending, part)
+        return replace(template.compare(stage, run, ending, part), subject=subject)
     if not ending.is_clear or path.name not in ending.told:
         return Result(part, subject, WRONG, f"{kind} {name}, exit code {ending.code}: {ending.errors[-600:]}")
     path.unlink()

@@ -79,7 +79,7 @@ class Command:
         """Whether it has ended by itself; it can still be waited for."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    def wait(self, limit: float = 300) -> Ending:
+    def wait(self, limit: float = 900) -> Ending:
         """How it ends. Raises TimeoutError where it does not within `limit` seconds."""
         deadline = time.monotonic() + limit
         while not self.has_ended():

@@ -129,6 +129,18 @@ def test_killed_between_scales_gives_the_weights_of_an_uninterrupted_run(config,
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_scale_whose_checkpoint_is_missing_before_the_last_one_is_not_missed(config, run_dir, monkeypatch):
+    fit(config, run_dir)
+    (run_dir / "harmoniser" / "scales" / "00.pt").unlink()
+    weights = run_dir / "harmoniser" / "cascade.safetensors"
+    whole = load_file(weights)
+    weights.unlink()
+    monkeypatch.setattr(singan_training, "train_scale", pytest.fail)
+    fit(config, run_dir)
+    resumed = load_file(weights)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
 def test_training_that_diverges_stops_with_the_scales_before_it(config, run_dir, monkeypatch):
     original = singan_training.start_scale
 
