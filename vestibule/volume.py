@@ -30,6 +30,9 @@ MIN_SCAN_MM = 30.0
 MAX_LABEL_ERROR = 0.01
 """How far a label's value may be off a whole number: some writers store labels through a slope of 0.99999..."""
 
+# ITK tells of odd headers in lines of C++, some of them long after; the checks here say it with the file's name.
+sitk.ProcessObject.GlobalWarningDisplayOff()
+
 
 @dataclass(frozen=True)
 class Volume:
