@@ -120,7 +120,8 @@ def _check_names(files: list[Path], folder: Path, edition: Edition, report: Repo
     other: list[str] = []
     for path in files:
         shown = str(path.relative_to(folder))
-        is_image = image_stem(path) is not None
+        # A Mac leaves a hidden file beside each one that it copies or packs.
+        is_image = image_stem(path) is not None and not path.name.startswith(".")
         # The name of an image in place of a mask's still tells the case.
         case = label_case(path, edition) or target_case(path) or "CASE"
         expected = edition.prediction_name(case)
@@ -153,6 +154,8 @@ def _check_counts(named: list[Path], images_dir: Path | None, edition: Edition, 
         return {}
     selection = find_cases(images_dir, Path(), edition)
     images = {case.mask_path.name: case.image_path for case in selection.cases}
+    if selection.refused:
+        report.warn("images", "; ".join(selection.refused[:SHOWN]), "their masks are not asked for; mend these images")
 
     found = {path.name for path in named}
     missing = images.keys() - found

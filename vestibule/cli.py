@@ -15,6 +15,7 @@ import click
 
 from vestibule import __version__, logs, stopping
 from vestibule.errors import InputError
+from vestibule.terminal import accept_any_text
 from vestibule.text import shown
 
 logger = logging.getLogger(__name__)
@@ -191,6 +192,7 @@ def main(command: click.Command = cli) -> None:
 
 
 def _run(command: click.Command) -> None:
+    accept_any_text()
     try:
         command(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -209,6 +211,9 @@ def _run(command: click.Command) -> None:
         stopping.end()
     except InputError as error:
         fail(str(error))
+    except MemoryError as error:
+        cause = f" ({error})" if str(error) else ""
+        fail(f"out of memory{cause}; use fewer --workers, or a machine with more of it")
     except BrokenPipeError:
         # Whoever read along has gone; Python's own flush at the end must not complain of it.
         nowhere = os.open(os.devnull, os.O_WRONLY)

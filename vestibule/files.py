@@ -27,7 +27,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """A path to write in place of `path`; it becomes `path` when the block ends, and vanishes where the block fails.
 
     It lies beside `path`, has the same ending, and is named by process, so that two of them do not meet. Missing
-    parent folders are made.
+    parent folders are made. A device or a pipe, /dev/stdout say, is written to itself, and not replaced by a file.
 
     Args:
         path: The file that is wanted.
@@ -40,7 +40,11 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    is_device = path.exists() and not path.is_file() and not path.is_dir()
     try:
+        if is_device:
+            yield path
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.add(partial)
         yield partial

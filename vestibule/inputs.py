@@ -189,7 +189,9 @@ def list_images(path: Path) -> Listing:
     """The file `path`, or what lies right in the folder `path` by name. Raises InputError where it cannot be read."""
     path = Path(path)
     try:
-        entries = [path] if path.is_file() else sorted(path.iterdir())
+        # A link that leads nowhere and a pipe have causes of their own.
+        is_one = path.is_symlink() or path.exists()
+        entries = [path] if is_one and not path.is_dir() else sorted(path.iterdir())
         files = []
         unusable = {}
         for entry in entries:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.console import Console
 
 from evaluation.commands.options import failed_option, intrameatal_option, mode_option, views_option
 from evaluation.commands.rank import ranking_table
@@ -26,6 +25,7 @@ from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import printable
 from vestibule.progress import progress_bar
+from vestibule.terminal import table_console
 
 TEAMS = "teams"
 """Folder of OUT with a folder for each team."""
@@ -164,9 +164,7 @@ def _print(files: list[Path], result: TeamsResult) -> None:
         click.echo(path)
     for teams in result.copies:
         click.echo(f"note: {' and '.join(teams)} handed in the same files", err=True)
-    # A file has no width; on a terminal, its own.
-    width = None if Console().is_terminal else 120
-    Console(width=width).print(ranking_table(result.document))
+    table_console(120).print(ranking_table(result.document))
     taus = result.ranking.taus
     if len(taus):
         low, middle, high = np.percentile(taus, [2.5, 50, 97.5])

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from evaluation.measurement.growth import Growth, dates_of, growth_of
 from evaluation.measurement.sizes import Sizes, measure_file
@@ -24,6 +23,7 @@ from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import write_text
 from vestibule.progress import progress_bar
+from vestibule.terminal import table_console
 
 NOTICE = "For research. Not a medical device: not for diagnosis, treatment or any decision about a patient."
 """Stands in every file."""
@@ -141,8 +141,7 @@ def _print(measured: list[Sizes], growths: list[Growth]) -> None:
         rows.append(row)
     sizes = ("VS mL", "axial mm", "extra-meatal mm", "grade", "parts", "cochlea L mm3", "cochlea R mm3")
     header = ("case", "side", *sizes, "problem")
-    # A file has no width; on a terminal, its own.
-    console = Console(width=None if Console().is_terminal else 160)
+    console = table_console(160)
     TextTable(header, tuple(rows)).print(console)
 
     if growths:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from evaluation.commands.options import failed_option
@@ -29,6 +28,7 @@ from vestibule.commands.options import edition_option, json_option, resolve_edit
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
+from vestibule.terminal import table_console
 
 
 @click.command()
@@ -85,9 +85,7 @@ def rank(
     ranking = rank_field(as_field(ranked, first), bootstraps, np.random.default_rng(seed))
     document = with_failed(as_document(ranking), teams.faults, failed)
     if write_result(json_path, document | {"seed": seed}):
-        # A file has no width; on a terminal, its own.
-        width = None if Console().is_terminal else 120
-        Console(width=width).print(ranking_table(document))
+        table_console(120).print(ranking_table(document))
         if bootstraps:
             low, middle, high = np.percentile(ranking.taus, [2.5, 50, 97.5])
             click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")

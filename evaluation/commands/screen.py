@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from evaluation.reporting.table import TextTable
 from evaluation.scoring.cases import edition_of_masks
@@ -16,6 +15,7 @@ from vestibule.commands.options import edition_option, images_option, json_optio
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.progress import progress_bar
+from vestibule.terminal import table_console
 
 NAMES_SHOWN = 10
 
@@ -63,9 +63,7 @@ def _print(named: list[Screened], count: int) -> None:
         rows.append((item.case, reasons))
     table = TextTable(("case", "what speaks against it"), tuple(rows))
 
-    # A file has no width; on a terminal, its own.
-    width = None if Console().is_terminal else 120
-    table.print(Console(width=width))
+    table.print(table_console(120))
 
 
 def _names(named: list[Screened]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from evaluation.reporting.outputs import read_rows
 from evaluation.score_tables import check_same_definitions, edition_of_scores
@@ -14,6 +13,7 @@ from vestibule.commands.options import edition_option, json_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import write_text
+from vestibule.terminal import table_console
 
 
 @click.command()
@@ -62,7 +62,7 @@ def statistics(
 
     if write_result(json_path, {"groups": groups, "comparisons": pairs}):
         for table in tables:
-            table.print(Console(width=130))
+            table.print(table_console(130))
     if markdown_path:
         markdown = [table.markdown for table in tables]
         write_text(markdown_path, "\n".join(markdown))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from evaluation.commands.statistics import read_arms
 from evaluation.reporting.table import table1
@@ -14,6 +13,7 @@ from vestibule.commands.options import edition_option, json_option, resolve_edit
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import write_text
+from vestibule.terminal import table_console
 
 
 @click.command("table1")
@@ -43,7 +43,7 @@ def table1_command(
     except ValueError as error:
         raise InputError(str(error)) from error
     if write_result(json_path, {"arms": summaries}):
-        table.print(Console(width=100), title="mean ± sd (median)")
+        table.print(table_console(100), title="mean ± sd (median)")
     if markdown_path:
         write_text(markdown_path, table.markdown)
     if latex_path:

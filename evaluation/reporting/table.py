@@ -11,6 +11,7 @@ from rich.table import Table
 from evaluation.metrics import headlines
 from vestibule.editions import EDITIONS
 from vestibule.files import write_json
+from vestibule.terminal import table_console
 
 MARKDOWN = {"|": "\\|", "<": "&lt;"}
 """What stands for a character that Markdown would take for a mark of its own."""
@@ -72,7 +73,7 @@ class TextTable:
     def print(self, console: Console | None = None, title: str | None = None) -> None:
         """Print the table, on standard output where no console is given."""
         if console is None:
-            console = Console()
+            console = table_console()
         table = self.to_rich(title)
         console.print(table)
 

@@ -141,6 +141,23 @@ def test_a_broken_mask_fails_its_point(tmp_path, images, spoil, point):
     assert CASES[0] in next(finding.detail for finding in report.failures if finding.point == point)
 
 
+def test_hidden_files_beside_masks_are_no_masks(tmp_path, images):
+    folder = masks(tmp_path / "masks")
+    hidden = folder / f"._{first(folder).name}"
+    hidden.write_bytes(b"\0\5\x16\7" + bytes(200))
+    report = checked(folder, images)
+    assert report.failures == []
+    assert report.status_of("other files") == WARNING
+
+
+def test_an_image_that_cannot_be_used_is_warned_of(tmp_path, images):
+    (images / "crossmoda2022_etz_7_hrT2.nii.gz").symlink_to("/away/x.nii.gz")
+    report = checked(masks(tmp_path / "masks"), images)
+    assert report.failures == []
+    (warned,) = [finding for finding in report.findings if finding.point == "images"]
+    assert "etz_7_hrT2.nii.gz: is a link to /away/x.nii.gz" in warned.detail
+
+
 def test_a_mask_without_an_image_is_named(tmp_path, images):
     folder = masks(tmp_path / "masks")
     write_volume(folder / "crossmoda2022_etz_9_Label.nii.gz", Volume(mask_of(get_edition(2022)), GEOMETRY))

@@ -1,8 +1,13 @@
 """JSON from anywhere: what is not JSON proper is named, and never ends in another error than the one that is told."""
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 
-from vestibule.files import parse_json, read_json
+from vestibule.errors import InputError
+from vestibule.files import parse_json, read_json, write_json
 
 BAD = {
     "nothing": (b"", "Expecting value"),
@@ -35,3 +40,19 @@ def test_json_with_a_byte_order_mark_is_read():
 def test_a_file_of_another_value_holds_no_object(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     assert read_json(tmp_path / "a.json") is None
+
+
+def test_a_device_is_written_to_and_never_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_json(pipe, {"a": 1})
+    assert json.loads(os.read(reader, 1000)) == {"a": 1}
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_full_device_is_told_in_one_line():
+    with pytest.raises(InputError, match=r"^/dev/full: cannot be written \(No space left on device\)$"):
+        write_json(Path("/dev/full"), {"a": 1})

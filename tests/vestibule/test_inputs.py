@@ -271,6 +271,15 @@ def test_refused_image_names_the_mask_of_an_earlier_run(tmp_path):
     assert line.endswith(f"; {mask} is of an earlier run")
 
 
+def test_a_link_or_a_pipe_that_is_named_itself_is_refused_with_its_cause(tmp_path):
+    (tmp_path / "a_T2.nii.gz").symlink_to("/away/annex/a.nii.gz")
+    os.mkfifo(tmp_path / "b_T2.nii.gz")
+    for name, cause in (("a_T2.nii.gz", "is a link to /away/annex/a.nii.gz"), ("b_T2.nii.gz", "not a file")):
+        selection = find_cases(tmp_path / name, tmp_path / "out", get_edition(2022))
+        assert selection.cases == ()
+        assert cause in selection.refused[0]
+
+
 def test_platform_image_that_is_a_dangling_link_is_named(tmp_path):
     folder = tmp_path / "in" / "images" / "t2"
     folder.mkdir(parents=True)

@@ -13,6 +13,7 @@ from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
 from vestibule.errors import InputError
 from vestibule.files import write_json
 from vestibule.locks import claimed
+from vestibule.terminal import has_unicode
 from vestibule.text import shown_json
 
 STANDARD_OUTPUT = Path("-")
@@ -123,7 +124,7 @@ def write_result(json_path: Path | None, document: dict) -> bool:
     if json_path != STANDARD_OUTPUT:
         write_json(json_path, document)
         return True
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=not has_unicode())
     click.echo(shown_json(text))
     return False
 

@@ -13,6 +13,7 @@ from vestibule.commands.options import json_option, write_result
 from vestibule.files import printable
 from vestibule.logs import say
 from vestibule.manifest import MANIFEST_NAME
+from vestibule.terminal import table_console
 from vestibule.weights import Bundle, find_bundle, open_bundle
 
 if TYPE_CHECKING:
@@ -29,14 +30,12 @@ def weights() -> None:
 @json_option("the same")
 def show(bundle: Path | None, json_path: Path | None) -> None:
     """Print what BUNDLE is for, its arms and scores, and where it comes from (by default the installed bundle)."""
-    from rich.console import Console
-
     opened = open_bundle(find_bundle(bundle))
     told = {key: value for key, value in opened.manifest.items() if key not in ("files", "networks")}
     document = {"path": str(opened.path), "rules": _rules(opened), "size": _size(opened), **told}
     if not write_result(json_path, document):
         return
-    console = Console()
+    console = table_console()
     console.print(_facts(opened))
     console.print(_scores(opened))
 

@@ -83,9 +83,8 @@ def _by_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _check_metaimage(path: Path, volume: Volume) -> None:
     """Its place by ITK; its voxels by a few lines of our own, since ITK was seen to read damage as voxels."""
     content = path.read_bytes()
-    header, _, stored = content.partition(b"= LOCAL\n")
-    if not stored:
-        header, _, stored = content.partition(b"= LOCAL\r\n")
+    end = content.index(b"\n", content.index(b"ElementDataFile"))
+    header, stored = content[:end], content[end + 1 :]
     pairs = [line.partition("=") for line in header.decode("latin-1").split("\n")]
     values = {key.strip().lower(): value.strip() for key, _, value in pairs}
     if values.get("compresseddata", "F")[:1] in "Tt1":
