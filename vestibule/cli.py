@@ -211,20 +211,25 @@ def _run(command: click.Command) -> None:
         stopping.end()
     except InputError as error:
         fail(str(error))
-    except MemoryError as error:
-        cause = f" ({error})" if str(error) else ""
-        fail(f"out of memory{cause}; use fewer --workers, or a machine with more of it")
     except BrokenPipeError:
         # Whoever read along has gone; Python's own flush at the end must not complain of it.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        fail(f"{error.filename or 'disk'}: {error.strerror or error}")
+    except (MemoryError, OSError) as error:
+        fail(_lacking(error))
     except Exception:
         # A mistake of ours: the traceback goes to stderr by itself.
         logger.critical("ended by a mistake in the code", exc_info=True, extra=logs.FILE_ONLY)
         raise
+
+
+def _lacking(error: MemoryError | OSError) -> str:
+    """What of the machine was lacking, in words."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'disk'}: {error.strerror or error}"
+    cause = f" ({error})" if str(error) else ""
+    return f"out of memory{cause}; use fewer --workers, or a machine with more of it"
 
 
 def fail(message: str, code: int = 1) -> None:

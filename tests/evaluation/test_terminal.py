@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import click
+import numpy
 import pytest
 
 from vestibule.cli import main
@@ -65,3 +67,16 @@ def test_a_terminal_without_unicode_gets_escapes_and_no_error(encoding, scores, 
     assert ("\\xb1" if encoding == "ascii" else "±") in printed("table1", f"mine={scores}")
     document = json.loads(printed("rank", teams, "--bootstraps", "0", "--json"))
     assert {team["team"] for team in document["ranking"]} == set(ODD_NAMES)
+
+
+def test_memory_that_does_not_suffice_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["vestibule"])
+
+    @click.command()
+    def needs_much() -> None:
+        numpy.zeros(1 << 60, numpy.uint8)
+
+    with pytest.raises(SystemExit) as stopped:
+        main(needs_much)
+    assert stopped.value.code == 1
+    assert "out of memory (Unable to allocate" in capsys.readouterr().err.splitlines()[-1]

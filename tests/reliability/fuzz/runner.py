@@ -32,6 +32,8 @@ GOOD = ("refused", "accepted", "warned")
 """Verdicts that are right; every other one is a failure."""
 DEADLY = ("hung", "killed")
 """Verdicts over which the process was lost."""
+TRACED = 0.25
+"""Share of the files that are read with their lines traced, which costs several times the reading."""
 MOST_KEPT = 300
 """Files of a kind that were kept because they reached new lines."""
 
@@ -216,7 +218,8 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
                 print(json.dumps({"begins": number}), file=stream, flush=True)
 
                 begin = time.process_time()
-                verdict, detail = _judge(kind, path, watch, coverage)
+                traced = coverage if rng.random() < TRACED else contextlib.nullcontext()
+                verdict, detail = _judge(kind, path, watch, traced)
                 seconds = time.process_time() - begin
                 if verdict in GOOD and peak_bytes() > limits.memory_bytes:
                     verdict, detail = "memory", f"{peak_bytes() >> 20} MiB"
@@ -224,7 +227,8 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
                     verdict, detail = "slow", f"{seconds:.1f} s"
                 if verdict not in GOOD:
                     shutil.copytree(scratch / "in", scratch / f"failed-{number}", symlinks=True)
-                if coverage.is_new and verdict in GOOD and len(corpus) < MOST_KEPT and len(content) < 1 << 20:
+                reached_new = traced is coverage and coverage.is_new
+                if reached_new and verdict in GOOD and len(corpus) < MOST_KEPT and len(content) < 1 << 20:
                     corpus.append(content)
                 said = {
                     "number": number,
@@ -245,7 +249,7 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
         os._exit(code)
 
 
-def _judge(kind: Kind, path: Path, watch: Watch, coverage: Coverage) -> tuple[str, str]:
+def _judge(kind: Kind, path: Path, watch: Watch, traced: contextlib.AbstractContextManager) -> tuple[str, str]:
     """Read one file; the verdict, and what is to be told of it."""
     warnings: list[str] = []
     handler = _Collector(warnings)
@@ -253,7 +257,7 @@ def _judge(kind: Kind, path: Path, watch: Watch, coverage: Coverage) -> tuple[st
     watch.found.clear()
     watch.is_on = True
     try:
-        with coverage, contextlib.redirect_stdout(io.StringIO()):
+        with traced, contextlib.redirect_stdout(io.StringIO()):
             kind.read(path)
         verdict, detail = "accepted", ""
     except InputError as error:
