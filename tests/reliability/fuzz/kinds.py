@@ -16,7 +16,7 @@ from evaluation.platform.jobs import read_jobs
 from evaluation.ranking import as_document, rank
 from evaluation.reporting.outputs import read_rows
 from evaluation.score_tables import as_field, check_same_definitions, edition_of_scores, read_scores
-from tests.reliability.fuzz import formats, seeds
+from tests.reliability.fuzz import formats, seeds, texts
 from tests.reliability.fuzz.mutations import JSON, TEXT
 from tests.reliability.fuzz.oracle import WrongError, check_volume
 from tests.reliability.fuzz.runner import ROOT, Kind
@@ -62,8 +62,8 @@ def all_kinds(bundle: Path, scratch: Path) -> list[Kind]:
         Kind("plans", plans, ("plans.json",), JSON, document("plans.json"), 2),
         Kind("dataset", dataset, ("dataset.json",), JSON, document("dataset.json"), 0.5),
         Kind("safetensors", tensors, ("a.safetensors",), formats.SAFETENSORS, document("translator.safetensors"), 1.5),
-        Kind("yaml", configs, ("a.yaml",), formats.YAML, lambda path: read_config(path), 4),
-        Kind("csv", seeds.score_tables(), ("cases.csv",), formats.CSV, _read_table, 4),
+        Kind("yaml", configs, ("a.yaml",), texts.YAML, lambda path: read_config(path), 4),
+        Kind("csv", seeds.score_tables(), ("cases.csv",), texts.CSV, _read_table, 4),
         Kind("zip", seeds.zip_files(), ("a.zip",), formats.ZIP, lambda path: unpack(path, _folder(path)), 3),
         Kind("tar", seeds.tar_files(bundle), ("a.tar.gz",), formats.TAR, _read_archive, 2),
         Kind(
@@ -144,12 +144,8 @@ def _stage_record() -> bytes:
         "seed": 0,
         "config": {"prepare": {"size_yx": [96, 96]}, "edition": 2021, "phantom": None},
     }
-    record |= {
-        "inputs": {},
-        "fingerprint": "0" * 64,
-        "outputs": {"index.json": "0" * 64},
-        "files": {"index.json": [2, 5]},
-    }
+    outputs = {"out.bin": hashlib.sha256(b"ok").hexdigest()}
+    record |= {"inputs": {}, "fingerprint": "0" * 64, "outputs": outputs, "files": {"out.bin": [2, 5]}}
     entry = {"case": "a", "domain": "source", "site": "ldn", "image": "a.npy", "label": None, "spacing_zyx": [1, 1, 1]}
     record["cases"] = [entry | {"foreground": [0.5], "tumour_voxels": []}]
     return json.dumps(record, indent=1).encode()
@@ -162,6 +158,7 @@ def _read_run(path: Path) -> None:
     for name in ("stage.json", "config.json", "index.json"):
         content = path.read_bytes() if name == path.name else _stage_record()
         (folder / name).write_bytes(content)
+    (folder / "out.bin").write_bytes(b"ok")
     refusal = None
     for read in (
         lambda: read_cases(run_dir, "source"),

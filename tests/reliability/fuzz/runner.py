@@ -34,6 +34,8 @@ DEADLY = ("hung", "killed")
 """Verdicts over which the process was lost."""
 TRACED = 0.25
 """Share of the files that are read with their lines traced, which costs several times the reading."""
+FITTING = 0.95
+"""Share of the files that are called as what they are."""
 MOST_KEPT = 300
 """Files of a kind that were kept because they reached new lines."""
 
@@ -213,7 +215,7 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
                 base = rng.choice(corpus)
                 content = several(kind.mutations, base, rng)
                 _clear(scratch / "in")
-                path = scratch / "in" / rng.choice(kind.names)
+                path = scratch / "in" / _name(kind, content, rng)
                 path.write_bytes(content)
                 print(json.dumps({"begins": number}), file=stream, flush=True)
 
@@ -247,6 +249,15 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
         traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(code)
+
+
+def _name(kind: Kind, content: bytes, rng: random.Random) -> str:
+    """What to call a file: mostly as packed where it is packed, or little else than that would be refused."""
+    is_packed = content.startswith(b"\x1f\x8b")
+    fitting = [name for name in kind.names if name.lower().endswith(".gz") == is_packed]
+    if fitting and rng.random() < FITTING:
+        return rng.choice(fitting)
+    return rng.choice(kind.names)
 
 
 def _judge(kind: Kind, path: Path, watch: Watch, traced: contextlib.AbstractContextManager) -> tuple[str, str]:
