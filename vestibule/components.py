@@ -26,9 +26,11 @@ class ComponentRule:
 
     def __post_init__(self) -> None:
         most = self.most
-        is_number = isinstance(most, int) and not isinstance(most, bool)
-        if most is not None and not (is_number and 1 <= most <= MAX_PARTS):
+        # Python takes true for the integer 1.
+        is_possible = isinstance(most, int) and not isinstance(most, bool) and 1 <= most <= MAX_PARTS
+        if most is not None and not is_possible:
             raise ValueError(f"most must be a whole number from 1 to {MAX_PARTS} or null, got {most!r}")
+
         volume = self.min_mm3
         is_number = isinstance(volume, int | float) and not isinstance(volume, bool)
         # Asked so that NaN is refused too.
@@ -76,10 +78,15 @@ def _dropped(mask: np.ndarray, rule: ComponentRule, voxel_mm3: float) -> np.ndar
     # Largest first; of equal ones, the first that was found.
     order = np.argsort(-volumes_mm3, kind="stable")
 
-    stays = np.zeros(count + 1, dtype=bool)
+    by_part = np.zeros(count, dtype=bool)
     for rank, part in enumerate(order):
         is_among_largest = rule.most is None or rank < rule.most
         is_large = volumes_mm3[part] >= rule.min_mm3
-        is_first = rank == 0
-        stays[part + 1] = is_first or (is_among_largest and is_large)
-    return mask & ~stays[parts]
+        by_part[part] = is_among_largest and is_large
+    # No mask is emptied.
+    largest = order[0]
+    by_part[largest] = True
+
+    stays = np.append(False, by_part)
+    kept = stays[parts]
+    return mask & ~kept

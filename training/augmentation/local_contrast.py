@@ -76,7 +76,10 @@ def sample_changes(
     Returns:
         A change for each structure that is not left as it is.
     """
-    origin = float(image.min()) if config.origin == "darkest" else 0.0
+    # nnU-Net's normalisation makes the image's mean 0.
+    origin = 0.0
+    if config.origin == "darkest":
+        origin = float(image.min())
     ranges = {TUMOUR: config.tumour_factors, COCHLEA: config.cochlea_factors}
     changes = []
     for structure, factors in ranges.items():
@@ -128,7 +131,8 @@ def with_local_contrast(transforms: ComposeTransforms, contrast: LocalContrast) 
     for number, step in enumerate(steps):
         if isinstance(step, spatial):
             place = number + 1
-    return ComposeTransforms([*steps[:place], contrast, *steps[place:]])
+    steps.insert(place, contrast)
+    return ComposeTransforms(steps)
 
 
 def _smooth_noise(shape: tuple[int, ...], sigma_vox: float, generator: np.random.Generator) -> np.ndarray:

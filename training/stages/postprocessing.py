@@ -131,34 +131,51 @@ def _choose_for(
 ) -> tuple[dict, list[str]]:
     """The choice for one segmenter, and lines that tell what was chosen and why."""
     lines = []
-    default = next(iter(measured))
-    way = default
-    count = len(cases)
-    if count < settings.min_cases:
-        lines.append(f"{name}: {_too_few(count, settings)}; {default}, as configured")
-    else:
-        way = best_of(_pooled(measured), default)
-        why = "nothing was surely better" if way == default else "surely better than what is configured"
-        lines.append(f"{name}: {way} ({why}; {count} held-back cases)")
+    way, told = _best_way(measured, len(cases), settings)
+    lines.append(f"{name}: {told}")
 
     components = {}
     for structure, candidates in measured[way].items():
-        count = len(candidates[ALL_PARTS])
-        if count < settings.min_cases:
-            lines.append(f"{name}, {structure}: {_too_few(count, settings)}; all parts stay")
-            continue
-        rule = best_of(candidates, ALL_PARTS)
+        rule, told = _best_rule(candidates, settings)
+        lines.append(f"{name}, {structure}: {told}")
         if rule != ALL_PARTS:
             components[structure] = asdict(rule)
-        lines.append(f"{name}, {structure}: {in_words(rule)} ({count} held-back cases)")
 
+    names = [case.name for case in cases]
     choice = {
         "folds": list(way.folds),
         "mirrored": way.mirrored,
         "components": components,
-        "held_back": [case.name for case in cases],
+        "held_back": names,
     }
     return choice, lines
+
+
+def _best_way(measured: Measured, count: int, settings: PostprocessingConfig) -> tuple[Inference, str]:
+    """The way to run the network, and in words why; `count` is the number of held-back cases."""
+    default = next(iter(measured))
+    if count < settings.min_cases:
+        few = _too_few(count, settings)
+        return default, f"{few}; {default}, as configured"
+    pooled = _pooled(measured)
+    way = best_of(pooled, default)
+    why = "surely better than what is configured"
+    if way == default:
+        why = "nothing was surely better"
+    return way, f"{way} ({why}; {count} held-back cases)"
+
+
+def _best_rule(
+    candidates: dict[ComponentRule, list[Score]], settings: PostprocessingConfig
+) -> tuple[ComponentRule, str]:
+    """The rule for the parts of a structure, and in words what it is chosen on."""
+    count = len(candidates[ALL_PARTS])
+    if count < settings.min_cases:
+        few = _too_few(count, settings)
+        return ALL_PARTS, f"{few}; all parts stay"
+    rule = best_of(candidates, ALL_PARTS)
+    words = in_words(rule)
+    return rule, f"{words} ({count} held-back cases)"
 
 
 def _pooled(measured: Measured) -> dict[Inference, list[Score]]:
@@ -177,27 +194,39 @@ def _too_few(count: int, settings: PostprocessingConfig) -> str:
 
 def _rows(name: str, measured: Measured, choice: dict) -> list[tuple]:
     """Rows of the table of scores for one segmenter."""
+    chosen_way = Inference(tuple(choice["folds"]), choice["mirrored"])
     rows = []
     for way, scores in measured.items():
-        is_way = list(way.folds) == choice["folds"] and way.mirrored == choice["mirrored"]
         for structure, candidates in scores.items():
-            chosen = ALL_PARTS
-            if structure in choice["components"]:
-                chosen = ComponentRule(**choice["components"][structure])
+            values = choice["components"].get(structure, {})
+            chosen_rule = ComponentRule(**values)
             for rule, found in candidates.items():
-                mark = "yes" if is_way and rule == chosen else ""
-                if found:
-                    row = (name, str(way), structure, in_words(rule), *_cells(found), mark)
-                    rows.append(row)
+                if not found:
+                    continue
+                is_chosen = way == chosen_way and rule == chosen_rule
+                row = _row(name, way, structure, rule, found, is_chosen)
+                rows.append(row)
     return rows
 
 
-def _cells(scores: list[Score]) -> tuple[int, int, str, str]:
-    """Cases, failures, mean Dice and mean surface distance, as the table has them."""
+def _row(name: str, way: Inference, structure: str, rule: ComponentRule, scores: list[Score], is_chosen: bool) -> tuple:
+    """What the table says of a candidate, in the order of `COLUMNS`."""
     dice = mean_dice(scores)
     assd_mm = mean_assd_mm(scores)
-    distance = "" if assd_mm is None else f"{assd_mm:.3f}"
-    return len(scores), failures(scores), f"{dice:.4f}", distance
+    distance = ""
+    if assd_mm is not None:
+        distance = f"{assd_mm:.3f}"
+    return (
+        name,
+        str(way),
+        structure,
+        in_words(rule),
+        len(scores),
+        failures(scores),
+        f"{dice:.4f}",
+        distance,
+        "yes" if is_chosen else "",
+    )
 
 
 def _write_table(path: Path, rows: list[tuple]) -> None:
