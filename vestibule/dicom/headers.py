@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from vestibule.errors import InputError
+from vestibule.files import printable
 from vestibule.inputs import DICOM_SUFFIXES, begins_as_dicom
 
 T1_CONTRAST, T1, T2, OTHER = KINDS = ("T1 with contrast", "T1", "T2", "other")
@@ -25,6 +26,7 @@ MR_STORAGE = (
 """MR images: one slice a file, enhanced (many frames a file), and legacy converted enhanced."""
 RTSTRUCT_STORAGE = "1.2.840.10008.5.1.4.1.1.481.3"
 
+_DATE = re.compile(r"[0-9]{8}")
 _T2_WORDS = re.compile(r"t2|ciss|fiesta|drive|space|b-?ffe|cube", re.IGNORECASE)
 _T1_WORDS = re.compile(r"t1|mprage|bravo|spgr|flash|vibe|tfe", re.IGNORECASE)
 _CONTRAST_WORDS = re.compile(r"(^|[^a-z])(ce|gd|gad\w*|contrast|post|\+c|km)([^a-z]|$)", re.IGNORECASE)
@@ -106,7 +108,11 @@ def find_series(folder: Path) -> Found:
         if not uid:
             continue
         if uid not in by_uid:
-            by_uid[uid] = _series_of(header, uid)
+            try:
+                by_uid[uid] = _series_of(header, uid)
+            except Exception as error:  # An element that is not what its kind says fails where it is asked for.
+                problems.append(f"{printable(path)}: a damaged DICOM file ({type(error).__name__}: {error})")
+                continue
         by_uid[uid].files.append(path)
     if not by_uid and not problems:
         raise InputError(f"{folder}: no DICOM file in this folder or those in it")
@@ -163,7 +169,8 @@ def _candidates(folder: Path) -> Iterator[Path]:
         # Discs have an index, which is no series.
         if hidden or path.is_dir() or path.name.upper() == "DICOMDIR":
             continue
-        if path.suffix.lower() in DICOM_SUFFIXES or (path.is_file() and begins_as_dicom(path)):
+        # A pipe or a device is no file, whatever it is called.
+        if path.is_file() and (path.suffix.lower() in DICOM_SUFFIXES or begins_as_dicom(path)):
             yield path
 
 
@@ -184,11 +191,13 @@ def _read(path: Path, stop_before_pixels: bool) -> Dataset:
 
 def _series_of(header: Dataset, uid: str) -> Series:
     storage = str(header.get("SOPClassUID", ""))
+    date = str(header.get("StudyDate", "") or "")
     return Series(
         uid=uid,
         patient=str(header.get("PatientID", "")).strip(),
         study=str(header.get("StudyInstanceUID", "")),
-        date=str(header.get("StudyDate", "") or ""),
+        # What is no date must not become part of a file's name.
+        date=date if _DATE.fullmatch(date) else "",
         description=str(header.get("SeriesDescription", "")),
         frame_of_reference=str(header.get("FrameOfReferenceUID", "")),
         kind=kind_of(header) if storage in MR_STORAGE else OTHER,
