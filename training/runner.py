@@ -23,6 +23,7 @@ from training import status
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, given_to, sections_of
 from training.data.raw_cases import data_dir, find_cases, known_cases, named_folders
+from training.disk_space import shortage
 from training.fingerprint import KeyRules, differences, extending_keys, fingerprint_of, rules_of
 from training.gan.distributed import from_leader, leads
 from training.run_folder import (
@@ -171,6 +172,9 @@ def _run_claimed(
         record = _begin(stage, config, run_dir, report)
         if record is not None:
             status.begin(run_dir, stage.name)
+            warning = shortage(stage, config, run_dir)
+            if warning:
+                status.warn(run_dir, stage.name, warning)
         return record
 
     record = from_leader(begin_alone)

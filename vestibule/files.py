@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -26,6 +27,7 @@ NOT_UTF8 = "its name is not UTF-8 text, or holds control characters; rename it"
 def atomic(path: Path) -> Iterator[Path]:
     """A path to write in place of `path`; it becomes `path` when the block ends, and vanishes where the block fails.
 
+    Its bytes are on the disk before it has its name, so that after a power cut, too, it is whole or not there.
     It lies beside `path`, has the same ending, and is named by process, so that two of them do not meet. Missing
     parent folders are made. A device or a pipe, /dev/stdout say, is written to itself, and not replaced by a file.
 
@@ -48,13 +50,28 @@ def atomic(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.add(partial)
         yield partial
+        _bring_to_disk(partial)
         os.replace(partial, path)
+        _bring_to_disk(path.parent)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         unfinished.discard(partial)
+
+
+def _bring_to_disk(path: Path) -> None:
+    """Wait until the system has written a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot do it for folders; a disk that is full says so here at the latest.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def is_unfinished(path: Path) -> bool:

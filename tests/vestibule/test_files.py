@@ -1,5 +1,6 @@
 """JSON from anywhere: what is not JSON proper is named, and never ends in another error than the one that is told."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vestibule.errors import InputError
-from vestibule.files import parse_json, read_json, write_json
+from vestibule.files import parse_json, read_json, write_json, write_text
 
 BAD = {
     "nothing": (b"", "Expecting value"),
@@ -56,3 +57,37 @@ def test_a_device_is_written_to_and_never_replaced(tmp_path):
 def test_a_full_device_is_told_in_one_line():
     with pytest.raises(InputError, match=r"^/dev/full: cannot be written \(No space left on device\)$"):
         write_json(Path("/dev/full"), {"a": 1})
+
+
+def test_bytes_are_on_the_disk_before_a_file_has_its_name_and_the_name_after(tmp_path, monkeypatch):
+    done = []
+    replace, sync = os.replace, os.fsync
+
+    def fsync(descriptor):
+        done.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        sync(descriptor)
+
+    def rename(old, new):
+        done.append("named")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", rename)
+    write_text(tmp_path / "a.txt", "a")
+    written, *rest = done
+    assert Path(written).name.endswith("a.txt")
+    assert rest == ["named", str(tmp_path)]
+
+
+def test_disk_that_refuses_at_the_last_moment_leaves_the_file_before(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_text(path, "before")
+
+    def refuse(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(InputError, match=r"a\.txt: cannot be written \(No space left on device\)"):
+        write_text(path, "after")
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.txt"]

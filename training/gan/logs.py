@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning_fabric.loggers import TensorBoardLogger
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+from vestibule.errors import InputError
 from vestibule.files import atomic
 
 
@@ -50,16 +51,25 @@ class LossLog:
 
     @rank_zero_only
     def write(self, iteration: int, values: dict[str, float]) -> None:
-        """Append the values of one interval; `iteration` counts from 1."""
+        """Append the values of one interval; `iteration` counts from 1. Raises InputError where the disk refuses."""
         seconds = time.monotonic() - self._begin
         shown = []
         for name in self._columns:
             value = values[name]
             shown.append(f"{value:.6g}")
 
-        with self._path.open("a", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerow([iteration, round(seconds, 2), *shown])
-        self._tensorboard.log_metrics(values, iteration)
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerow([iteration, round(seconds, 2), *shown])
+            self._tensorboard.log_metrics(values, iteration)
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be written ({error.strerror or error})") from error
+        except ValueError as error:
+            # Fabric takes whatever TensorBoard raises for a value that it does not know.
+            cause = error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            raise InputError(f"{self.folder}: cannot be written to ({cause.strerror or cause})") from error
 
     def close(self) -> None:
         """Write out what is buffered."""
