@@ -248,7 +248,7 @@ def test_missing_weights_list_where_they_were_looked_for(process, run, tmp_path,
     monkeypatch.delenv("VESTIBULE_WEIGHTS")
     monkeypatch.setattr(process, "__file__", str(tmp_path / "image" / "process.py"))
     monkeypatch.setattr("vestibule.weights.MODEL_MOUNT", tmp_path / "mount")
-    monkeypatch.setattr("vestibule.weights.OWN_ROOT", tmp_path / "own")
+    monkeypatch.setattr("vestibule.installed.OWN_ROOT", tmp_path / "own")
     code, err = run("--input", platform_job(tmp_path / "input"), "--output", tmp_path / "output")
     assert code == 1
     assert err[-1].startswith("vestibule: error: no bundle of weights")

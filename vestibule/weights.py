@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vestibule import installed
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, parse_json
 from vestibule.finite import require_finite
@@ -27,9 +28,6 @@ WEIGHTS_VARIABLE = "VESTIBULE_WEIGHTS"
 """Environment variable that names a bundle where none is given."""
 MODEL_MOUNT = Path("/opt/ml/model")
 """Where Grand Challenge unpacks a model that was uploaded apart from the image."""
-OWN_ROOT = Path(__file__).resolve().parents[1]
-"""The repository, or the image's folder that holds this package and `weights/`."""
-
 MAX_JSON_BYTES = 64 << 20
 """Largest manifest or other document of a bundle that is read."""
 _LFS_START = b"version https://git-lfs.github.com/spec/"
@@ -163,7 +161,8 @@ def write_bundle(
 def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
     """The folder of the bundle to use: `explicit`, else $VESTIBULE_WEIGHTS, else /opt/ml/model, else the image's own.
 
-    The image's own is `weights/` or `weights/phantom/` under `root` (where process.py lies), else beside this package.
+    The image's own is `weights/` or `weights/phantom/` under `root` (where process.py lies), else beside this package,
+    else what a wheel has installed.
     What was named and is not there is an error and not a reason to look further, and so is an /opt/ml/model that holds
     files but no manifest. Raises InputError that lists where it looked.
     """
@@ -182,10 +181,9 @@ def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
         raise InputError(f"{MODEL_MOUNT}: holds files but no {MANIFEST_NAME}; pack the bundle's files at its top")
 
     places = [MODEL_MOUNT]
-    for base in (root, OWN_ROOT):
-        if base is not None:
-            own = Path(base) / "weights"
-            places += [own, own / "phantom"]
+    own = [] if root is None else [Path(root) / "weights"]
+    for folder in (*own, *installed.places("weights")):
+        places += [folder, folder / "phantom"]
     # Both roots are the same where process.py lies beside this package.
     places = list(dict.fromkeys(places))
     for place in places:

@@ -232,7 +232,7 @@ def test_other_peoples_folder_is_not_replaced(tmp_path):
 def places(tmp_path, monkeypatch):
     """Empty stand-ins for every place where a bundle is looked for."""
     monkeypatch.setattr(weights, "MODEL_MOUNT", tmp_path / "mount")
-    monkeypatch.setattr(weights, "OWN_ROOT", tmp_path / "own")
+    monkeypatch.setattr("vestibule.installed.OWN_ROOT", tmp_path / "own")
     monkeypatch.delenv(weights.WEIGHTS_VARIABLE, raising=False)
     return tmp_path
 
@@ -255,7 +255,7 @@ def test_bundle_is_found_in_the_order_named_mounted_own(places, monkeypatch):
 
 
 def test_no_bundle_lists_where_it_looked(places):
-    with pytest.raises(InputError, match=r"mount, .*own/weights, .*own/weights/phantom; name one with --weights"):
+    with pytest.raises(InputError, match=r"mount, .*own/weights, .*own/weights/phantom, .*; name one with --weights"):
         find_bundle()
 
 

@@ -52,7 +52,7 @@ def _run_options(command: Command) -> Command:
         "config_path",
         required=True,
         type=click.Path(path_type=Path, dir_okay=False),
-        help="YAML configuration.",
+        help="YAML configuration, or the name of an installed one, such as phantom.",
     )(command)
 
 

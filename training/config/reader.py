@@ -17,6 +17,7 @@ from training.config.harmoniser import HarmoniserSettings
 from training.config.run import RunConfig
 from training.config.yaml_file import read_yaml
 from training.harmoniser_table import DEFAULT, HARMONISERS, harmoniser_class
+from vestibule import installed
 from vestibule.errors import InputError
 
 RENAMED = {
@@ -40,7 +41,11 @@ RENAMED = {
 
 
 def read_config(path: Path) -> RunConfig:
-    """The configuration in the YAML file `path`. Raises InputError, naming the file and the key."""
+    """The configuration in the YAML file `path`, or the one that is installed under this name, such as `phantom`.
+
+    Raises InputError, naming the file and the key.
+    """
+    path = _find_config(Path(path))
     try:
         return build(RunConfig, read_yaml(path), "")
     except OSError as error:
@@ -50,6 +55,21 @@ def read_config(path: Path) -> RunConfig:
         raise InputError(f"{path}: not YAML ({cause})") from error
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _find_config(path: Path) -> Path:
+    """`path`, or the installed configuration that a bare name stands for. Raises InputError where there is neither."""
+    is_bare = path.suffix == "" and len(path.parts) == 1
+    if path.is_file() or not is_bare:
+        return path
+    names = []
+    for folder in installed.places("configs"):
+        known = folder / f"{path.name}.yaml"
+        if known.is_file():
+            return known
+        names += [entry.stem for entry in sorted(folder.glob("*.yaml"))]
+    shown = ", ".join(dict.fromkeys(names)) or "none"
+    raise InputError(f"{path}: no such file, and no configuration of this name; those that are installed: {shown}")
 
 
 def build(kind: Any, values: Any, where: str) -> Any:
