@@ -58,6 +58,15 @@ def test_folds_of_fewer_cases_than_folds_are_refused_and_nothing_is_made(config,
     assert not PREPARE.folder(run_dir).exists()
 
 
+@pytest.mark.parametrize("arm", ["baseline", "direct"])
+def test_as_many_held_back_cases_as_there_are_labelled_ones_are_refused(config, run_dir, arm):
+    held = replace(config, arms=(arm,), segmenter=replace(ALL, held_back=4))
+    with pytest.raises(InputError, match=r"segmenter\.held_back is 4, and there are 4 labelled cases; lower it"):
+        run_stages(held, run_dir)
+    assert not PREPARE.folder(run_dir).exists()
+    check_run(replace(held, segmenter=replace(ALL, held_back=3)), run_dir)
+
+
 def test_shipped_configuration_is_refused_on_the_four_cases_of_a_rehearsal(repository, run_dir):
     config = read_config(repository / "configs" / "crossmoda2021.yaml")
     with pytest.raises(InputError, match=r"segmenter\.folds \[0, 1, 2, 3, 4\]: nnU-Net makes 5 folds"):
