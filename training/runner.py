@@ -191,12 +191,23 @@ def _run_claimed(
     seconds = round(time.monotonic() - begin, 1)
 
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))
+    from_leader(lambda: _inspect(stage, view, run_dir))
     if leads():
         told = stage.folder(run_dir) / REPORT
         if told.is_file():
             report(told.read_text(encoding="utf-8").rstrip("\n"))
         report(f"{stage.name}: done in {seconds:.0f} s")
     return True
+
+
+def _inspect(stage: Stage, view: object, run_dir: Path) -> None:
+    """Warn of what a stage that is done finds in its own result, where it looks."""
+    module, _ = _entry_of(stage)
+    inspect = getattr(module, "inspect", None)
+    if inspect is None:
+        return
+    for text in inspect(view, run_dir):
+        status.warn(run_dir, stage.name, text)
 
 
 def _what_is_kept(stage: Stage, run_dir: Path) -> str:

@@ -26,6 +26,8 @@ class Stage:
 
     A function `check(config, known)` beside it, where there is one, is called before the first stage of a run, with the
     whole configuration and `training.data.raw_cases.KnownCases`: it raises InputError for what the stage would refuse.
+    A function `inspect(config, run_dir)` beside it is called once the stage is done, with what `entry` is given: it
+    returns what there is to warn of in the result.
     """
     shared: bool = False
     """Whether all processes that `torchrun` started train it together; otherwise the first does it alone."""

@@ -28,7 +28,7 @@ def end(run_dir: Path, stage: str) -> None:
 def warn(run_dir: Path, stage: str, text: str) -> None:
     """Say on stderr, and keep in the run, what may make the result of a stage useless."""
     logger.warning("warning: %s: %s", stage, text)
-    _change(run_dir, stage, "running", text)
+    _change(run_dir, stage, None, text)
 
 
 def warnings_of(run_dir: Path, stage: str) -> list[str]:
@@ -37,16 +37,17 @@ def warnings_of(run_dir: Path, stage: str) -> list[str]:
     return [warning["text"] for warning in entry.get("warnings", [])]
 
 
-def _change(run_dir: Path, stage: str, state: str, warning: str | None) -> None:
+def _change(run_dir: Path, stage: str, state: str | None, warning: str | None) -> None:
     path = run_dir / STATUS
     now = datetime.now(UTC).isoformat(timespec="seconds")
     # Two stages of a run may run at once.
     with locked(path):
         status = _read(run_dir)
         entry = status.get(stage, {})
-        if state == "running" and warning is None:
+        if state == "running":
             entry = {"begun": now, "warnings": []}
-        entry["state"] = state
+        if state is not None:
+            entry["state"] = state
         entry["changed"] = now
         if warning is not None:
             entry.setdefault("warnings", []).append({"time": now, "text": warning})

@@ -74,6 +74,15 @@ def test_run_tells_what_it_is_doing(fake, config, tmp_path):
     assert read_json(tmp_path / "status.json")["fake"]["state"] == "done"
 
 
+def test_what_a_stage_finds_in_its_result_is_told_and_kept(fake, config, tmp_path, monkeypatch, caplog):
+    module = SimpleNamespace(f=count_calls, inspect=lambda config, run_dir: ["the tumours are gone"])
+    monkeypatch.setattr(runner.importlib, "import_module", lambda name: module)
+    run_stage(FAKE, config, tmp_path)
+    assert "warning: fake: the tumours are gone" in caplog.text
+    entry = read_json(tmp_path / "status.json")["fake"]
+    assert (entry["state"], [warning["text"] for warning in entry["warnings"]]) == ("done", ["the tumours are gone"])
+
+
 def test_changed_section_runs_again_and_other_sections_do_not(fake, config, tmp_path):
     run_stage(FAKE, config, tmp_path)
     assert not run_stage(FAKE, replace(config, pix2pix=replace(config.pix2pix, iterations=9)), tmp_path)

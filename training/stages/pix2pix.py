@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 
 from training.config import Pix2PixConfig, RunConfig
 from training.data.slices import PreparedCase, SliceSampler, load_labels, load_slices, read_cases
+from training.diagnostics.vanishing import vanishing_tumours
 from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
 from training.gan.discriminators import PatchGAN, discriminator_loss, initialise, least_squares
@@ -141,6 +142,12 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     path = folder / "generator.safetensors"
     save_weights(model.average.network("generator"), path)
     return [path]
+
+
+def inspect(config: RunConfig, run_dir: Path) -> list[str]:
+    """What there is to warn of: tumours that synthetic T1 does not show."""
+    warning = vanishing_tumours(run_dir, get_edition(config.edition))
+    return [warning] if warning else []
 
 
 class PairSampler:
