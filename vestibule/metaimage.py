@@ -16,6 +16,29 @@ MAX_HEADER_BYTES = 64 << 10
 MAX_LINE = 2000
 """A longer line is refused: what ITK makes of the rest of it depends on its version."""
 _DATA_KEY = "ElementDataFile"
+_SWITCHES = ("BinaryData", "BinaryDataByteOrderMSB", "CompressedData", "ElementByteOrderMSB")
+_NAMES = (
+    _DATA_KEY,
+    *_SWITCHES,
+    "CenterOfRotation",
+    "CompressedDataSize",
+    "DimSize",
+    "ElementNumberOfChannels",
+    "ElementOrigin",
+    "ElementSize",
+    "ElementSpacing",
+    "ElementType",
+    "HeaderSize",
+    "ImagePosition",
+    "NDims",
+    "Offset",
+    "Orientation",
+    "Origin",
+    "Position",
+    "Rotation",
+    "TransformMatrix",
+)
+"""Keys as ITK knows them: it passes over one in other letters, and takes its default."""
 # No separator at a value's start, and no key of several words: ITK and this reader must agree on where a key ends.
 _LINE = re.compile(r"([A-Za-z0-9_|.-]{1,80})[ \t]*=[ \t]*((?![:=]).*)")
 # Neither NaN nor what a double cannot hold: ITK's stream fails at these, and what it reads then is not the header.
@@ -89,15 +112,14 @@ def check_voxels(path: Path) -> None:
     if element not in _ELEMENT_BYTES:
         known = ", ".join(_ELEMENT_BYTES)
         raise _damaged(path, f"ElementType is {element[:60]!r}, expected one of {known}")
-    # ITK takes the first letter for the whole word.
-    if seen.get("binarydata", "False")[:1] not in ("T", "t", "1"):
+    if seen.get("binarydata", "False").lower() != "true":
         raise _damaged(path, "its voxels are written out as text, expected BinaryData = True")
 
     sizes = [int(float(word)) for word in seen["dimsize"].split()]
     expected = math.prod(sizes) * _ELEMENT_BYTES[element]
     with path.open("rb") as stream:
         stream.seek(start)
-        if seen.get("compresseddata", "False")[:1] in ("T", "t", "1"):
+        if seen.get("compresseddata", "False").lower() == "true":
             if "compresseddatasize" not in seen:
                 raise _damaged(path, "no line CompressedDataSize, expected the bytes of its packed voxels")
             packed_bytes = int(float(seen["compresseddatasize"]))
@@ -146,6 +168,7 @@ def _unpacked_bytes(path: Path, stream: BinaryIO, packed_bytes: int, most: int) 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int]:
     """The header's values by key in small letters, checked, and where in the file it ends."""
+    known = {name.lower(): name for name in _NAMES}
     seen: dict[str, str] = {}
     start = 0
     for line in _header_lines(path):
@@ -156,9 +179,10 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
             raise _damaged(path, f"expected lines of the form Key = value, got {line[:60]!r}")
         name, value = matched.groups()
         key = name.lower()
-        # ITK passes over a key in other letters and goes on to the next one, which may name a file.
-        if key == _DATA_KEY.lower() and name != _DATA_KEY:
-            raise _damaged(path, f"expected the key {_DATA_KEY}, got {name}")
+        if key in known and name != known[key]:
+            raise _damaged(path, f"expected the key {known[key]}, got {name}")
+        if name in _SWITCHES and value.strip().lower() not in ("true", "false"):
+            raise _damaged(path, f"{name} is {value[:60]!r}, expected True or False")
         if key in seen:
             raise InputError(f"{path}: its header gives {name} twice; expected every key once")
         seen[key] = value.strip()

@@ -29,7 +29,8 @@ def unpack(path: Path, folder: Path) -> list[Path]:
         with zipfile.ZipFile(path) as archive:
             members = []
             for member in archive.infolist():
-                if not member.is_dir():
+                # A member without a name is refused below; Python asks for its last letter.
+                if not member.filename or not member.is_dir():
                     members.append(member)
             # All entries are looked at before anything is written.
             _check_members(path, members)

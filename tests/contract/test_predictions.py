@@ -256,6 +256,16 @@ def test_a_hostile_zip_is_refused_and_nothing_lands_outside(tmp_path, entries, m
     assert {path.name for path in tmp_path.iterdir()} == {"x.zip", "unpacked"}
 
 
+def test_a_member_without_a_name_is_refused(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("QQ", b"x")
+    path.write_bytes(path.read_bytes().replace(b"QQ", b"\0Q"))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="leads out"):
+        unpack(path, tmp_path / "out")
+
+
 def test_a_bomb_is_refused_by_what_it_holds_and_not_by_what_it_says(tmp_path, monkeypatch):
     monkeypatch.setattr("vestibule.unpack.MAX_TOTAL_BYTES", 3000)
     (tmp_path / "unpacked").mkdir()

@@ -104,6 +104,15 @@ BROKEN_VOXELS = {
     "a size of none": (packed(WHOLE, 0), "end early"),
     "a size below none": (packed(WHOLE, -1), "end early"),
     "no size": (packed(WHOLE).replace(b"CompressedDataSize", b"Size"), "no line CompressedDataSize"),
+    "a size in other letters": (
+        packed(WHOLE).replace(b"DataSize", b"Datasize"),
+        "expected the key",
+    ),
+    "no switch": ((HEADER.replace("MSB = False", "MSB =") + OWN).encode() + bytes(120), "True or False"),
+    "another switch": (
+        (HEADER.replace("MSB = False", "MSB = Yes") + OWN).encode() + bytes(120),
+        "True or False",
+    ),
     "too few": (packed(zlib.compress(bytes(119))), "holds 119 bytes of voxels, its header says 120"),
     "too many": (packed(zlib.compress(bytes(121))), "unpack to more than the 120 bytes"),
     "a bomb": (packed(zlib.compress(bytes(50 << 20))), "unpack to more than the 120 bytes"),

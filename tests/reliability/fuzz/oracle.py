@@ -87,9 +87,10 @@ def _check_metaimage(path: Path, volume: Volume) -> None:
     header, stored = content[:end], content[end + 1 :]
     pairs = [line.partition("=") for line in header.decode("latin-1").split("\n")]
     values = {key.strip().lower(): value.strip() for key, _, value in pairs}
-    if values.get("compresseddata", "F")[:1] in "Tt1":
+    if values.get("compresseddata", "").lower() == "true":
         stored = zlib.decompress(stored[: int(values.get("compresseddatasize", len(stored)))])
-    order = ">" if values.get("binarydatabyteordermsb", values.get("elementbyteordermsb", "F"))[:1] in "Tt1" else "<"
+    big = values.get("binarydatabyteordermsb", values.get("elementbyteordermsb", ""))
+    order = ">" if big.lower() == "true" else "<"
     dtype = np.dtype(order + ELEMENTS[values["elementtype"]])
     flat = np.frombuffer(stored, dtype, count=volume.voxels.size)
     _, affine = _by_itk(path)
