@@ -63,6 +63,8 @@ def report(found: dict[str, Runs], chosen: dict[str, dict[int, int | None]]) -> 
         table.markdown,
     ]
     for kind, levels in chosen.items():
+        if not levels:
+            continue
         told = ", ".join(f"{level} in seed {seed}" for seed, level in levels.items())
         lines.append(f"- Level that `sweep --ignore-outline` chooses for `{kind}`: {told}.")
     missed = missed_by("singan", found)

@@ -70,11 +70,12 @@ def test_section_has_differences_to_the_naive_copy_no_copy_and_the_baseline(stud
         "singan, n* = 1": {(0, 0): run(0.5, 0.9)},
         "singan, n* = 2": {(0, 0): run(0.6, 1.0)},
     }
-    text = "\n".join(study("claim_report").report(found, {"singan": {0: 1}}))
+    text = "\n".join(study("claim_report").report(found, {"singan": {0: 1}, "gpdm": {}}))
     assert "| naive | 2 | +1.00 | 0.10 ± 0.00 (0.10) | 0 | 2 |" in text
     line = "| singan, chosen level | 1 | -0.25 | 0.70 ± 0.28 (0.70) | 1 | 0 | 1.00 ± 0.00 (1.00) |"
     assert f"{line} +0.600 (+0.400 to +0.800) | +0.300 (+0.100 to +0.500) | +0.400 (+0.200 to +0.600) |" in text
     assert "chooses for `singan`: 1 in seed 0" in text
+    assert "chooses for `gpdm`" not in text  # it is not fitted yet
     assert "less the best that was trained (singan, n* = 2): -0.100 (-0.100 to -0.100)" in text
 
 
