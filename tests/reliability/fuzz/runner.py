@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.reliability.fuzz.guard import Coverage, Limits, Watch, cpu_seconds, limit_memory, peak_bytes
-from tests.reliability.fuzz.mutations import Mutation, several
+from tests.reliability.fuzz.mutations import BYTES, Mutation, several
 from tests.reliability.fuzz.oracle import WrongError
 from vestibule.errors import InputError
 
@@ -172,6 +172,8 @@ class _Child:
             verdict = "hung" if self._hung else "killed"
             self._note(number, verdict, f"exit status {status}", tally, keep, tell)
         shutil.rmtree(self.scratch, ignore_errors=True)
+        if number is None and status and self._last + 1 < self.count:
+            raise RuntimeError(f"{self.kind.name}: the process failed behind file {self._last}, by itself")
         following = self._last + 1
         return (self.kind, following, self.count) if following < self.count else None
 
@@ -213,7 +215,7 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
             for number in range(first, count):
                 rng = random.Random(f"{seed} {kind.name} {number}")
                 base = rng.choice(corpus)
-                content = several(kind.mutations, base, rng)
+                content = _damaged(kind, base, rng)
                 _clear(scratch / "in")
                 path = scratch / "in" / _name(kind, content, rng)
                 path.write_bytes(content)
@@ -249,6 +251,14 @@ def _work(kind: Kind, first: int, count: int, seed: int, limits: Limits, scratch
         traceback.print_exc(file=sys.__stderr__)
     finally:
         os._exit(code)
+
+
+def _damaged(kind: Kind, base: bytes, rng: random.Random) -> bytes:
+    """Another content; a file that is too odd for a mutation, which reads it itself, is damaged in its bytes."""
+    try:
+        return several(kind.mutations, base, rng)
+    except Exception:
+        return several(BYTES, base, rng)
 
 
 def _name(kind: Kind, content: bytes, rng: random.Random) -> str:
