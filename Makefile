@@ -47,6 +47,10 @@ audit: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(BOUNDARIES) $(ARGS)
 	$(BIN)/python tools/audit.py
 
+# A thousand cases through one prediction and through the server.
+load: venv
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.load $(ARGS)
+
 # The site needs packages of its own, which nothing else does.
 $(VENV)/docs: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
