@@ -58,7 +58,7 @@ def check_header(path: Path) -> None:
     with _unpacked(path) as stream:
         header = _raw_header(stream, path)
     _check_dimensions(path, header["dim"], header["pixdim"])
-    affine = header.get_best_affine()
+    affine = _affine_of(path, header)
     _check_affine(path, affine)
     _warn_of_contradiction(path, affine, header["pixdim"])
     _warn_of_places(path, header)
@@ -71,7 +71,7 @@ def write_squared_header(path: Path, target: Path) -> None:
     """
     with _unpacked(path) as stream:
         header = _raw_header(stream, path)
-    affine = header.get_best_affine()
+    affine = _affine_of(path, header)
     header.set_sform(None, code=0)
     header.set_qform(affine, code=1, strip_shears=True)
     target.write_bytes(header.binaryblock)
@@ -229,6 +229,8 @@ def _raw_header(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Header:
     rank = header["dim"][0]
     if header["magic"] != b"n+1" or not 1 <= rank <= 7:
         raise InputError(f"{path}: not a NIfTI image (its header is not one)")
+    if not np.isfinite(header["vox_offset"]):
+        raise InputError(f"{path}: not a NIfTI image (vox_offset is {header['vox_offset']})")
     return header
 
 
@@ -277,6 +279,19 @@ def _check_dimensions(path: Path, dimensions: np.ndarray, steps: np.ndarray) -> 
     if not (is_set & is_finite).all():
         shown = tuple(spacing_xyz.tolist())
         raise InputError(f"{path}: spacing must be positive, got {shown} mm")
+
+
+def _affine_of(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
+    """The affine (4, 4) that a header gives. Raises InputError where its quaternion is none."""
+    # The sign of the third axis; the format takes what is not negative for 1, and several writers store 0.
+    whole = header.copy()
+    whole["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
+    try:
+        return whole.get_best_affine()
+    except Exception as error:  # nibabel's own are of no common type.
+        raise InputError(
+            f"{path}: its header gives no rotation ({first_line(error)}); write the image again"
+        ) from error
 
 
 def _check_affine(path: Path, affine: np.ndarray) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vestibule.errors import InputError
-from vestibule.volume import read_scan, read_volume, write_volume
+from vestibule.volume import read_header, read_scan, read_volume, write_volume
 
 AFFINE = np.diag([-1.2, -1.2, 1.5, 1.0])
 ELSEWHERE = np.array([[1.2, 0, 0, 5], [0, 1.2, 0, -7], [0, 0, 1.5, 0], [0, 0, 0, 1.0]])
@@ -102,3 +102,37 @@ def test_image_whose_spacing_cannot_be_a_heads_is_refused(tmp_path, scale, unit)
     path = save(tmp_path / "a.nii.gz", affine, unit=unit)
     with pytest.raises(InputError, match=r"a\.nii\.gz: sides of .* mm, which is no head; is the spacing .* right"):
         read_scan(path)
+
+
+def raw(path, affine=AFFINE, qform_only=True, **fields):
+    """An image whose header holds these values, whatever nibabel thinks of them: {field: (index, value)}."""
+    save(path, affine, sform_code=0 if qform_only else 1)
+    content = bytearray(path.read_bytes())
+    header = np.frombuffer(content, nibabel.nifti1.header_dtype, count=1)
+    for name, (index, value) in fields.items():
+        header[name].reshape(-1)[index] = value
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("value", [1e38, -1.7, np.nan, np.inf])
+def test_a_quaternion_that_is_none_is_refused_by_name(tmp_path, value):
+    path = raw(tmp_path / "a.nii", quatern_b=(0, value))
+    for read in (read_volume, read_header):
+        with pytest.raises(InputError, match=r"a\.nii: (its header gives no rotation|the affine)"):
+            read(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_voxels_that_begin_nowhere_are_refused_by_name(tmp_path, value):
+    path = raw(tmp_path / "a.nii", vox_offset=(0, value))
+    for read in (read_volume, read_header):
+        with pytest.raises(InputError, match=r"a\.nii: not a NIfTI image \(vox_offset is"):
+            read(path)
+
+
+def test_a_sign_of_the_third_axis_that_was_left_out_is_plus(tmp_path):
+    path = raw(tmp_path / "a.nii")
+    expected = read_volume(path).geometry
+    raw(path, pixdim=(0, 0.0))
+    assert read_volume(path).geometry == expected
