@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ def main(command: click.Command = cli) -> None:
     SIGTERM.
     """
     logs.start()
+    threading.excepthook = _leave_disk_errors
     try:
         with stopping.handled():
             _run(command)
@@ -230,6 +232,12 @@ def _lacking(error: MemoryError | OSError) -> str:
         return f"{error.filename or 'disk'}: {error.strerror or error}"
     cause = f" ({error})" if str(error) else ""
     return f"out of memory{cause}; use fewer --workers, or a machine with more of it"
+
+
+def _leave_disk_errors(raised: threading.ExceptHookArgs) -> None:
+    """Show what a library's own thread has raised, but for a disk's error, which it raises again in the main thread."""
+    if not issubclass(raised.exc_type, OSError):
+        threading.__excepthook__(raised)
 
 
 def fail(message: str, code: int = 1) -> None:

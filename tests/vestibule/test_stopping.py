@@ -102,6 +102,24 @@ def test_signal_for_a_worker_leaves_its_parent_alone(tmp_path):
     assert (process.returncode, out.split()[-1]) == (0, "-15")
 
 
+@pytest.mark.parametrize(
+    ("error", "is_shown"), [("OSError(28, 'No space left on device')", False), ("KeyError(3)", True)]
+)
+def test_disk_error_in_a_thread_of_a_library_is_left_to_the_main_thread(tmp_path, error, is_shown):
+    body = f"""
+import threading
+def work():
+    raise {error}
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+ready()
+"""
+    process, _ = started(tmp_path, body)
+    _, errors = process.communicate()
+    assert ("Traceback" in errors) == is_shown
+
+
 def test_file_that_ends_too_early_is_no_interruption(tmp_path):
     process, _ = started(tmp_path, "ready(); raise EOFError('no data left in file')")
     _, errors = process.communicate()
