@@ -12,8 +12,8 @@ FLAT = [Sample(seconds=done / 10, done=done, memory_bytes=500 << 20, handles=9) 
 
 def test_a_server_under_requests_and_a_batch_in_another_order_give_the_same_masks(tiny_bundle, tmp_path):
     images = write_images(tmp_path / "images")
-    named = write_cases(tmp_path / "cases", images, 16, seed=0)
-    assert predict(tmp_path / "cases", tmp_path / "masks", tiny_bundle, 16) is None
+    named = write_cases(tmp_path / "cases", images, 12, seed=0)
+    assert predict(tmp_path / "cases", tmp_path / "masks", tiny_bundle, 12) is None
     masks = digests(tmp_path / "masks", named)
     assert {len(sums) for sums in masks.values()} == {1}
 

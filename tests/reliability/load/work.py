@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,12 +20,17 @@ import numpy as np
 from contract.cases import render_head
 from tests.reliability.load.watched import Course, course_of, watch
 from vestibule.geometry import Geometry
-from vestibule.serve import PORT
 from vestibule.volume import write_volume
 
 ROOT = Path(__file__).resolve().parents[3]
 DIFFERENT = 7
 """Images that differ; every case is one of them."""
+# The platform's port is a constant, and another test may have a server of its own there.
+ON_PORT = """
+import functools, sys, process
+process.serve = functools.partial(process.serve, port=int(sys.argv.pop(1)))
+process.main(process.process)
+"""
 AT_ONCE = 8
 """Requests that a server gets at the same time."""
 
@@ -85,7 +91,8 @@ def digests(masks: Path, chosen: dict[str, int]) -> dict[int, set[str]]:
 
 def serve(images: Path, masks: Path, bundle: Path, requests: int, with_course: bool) -> tuple[list[int], Course | None]:
     """Send a server `requests` requests for the same folder, `AT_ONCE` at a time: their answers, and the course."""
-    command = [sys.executable, str(ROOT / "process.py"), "--api", "invoke", "--weights", str(bundle)]
+    port = _free_port()
+    command = [sys.executable, "-c", ON_PORT, str(port), "--api", "invoke", "--weights", str(bundle)]
     command += ["--input", str(images), "--output", str(masks)]
     answers: list[int] = []
     left = iter(range(requests))
@@ -96,7 +103,7 @@ def serve(images: Path, masks: Path, bundle: Path, requests: int, with_course: b
             with lock:
                 if next(left, None) is None:
                     return
-            status = _post()
+            status = _post(port)
             with lock:
                 answers.append(status)
 
@@ -104,7 +111,7 @@ def serve(images: Path, masks: Path, bundle: Path, requests: int, with_course: b
     with log.open("wb") as stream:
         process = subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=stream, stderr=stream)
         try:
-            _wait_until_healthy(process, log)
+            _wait_until_healthy(process, port, log)
             clients = [threading.Thread(target=ask, daemon=True) for _ in range(AT_ONCE)]
             for client in clients:
                 client.start()
@@ -117,8 +124,14 @@ def serve(images: Path, masks: Path, bundle: Path, requests: int, with_course: b
     return answers, course_of(samples, requests) if with_course else None
 
 
-def _post() -> int:
-    request = urllib.request.Request(f"http://127.0.0.1:{PORT}/invoke", method="POST")
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def _post(port: int) -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/invoke", method="POST")
     try:
         with _opener().open(request) as answer:
             return answer.status
@@ -126,11 +139,11 @@ def _post() -> int:
         return error.code
 
 
-def _wait_until_healthy(process: subprocess.Popen, log: Path) -> None:
+def _wait_until_healthy(process: subprocess.Popen, port: int, log: Path) -> None:
     deadline = time.monotonic() + 300
     while True:
         try:
-            _opener().open(f"http://127.0.0.1:{PORT}/health", timeout=5).close()
+            _opener().open(f"http://127.0.0.1:{port}/health", timeout=5).close()
             return
         except OSError as error:
             if process.poll() is not None or time.monotonic() > deadline:
