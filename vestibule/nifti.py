@@ -231,6 +231,8 @@ def _raw_header(stream: io.BufferedIOBase, path: Path) -> nibabel.Nifti1Header:
         raise InputError(f"{path}: not a NIfTI image (its header is not one)")
     if not np.isfinite(header["vox_offset"]):
         raise InputError(f"{path}: not a NIfTI image (vox_offset is {header['vox_offset']})")
+    # The sign of the third axis; the format takes what is not negative for 1, and several writers store 0.
+    header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
     return header
 
 
@@ -283,11 +285,8 @@ def _check_dimensions(path: Path, dimensions: np.ndarray, steps: np.ndarray) -> 
 
 def _affine_of(path: Path, header: nibabel.Nifti1Header) -> np.ndarray:
     """The affine (4, 4) that a header gives. Raises InputError where its quaternion is none."""
-    # The sign of the third axis; the format takes what is not negative for 1, and several writers store 0.
-    whole = header.copy()
-    whole["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
     try:
-        return whole.get_best_affine()
+        return header.get_best_affine()
     except Exception as error:  # nibabel's own are of no common type.
         raise InputError(
             f"{path}: its header gives no rotation ({first_line(error)}); write the image again"

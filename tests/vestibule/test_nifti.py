@@ -132,7 +132,8 @@ def test_voxels_that_begin_nowhere_are_refused_by_name(tmp_path, value):
 
 
 def test_a_sign_of_the_third_axis_that_was_left_out_is_plus(tmp_path):
-    path = raw(tmp_path / "a.nii")
-    expected = read_volume(path).geometry
-    raw(path, pixdim=(0, 0.0))
-    assert read_volume(path).geometry == expected
+    path = tmp_path / "a.nii"
+    for qform_only in (True, False):
+        expected = read_volume(raw(path, qform_only=qform_only)).geometry
+        raw(path, qform_only=qform_only, pixdim=(0, 0.0))
+        assert read_volume(path).geometry == expected
