@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,8 @@ def train_on(
 def _make_ready(cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
     """Write the data set, plan and preprocess; leaves the state of the random generators after it."""
     seed_plainly(config.seed)
+    # nnU-Net takes over what it finds in plans that are there, damaged ones too.
+    shutil.rmtree(folder / "nnunet" / "preprocessed", ignore_errors=True)
     write_dataset(cases, channel, config, folder / "nnunet" / "raw" / DATASET)
     threads = torch.get_num_threads()
     with contextlib.redirect_stdout(io.StringIO()):

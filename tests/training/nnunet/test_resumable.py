@@ -178,6 +178,21 @@ def test_weights_that_the_last_step_has_broken_are_not_kept(planned, monkeypatch
     assert torch.load(latest, weights_only=False)["current_epoch"] == 1
 
 
+def test_planning_anew_takes_nothing_over_from_the_plans_before(planned, monkeypatch):
+    folder = planned("run")
+    (plans,) = folder.glob("nnunet/preprocessed/*/nnUNetPlans.json")
+    plans.write_text(plans.read_text().replace("nnUNetPlans_3d", "nnUNetPlans_4d"))
+
+    def plan(config):
+        assert not plans.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segmenter, "write_dataset", lambda *arguments: None)
+    monkeypatch.setattr(segmenter, "plan", plan)
+    with pytest.raises(KeyboardInterrupt):
+        train_on([], "T1", segmenter_config(), folder)
+
+
 def test_random_numbers_go_on_where_they_were():
     seed_all(1, 2)
     state = global_state()
