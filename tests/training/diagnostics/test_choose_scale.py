@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from training.diagnostics.choose_scale import Trial, choose, summary_of, sweep
+from training.stage_table import CYCLEGAN
 from training.stages import harmoniser
 from vestibule.errors import InputError
 from vestibule.files import write_json
@@ -29,10 +30,12 @@ def fitted_run(config, run_dir):
     torch.manual_seed(0)
     generator = build_generator(config.cyclegan.generator)
     save_file(generator.state_dict(), run_dir / "cyclegan" / "source_to_target.safetensors")
-    write_json(run_dir / "cyclegan" / "config.json", {"config": {"cyclegan": asdict(config.cyclegan)}})
+    values = asdict(config)
+    recorded = {section: values[section] for section in CYCLEGAN.sections}
+    write_json(run_dir / "cyclegan" / "config.json", {"config": recorded})
     harmoniser.train(config, run_dir)
     for stage in ("cyclegan", "harmoniser"):
-        write_json(run_dir / stage / "stage.json", {"outputs": {}})
+        write_json(run_dir / stage / "stage.json", {"config": {}, "outputs": {}})
     return run_dir
 
 
