@@ -104,7 +104,7 @@ def write_prepared(run_dir: Path) -> None:
 
 def finish(run_dir: Path, stage) -> None:
     """Mark a stage as done."""
-    record = {"outputs": {}, "fingerprint": "", "seconds": 0.0, "code_version": ""}
+    record = {"config": {}, "outputs": {}, "fingerprint": "", "seconds": 0.0, "code_version": ""}
     write_json(stage.folder(run_dir) / "stage.json", record)
 
 
