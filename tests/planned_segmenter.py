@@ -22,7 +22,7 @@ SHAPE_ZYX = (8, 24, 24)
 def segmenter_config(**changes) -> SimpleNamespace:
     """What the stage is given: four epochs of two steps, a checkpoint after each but the last."""
     settings = {"folds": (), "epochs": 4, "iterations_per_epoch": 2, **changes}
-    return SimpleNamespace(seed=0, edition=2022, segmenter=SegmenterConfig(**settings))
+    return SimpleNamespace(seed=0, edition=2022, segmenter=SegmenterConfig(**settings), local_contrast=None)
 
 
 def write_planned(folder: Path, bundle: Path, cases: int = 2) -> None:

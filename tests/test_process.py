@@ -201,7 +201,7 @@ def broken_listing(job):
     [
         (second_image, "images/t2-mri: expected exactly one image, found 2 files (0a1b.mha, other.mha)"),
         (no_image, "images/t2-mri: expected exactly one image, found 0 files"),
-        (truncated_image, "0a1b.mha: cannot be read, its voxels are truncated"),
+        (truncated_image, "0a1b.mha: truncated, its packed voxels end early"),
         (constant_image, "0a1b.mha: every voxel is 0"),
         (broken_listing, "inputs.json: not a list of items"),
         (shutil.rmtree, "input: no such file or folder"),
@@ -223,7 +223,7 @@ def test_failed_platform_job_still_leaves_valid_results(run, tmp_path):
     run("--input", job, "--output", tmp_path / "output")
     results = json.loads((tmp_path / "output" / "results.json").read_text())
     assert results[0]["outputs"] == []
-    assert "0a1b.mha: cannot be read" in results[0]["error_messages"][0]
+    assert "0a1b.mha: truncated" in results[0]["error_messages"][0]
 
 
 def test_notice_and_device_are_told(run, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from training.diagnostics.contrast_report import (
 )
 from training.diagnostics.figure import choose_rows, plot_case
 from training.diagnostics.source_case import source_intermediates
+from training.stage_table import STAGES
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
 from vestibule.networks import build_generator
@@ -115,15 +116,15 @@ def finished(config, run_dir, tiny_bundle, tmp_path):
     for stage, names in (("cyclegan", ("source_to_target", "target_to_source")), ("pix2pix", ("generator",))):
         for name in names:
             save_file(state, run_dir / stage / f"{name}.safetensors")
-        finish(run_dir, stage, {stage: asdict(getattr(config, stage))})
-    finish(run_dir, "transfer", {"transfer": asdict(config.transfer), "edition": 2022})
-    finish(run_dir, "prepare", {"edition": 2022})
+        finish(run_dir, stage, config)
+    finish(run_dir, "transfer", config)
+    finish(run_dir, "prepare", config)
     entries = [entry for entry in read_json(run_dir / "prepare" / "index.json")["cases"] if entry["domain"] == "source"]
     moved = [{**entry, "image": f"../prepare/{entry['image']}"} for entry in entries]
     write_json(run_dir / "transfer" / "index.json", {"cases": moved})
     (run_dir / "export").mkdir()
     shutil.copytree(tiny_bundle, run_dir / "export" / "bundle")
-    finish(run_dir, "export", {"edition": 2022, "arms": ["baseline", "oneshot"]})
+    finish(run_dir, "export", replace(config, arms=("baseline", "oneshot")))
     data = tmp_path / "data"
     write_unseen(data)
     write_json(run_dir / "data.json", {"data": str(data)})
@@ -131,8 +132,10 @@ def finished(config, run_dir, tiny_bundle, tmp_path):
 
 
 def finish(run_dir, stage, config):
-    write_json(run_dir / stage / "config.json", {"config": config})
-    write_json(run_dir / stage / "stage.json", {"outputs": {}})
+    values = asdict(replace(config, edition=2022))
+    recorded = {section: values[section] for section in STAGES[stage].sections or values}
+    write_json(run_dir / stage / "config.json", {"config": recorded})
+    write_json(run_dir / stage / "stage.json", {"config": recorded, "outputs": {}})
 
 
 def write_unseen(data):

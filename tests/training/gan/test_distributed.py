@@ -30,7 +30,7 @@ FILES = ("cyclegan/source_to_target", "cyclegan/target_to_source", "pix2pix/gene
 def prepared(run_dir):
     """A run with the stages before the two that are trained together."""
     for stage in ("prepare", "transfer"):
-        write_json(run_dir / stage / "stage.json", {"outputs": {}})
+        write_json(run_dir / stage / "stage.json", {"config": {}, "outputs": {}})
     entries = [entry for entry in read_json(run_dir / "prepare" / "index.json")["cases"] if entry["domain"] == "source"]
     moved = [
         {**entry, "image": f"../prepare/{entry['image']}", "label": f"../prepare/{entry['label']}"} for entry in entries
