@@ -94,8 +94,11 @@ def is_told(level: int) -> bool:
 
 
 def tell(line: str, level: int = logging.INFO) -> None:
-    """Say a line on stderr as it is, where messages of its level are told."""
-    logger.log(level, "%s", line, extra=PLAIN)
+    """Say a line on stderr as it is, where messages of its level are told; also where nobody has called `start`."""
+    if is_started():
+        logger.log(level, "%s", line, extra=PLAIN)
+    else:
+        click.echo(shown(line), err=True)
 
 
 def say(line: str) -> None:

@@ -13,6 +13,7 @@ import click
 
 from contract.archive import check_image_archive
 from contract.report import Report
+from vestibule import logs
 from vestibule.commands.options import (
     edition_option,
     images_option,
@@ -131,4 +132,4 @@ def _check_image(
 def _announce(what: str) -> None:
     """Say on a terminal which run has begun: some take minutes."""
     if sys.stderr.isatty():
-        click.echo(f"running: {what}", err=True)
+        logs.tell(f"running: {what}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.processes import chosen_workers
 from evaluation.scoring.scores import Scores
+from vestibule import logs
 from vestibule.commands.options import (
     claim,
     edition_option,
@@ -92,7 +94,7 @@ def evaluate(
 
     files = [out / "metrics.json", out / "cases.csv"]
     if missing:
-        click.echo(f"note: no report.html, {names} not installed", err=True)
+        logs.tell(f"note: no report.html, {names} not installed")
     elif has_pictures:
         folders = predictions, references, out
         with progress_bar("rendering") as advance:
@@ -116,11 +118,11 @@ def report(scores: Scores) -> None:
     """Say on stderr what was odd. Raises InputError, which ends in exit code 1, where a mask counted as empty."""
     for case, notes in scores.notes.items():
         text = "; ".join(notes)
-        click.echo(f"note: {case}: {text}", err=True)
+        logs.tell(f"note: {case}: {text}")
     for extra in scores.extra:
-        click.echo(f"extra: {extra}: no reference of this case; not scored", err=True)
+        logs.tell(f"extra: {extra}: no reference of this case; not scored", logging.WARNING)
     for case, problem in scores.problems.items():
-        click.echo(f"scored as empty: {case}: {problem}", err=True)
+        logs.tell(f"scored as empty: {case}: {problem}", logging.WARNING)
 
     count = len(scores.problems)
     if count == 0:

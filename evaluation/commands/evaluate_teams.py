@@ -20,6 +20,7 @@ from evaluation.scoring.scores import Scores
 from evaluation.teams.results import TeamsResult, rank_teams, write_results
 from evaluation.teams.scoring import Evaluation, TeamOutcome, pages_key, score_teams, with_blank_scores
 from evaluation.teams.submissions import find_submissions
+from vestibule import logs
 from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
@@ -91,7 +92,7 @@ def evaluate_teams(
 
     found, others = find_submissions(submissions)
     for name in others:
-        click.echo(f"note: {printable(submissions / name)}: no zip, folder or table of scores; passed over", err=True)
+        logs.tell(f"note: {printable(submissions / name)}: no zip, folder or table of scores; passed over")
 
     workers = chosen_workers(workers, len(list(references.iterdir())))
     wanted = Pictures(images, page=True, views=views)
@@ -133,7 +134,7 @@ def _can_report(is_asked_for: bool) -> bool:
     if missing and is_asked_for:
         raise InputError(f"a report needs {missing}: pip install 'vestibule[evaluation]'")
     if missing:
-        click.echo(f"note: no report.html, {missing} not installed", err=True)
+        logs.tell(f"note: no report.html, {missing} not installed")
     return not missing
 
 
@@ -145,9 +146,9 @@ def _tell(outcome: TeamOutcome) -> None:
         what = "scored before, not changed"
     else:
         what = "scored"
-    click.echo(f"team {outcome.team}: {what}", err=True)
+    logs.tell(f"team {outcome.team}: {what}")
     for note, count in _notes(outcome.scores).items():
-        click.echo(f"note: team {outcome.team}: {count} cases: {note}", err=True)
+        logs.tell(f"note: team {outcome.team}: {count} cases: {note}")
 
 
 def _notes(scores: Scores | None) -> Counter[str]:
@@ -163,7 +164,7 @@ def _print(files: list[Path], result: TeamsResult) -> None:
     for path in files:
         click.echo(path)
     for teams in result.copies:
-        click.echo(f"note: {' and '.join(teams)} handed in the same files", err=True)
+        logs.tell(f"note: {' and '.join(teams)} handed in the same files")
     table_console(120).print(ranking_table(result.document))
     taus = result.ranking.taus
     if len(taus):

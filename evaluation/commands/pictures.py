@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from evaluation.reporting.pictures import RenderedPictures, render_cases, render
 from evaluation.reporting.report.build import VIEWS, missing_packages
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.processes import chosen_workers
+from vestibule import logs
 from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
@@ -51,7 +53,7 @@ def pictures(
         found = render_cases(images, masks, references, out, rules)
         _tell(found, out, rules, None, json_path)
         for case, problem in found.problems.items():
-            click.echo(f"shown as empty: {case}: {problem}", err=True)
+            logs.tell(f"shown as empty: {case}: {problem}", logging.WARNING)
         return
 
     missing = ", ".join(missing_packages()) if wants_report else ""
@@ -69,7 +71,7 @@ def pictures(
     _tell(found, out, rules, page, json_path)
 
     for case, problem in found.problems.items():
-        click.echo(f"{case}: {problem}", err=True)
+        logs.tell(f"{case}: {problem}", logging.WARNING)
     if found.problems:
         names = list(found.problems)
         shown = ", ".join(names[:NAMES_SHOWN])
@@ -90,7 +92,7 @@ def _tell(found: RenderedPictures, out: Path, edition: Edition, page: Path | Non
         return
     if page:
         click.echo(page)
-    click.echo(f"{len(pictures)} pictures in {out}")
+    logs.say(f"{len(pictures)} pictures in {out}")
 
 
 def _folders_of(folders: tuple[Path, ...], images: Path | None) -> tuple[Path, Path, Path | None, Path]:
@@ -99,7 +101,7 @@ def _folders_of(folders: tuple[Path, ...], images: Path | None) -> tuple[Path, P
     Raises click.UsageError for another number of folders.
     """
     if images is None and len(folders) == 4:
-        click.echo("note: now it is vestibule pictures MASKS REFERENCES OUT --images IMAGES", err=True)
+        logs.tell("note: now it is vestibule pictures MASKS REFERENCES OUT --images IMAGES")
         return folders
     if images is None:
         raise click.UsageError("name the folder of T2 images by --images")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
@@ -24,6 +25,7 @@ from evaluation.score_tables import (
     whole_teams,
     with_own_scores,
 )
+from vestibule import logs
 from vestibule.commands.options import edition_option, json_option, resolve_edition, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
@@ -91,7 +93,7 @@ def rank(
             click.echo(f"Kendall's tau of {bootstraps} bootstraps: {middle:.3f} ({low:.3f} to {high:.3f})")
 
     for team, fault in sorted(teams.faults.items()):
-        click.echo(f"team {team}: failed: {fault}", err=True)
+        logs.tell(f"team {team}: failed: {fault}", logging.WARNING)
     count = len(document["ranking"]) + len(teams.faults)
     raise_for(teams.faults, count, failed)
 
@@ -144,7 +146,7 @@ def ranking_table(document: dict) -> Table:
 
 def _warn_about(path: Path, left_out: int) -> None:
     if left_out:
-        click.echo(f"note: {path} lacks {left_out} cases of the field; all are ranked over the others alone", err=True)
+        logs.tell(f"note: {path} lacks {left_out} cases of the field; all are ranked over the others alone")
 
     metrics = path.with_name("metrics.json")
     if not metrics.is_file():
@@ -154,7 +156,4 @@ def _warn_about(path: Path, left_out: int) -> None:
         raise InputError(f"{metrics}: not a file of scores; run vestibule evaluate again")
     mode = document.get("mode")
     if mode != "challenge":
-        click.echo(
-            f"note: {path} was scored in the mode {mode}; the challenge's ASSD is that of --mode challenge",
-            err=True,
-        )
+        logs.tell(f"note: {path} was scored in the mode {mode}; the challenge's ASSD is that of --mode challenge")

@@ -4,10 +4,12 @@ import logging
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from vestibule import logs, progress
 from vestibule.cli import main
+from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 MODULES_OF_EXTRAS = ("yaml", "lightning_fabric", "monai", "matplotlib", "tensorboard", "ipyniivue", "jinja2")
 
@@ -173,3 +175,26 @@ def test_command_whose_extra_is_missing_names_it_in_one_line(repository, monkeyp
 def test_missing_package_of_ours_is_no_missing_extra():
     finished = without(("vestibule.weights", "training"), "train", "--help")
     assert "Traceback" in finished.stderr
+
+
+def test_notes_of_an_evaluation_follow_quiet_and_the_log_file(run, tmp_path):
+    geometry = Geometry((4, 6, 6), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    labels = np.zeros(geometry.size_zyx, dtype=np.uint8)
+    labels[1, 2:4, 2:4] = 1
+    turned = reorient(Volume(labels, geometry), "RAS")
+    write_volume(tmp_path / "masks" / "crossmoda2021_ldn_1_Label.nii.gz", turned)
+    write_volume(tmp_path / "references" / "crossmoda2021_ldn_1_Label.nii.gz", Volume(labels, geometry))
+    told = "note: crossmoda2021_ldn_1: axes turned onto the reference's grid"
+    arguments = ("evaluate", tmp_path / "masks", tmp_path / "references", tmp_path / "scores", "--workers", 1)
+
+    _, _, lines = run(*arguments)
+    assert told in lines
+    _, _, quiet = run(*arguments, "--quiet", "--log-file", tmp_path / "log.txt")
+    assert told not in quiet
+    assert told in (tmp_path / "log.txt").read_text()
+
+
+def test_a_line_is_told_where_no_command_has_set_anything_up(capfd):
+    logs.stop()
+    logs.tell("scored as empty")
+    assert capfd.readouterr().err == "scored as empty\n"

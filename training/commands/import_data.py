@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
+from vestibule import logs
 from vestibule.commands.options import EditionType
 from vestibule.editions import Edition
 from vestibule.errors import InputError
@@ -33,8 +35,8 @@ def dicom(folder: Path, out: Path) -> None:
         imported = import_folder(folder, out, advance)
     refused = [item for item in imported if item.problem]
     for item in refused:
-        click.echo(f"vestibule: warning: {item.problem}", err=True)
-    click.echo(f"{len(imported) - len(refused)} series in {out}")
+        logs.tell(f"warning: {item.problem}", logging.WARNING)
+    logs.say(f"{len(imported) - len(refused)} series in {out}")
     if refused:
         raise InputError(
             f"{folder}: {len(refused)} of {len(imported)} series were refused, the first: {refused[0].problem}"
@@ -77,8 +79,8 @@ def tcia_vs_seg(
     folders = patient_folders(download)
     failed = import_collection(COLLECTION, folders, reader, out, edition, _shares(shares), seed, workers)
     for line in failed:
-        click.echo(f"vestibule: warning: {line}", err=True)
-    click.echo(f"{COLLECTION} in {out} (cases.csv lists its files)")
+        logs.tell(f"warning: {line}", logging.WARNING)
+    logs.say(f"{COLLECTION} in {out} (cases.csv lists its files)")
     if failed:
         raise InputError(f"{download}: {len(failed)} patients could not be imported, the first: {failed[0]}")
 
