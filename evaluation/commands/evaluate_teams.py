@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from evaluation.commands.options import failed_option, intrameatal_option, mode_option, views_option
+from evaluation.commands.options import bootstraps_option, failed_option, intrameatal_option, mode_option, views_option
 from evaluation.commands.rank import ranking_table
 from evaluation.failed_teams import EMPTY, FailedRule, raise_for
 from evaluation.metrics import Mode
@@ -45,14 +45,7 @@ VIEWS = 10
 @images_option("Folder of the T2 images, to show them in the teams' pages.")
 @click.option("--report/--no-report", "wants_report", default=None, help="Write report.html.  [default: if it can be]")
 @views_option(VIEWS)
-@click.option(
-    "--bootstraps",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="How often the cases are resampled, for the interval of places.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled cases.")
+@bootstraps_option()
 @click.option("--rescore", is_flag=True, help="Score all teams again, also those that have not changed.")
 @json_option("the ranking")
 @workers_option()

@@ -62,3 +62,22 @@ def failed_option(rules: tuple[FailedRule, ...]) -> Callable:
         show_default=True,
         help=f"Teams that lack a usable score: {listed}.",
     )
+
+
+def bootstraps_option() -> Callable:
+    """`--bootstraps` and `--seed`, which give the parameters `bootstraps` and `seed`."""
+    count = click.option(
+        "--bootstraps",
+        type=click.IntRange(min=0),
+        default=1000,
+        show_default=True,
+        help="How often the cases are resampled, for the interval of places.",
+    )
+    seed = click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled cases."
+    )
+
+    def both(command: Callable) -> Callable:
+        return count(seed(command))
+
+    return both

@@ -9,7 +9,7 @@ import click
 import numpy as np
 from rich.table import Table
 
-from evaluation.commands.options import failed_option
+from evaluation.commands.options import bootstraps_option, failed_option
 from evaluation.commands.statistics import arm_folders
 from evaluation.failed_teams import FailedRule, failed_rows, raise_for, with_failed
 from evaluation.ranking import as_document
@@ -39,14 +39,7 @@ from vestibule.terminal import table_console
 @click.option("--add", type=click.Path(path_type=Path), help="Per-case scores of your own, to stand in the field.")
 @click.option("--name", default="mine", show_default=True, help="What to call them.")
 @failed_option(("last", "out"))
-@click.option(
-    "--bootstraps",
-    type=click.IntRange(min=0),
-    default=1000,
-    show_default=True,
-    help="How often the cases are resampled, for the interval of places.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled cases.")
+@bootstraps_option()
 @json_option("the ranking")
 def rank(
     scores: tuple[str, ...],

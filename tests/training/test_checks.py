@@ -46,9 +46,11 @@ def config(config):
     return replace(config, edition=2021, segmenter=ALL)
 
 
-def test_run_whose_parts_go_together_is_let_through(config, run_dir):
+def test_run_whose_parts_go_together_is_let_through_and_nothing_is_made(config, run_dir):
+    before = sorted(run_dir.rglob("*"))
     check_run(config, run_dir)
     check_run(replace(config, arms=tuple(ARMS)[:1]), run_dir)
+    assert sorted(run_dir.rglob("*")) == before
 
 
 def test_folds_of_fewer_cases_than_folds_are_refused_and_nothing_is_made(config, run_dir):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from vestibule.cli import main
 from vestibule.volume import Geometry, Volume, read_volume, write_volume
 
 OBLIQUE = (0.0, -0.6, 0.8, 1.0, 0.0, 0.0, 0.0, 0.8, 0.6)
@@ -26,25 +25,6 @@ def refuse_pickles(event, arguments):
 @pytest.fixture(scope="module", autouse=True)
 def audit():
     sys.addaudithook(refuse_pickles)
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line in this process: exit code, stdout and the lines of stderr."""
-
-    def run_vestibule(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vestibule", *map(str, arguments)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.err
-        return code, captured.out, [line for line in captured.err.splitlines() if line.strip()]
-
-    return run_vestibule
 
 
 def scan(seed=0, direction=OBLIQUE):

@@ -8,30 +8,11 @@ import numpy as np
 import pytest
 
 from vestibule import logs, progress
-from vestibule.cli import main
 from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 MODULES_OF_EXTRAS = ("yaml", "lightning_fabric", "monai", "matplotlib", "tensorboard", "ipyniivue", "jinja2")
 
 ABSENT = "absent: no such folder of weights; expected a folder with manifest.json"
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Run the command line in this process: exit code, stdout and the lines of stderr."""
-
-    def run_vestibule(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vestibule", *map(str, arguments)])
-        capfd.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err.splitlines()
-
-    return run_vestibule
 
 
 def speak(level):

@@ -14,8 +14,8 @@ import torch
 from torch.nn.functional import conv2d, fold, unfold
 
 from training.config import GPDMConfig, HarmoniserSettings
-from training.harmonisers.kept_reference import KeptReferenceHarmoniser, require_patch
-from training.harmonisers.pyramid import resize, scale_sizes, size_at
+from training.harmonisers.patch_pyramid import PatchPyramidHarmoniser
+from training.harmonisers.pyramid import resize, size_at
 
 SEED = 0
 """Of the directions: all slices are compared along the same ones, whatever is harmonised with them."""
@@ -23,7 +23,7 @@ EPSILON = 1e-3
 """Adam's, in intensities: where patches differ by less, as by rounding, a step is smaller than the learning rate."""
 
 
-class PatchDistributionHarmoniser(KeptReferenceHarmoniser):
+class PatchDistributionHarmoniser(PatchPyramidHarmoniser):
     """Direct matching of the distributions of patches."""
 
     Settings: ClassVar[type[HarmoniserSettings]] = GPDMConfig
@@ -32,7 +32,6 @@ class PatchDistributionHarmoniser(KeptReferenceHarmoniser):
     def __init__(self, image: np.ndarray, settings: GPDMConfig) -> None:
         """A harmoniser of the slice `image`, float32 (Y, X) in [-1, 1]."""
         super().__init__(image, settings)
-        self.sizes = scale_sizes(image.shape, settings.coarsest_px, settings.scale_factor)
         self._targets: dict[int, torch.Tensor] = {}
 
         generator = torch.Generator().manual_seed(SEED)
@@ -41,18 +40,6 @@ class PatchDistributionHarmoniser(KeptReferenceHarmoniser):
         directions = torch.randn(shape, generator=generator)
         lengths = directions.square().sum(dim=(-2, -1), keepdim=True).sqrt()
         self.directions = directions / lengths  # (steps, K, 1, P, P), of length 1
-
-    @property
-    def levels(self) -> range:
-        """The scales that a slice can enter at; 0, where only the largest shapes are left, is none."""
-        return range(1, len(self.sizes))
-
-    @classmethod
-    def planned_levels(cls, settings: GPDMConfig, size_yx: tuple[int, int]) -> range | None:
-        """One for each step of the pyramid. Raises InputError for a slice smaller than a patch."""
-        require_patch(size_yx, settings.patch_px)
-        sizes = scale_sizes(size_yx, settings.coarsest_px, settings.scale_factor)
-        return range(1, len(sizes))
 
     def harmonise_one(self, image: torch.Tensor, level: int, generator: torch.Generator | None) -> torch.Tensor:
         """`image` (1, 1, Y, X) with its patches matched from scale `level` on; there is no noise."""

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from training.config import GPNNConfig, HarmoniserSettings
-from training.harmonisers.kept_reference import KeptReferenceHarmoniser, require_patch
+from training.harmonisers.patch_pyramid import PatchPyramidHarmoniser
 from training.harmonisers.patches import image_of, patches_of, squared_distances
-from training.harmonisers.pyramid import resize, scale_sizes, size_at
+from training.harmonisers.pyramid import resize, size_at
 
 
-class PatchNearestHarmoniser(KeptReferenceHarmoniser):
+class PatchNearestHarmoniser(PatchPyramidHarmoniser):
     """Patch nearest neighbours in the pyramid of a slice."""
 
     Settings: ClassVar[type[HarmoniserSettings]] = GPNNConfig
@@ -26,7 +26,6 @@ class PatchNearestHarmoniser(KeptReferenceHarmoniser):
     def __init__(self, image: np.ndarray, settings: GPNNConfig) -> None:
         """A harmoniser of the slice `image`, float32 (Y, X) in [-1, 1]."""
         super().__init__(image, settings)
-        self.sizes = scale_sizes(image.shape, settings.coarsest_px, settings.scale_factor)
         full = torch.from_numpy(image)[None, None]  # (1, 1, Y, X)
 
         # Of every scale, patches as they are and as the next coarser scale hands them on, in the same order.
@@ -41,18 +40,6 @@ class PatchNearestHarmoniser(KeptReferenceHarmoniser):
             self.sharp.append(sharp)
             self.blurred.append(blurred)
             coarser = current
-
-    @property
-    def levels(self) -> range:
-        """The scales that a slice can enter at; it comes there from the next coarser one, so that 0 is none."""
-        return range(1, len(self.sizes))
-
-    @classmethod
-    def planned_levels(cls, settings: GPNNConfig, size_yx: tuple[int, int]) -> range | None:
-        """One for each step of the pyramid. Raises InputError for a slice smaller than a patch."""
-        require_patch(size_yx, settings.patch_px)
-        sizes = scale_sizes(size_yx, settings.coarsest_px, settings.scale_factor)
-        return range(1, len(sizes))
 
     def harmonise_one(self, image: torch.Tensor, level: int, generator: torch.Generator | None) -> torch.Tensor:
         """`image` (1, 1, Y, X) with its patches replaced from scale `level` on; there is no noise."""
