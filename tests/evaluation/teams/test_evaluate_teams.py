@@ -76,6 +76,23 @@ def test_zips_become_scores_ranking_and_report(folders, monkeypatch, capsys) -> 
     assert "team fair: scored" in capsys.readouterr().err
 
 
+def test_a_ranked_team_whose_masks_lie_elsewhere_is_named_beside_the_ranking(
+    folders, save, labels, geometry, monkeypatch
+) -> None:
+    elsewhere = replace(geometry, origin_xyz=(0.0, 0.0, 0.0))
+    for case in CASES:
+        save("submissions/moved", case, labels, elsewhere)
+    # Ranked all the same, as the organisers' rules have it.
+    assert run(monkeypatch, *folders) == 0
+    page = (folders[-1] / "report.html").read_text()
+    noted = page[page.index('id="noted"') :]
+    noted = noted[: noted.index("</div>")]
+    # A team without any note is not among them.
+    assert "<strong>fair</strong>" not in noted
+    assert "<strong>moved</strong>" in noted
+    assert "lies elsewhere than the reference; compared voxel by voxel" in noted
+
+
 def test_the_table_of_all_scores_ranks_alike(folders, monkeypatch, capsys) -> None:
     run(monkeypatch, *folders, "--no-report")
     capsys.readouterr()
