@@ -19,7 +19,7 @@ OF_DICOM = (SEG, RTSTRUCT)
 """Formats that refer to the DICOM images which a mask was made of."""
 
 COLOURS = {TUMOUR: (214, 39, 40), "cochlea": (31, 119, 180)}
-"""Red, green and blue of structures in viewers; the same hues as in the report."""
+"""Red, green and blue of structures in viewers."""
 OTHER_COLOUR = (0, 160, 0)
 
 

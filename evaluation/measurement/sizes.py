@@ -22,7 +22,6 @@ from vestibule.volume import Geometry, Volume, read_labels
 
 COCHLEA = "cochlea"
 EXTRAMEATAL = "vs_extrameatal"
-INTRAMEATAL = "vs_intrameatal"
 LEFT, RIGHT = "left", "right"
 
 GRADES_MM = (10.0, 20.0, 30.0, 40.0)

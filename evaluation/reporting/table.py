@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from evaluation.metrics import headlines
 from vestibule.editions import EDITIONS
-from vestibule.files import write_json
 from vestibule.terminal import table_console
 
 MARKDOWN = {"|": "\\|", "<": "&lt;"}
@@ -125,11 +123,6 @@ def table1(arms: dict[str, dict]) -> TextTable:
 
             rows.append(tuple(row))
     return TextTable(tuple(header), tuple(rows))
-
-
-def write_table1_json(path: Path, arms: dict[str, dict]) -> None:
-    """Write {"arms": arms} with every number in full. Raises ValueError for NaN or infinity."""
-    write_json(Path(path), {"arms": arms})
 
 
 def spread(values: dict[str, float]) -> str:

@@ -36,11 +36,9 @@ class StructureSet:
     """What an RTSTRUCT file holds."""
 
     path: Path
-    patient: str
     structures: tuple[Structure, ...]
     series: tuple[str, ...]
     """UIDs of the series that it was drawn on."""
-    frame_of_reference: str
 
 
 def read_structures(path: Path) -> StructureSet:
@@ -76,14 +74,11 @@ def _structure_set(dataset: Dataset, path: Path) -> StructureSet:
         structures.append(Structure(names[number], tuple(lines)))
 
     series = []
-    frame_of_reference = ""
     for frame in _items(dataset, "ReferencedFrameOfReferenceSequence"):
-        frame_of_reference = str(frame.get("FrameOfReferenceUID", ""))
         for study in _items(frame, "RTReferencedStudySequence"):
             for one in _items(study, "RTReferencedSeriesSequence"):
                 series.append(str(one.SeriesInstanceUID))
-    patient = str(dataset.get("PatientID", "")).strip()
-    return StructureSet(path, patient, tuple(structures), tuple(series), frame_of_reference)
+    return StructureSet(path, tuple(structures), tuple(series))
 
 
 def _items(dataset: Dataset, name: str) -> Sequence[Dataset]:

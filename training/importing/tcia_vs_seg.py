@@ -40,8 +40,6 @@ class Outlined:
 
     structures: tuple[Structure, ...]
     path: Path
-    frame_of_reference: str | None
-    """None where the contours tell none and belong to the image of their folder."""
 
 
 def patient_folders(download: Path) -> list[Path]:
@@ -151,7 +149,7 @@ def _of_rtstruct(series: Sequence[Series], t1: Series, t2: Series, folder: Path)
             (modality,) = referred
             if modality in drawn:
                 raise InputError(f"{path}: {drawn[modality].path.name} has contours of the same image; keep one")
-            drawn[modality] = Outlined(found.structures, path, found.frame_of_reference)
+            drawn[modality] = Outlined(found.structures, path)
     if not drawn:
         raise InputError(f"{folder}: has no RTSTRUCT; give the authors' contours with --contours")
     return drawn
@@ -165,7 +163,7 @@ def _of_authors(contours: Path, number: int) -> tuple[dict[str, Outlined], dict[
         folder = contours / f"vs_gk_{number}_{modality}"
         path = folder / "contours.json"
         if path.is_file():
-            drawn[modality] = Outlined(_read_contours(path), path, None)
+            drawn[modality] = Outlined(_read_contours(path), path)
         for matrix in sorted(folder.glob("*.tfm")):
             transforms.update(_read_transform(matrix))
     if not drawn:

@@ -29,8 +29,6 @@ class Converted:
     """The series of each file, by its stem. Its voxels are dropped."""
     refused: list[str] = field(default_factory=list)
     """One line for each series that is no volume, and each file that cannot be read."""
-    passed_over: int = 0
-    """Series that are T1 or no MR images."""
 
 
 def convert(input_dir: Path, scratch: Path) -> Converted:
@@ -50,7 +48,6 @@ def convert(input_dir: Path, scratch: Path) -> Converted:
         raise InputError(f"{input_dir}: no T2 series among its MR series, which are {there}")
 
     converted = Converted(scratch, refused=list(found.problems))
-    converted.passed_over = len(found.series) - len(chosen)
     names = names_of(chosen)
     for series in chosen:
         name = names[series.uid]

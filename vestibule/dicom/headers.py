@@ -45,8 +45,6 @@ class Series:
 
     uid: str
     patient: str
-    study: str
-    """UID of the study."""
     date: str
     """Of the study, YYYYMMDD; may be empty."""
     description: str
@@ -195,7 +193,6 @@ def _series_of(header: Dataset, uid: str) -> Series:
     return Series(
         uid=uid,
         patient=str(header.get("PatientID", "")).strip(),
-        study=str(header.get("StudyInstanceUID", "")),
         # What is no date must not become part of a file's name.
         date=date if _DATE.fullmatch(date) else "",
         description=str(header.get("SeriesDescription", "")),

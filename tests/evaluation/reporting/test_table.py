@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evaluation.reporting.table import table1, write_table1_json
+from evaluation.reporting.table import table1
+from vestibule.commands.options import write_result
 
 
 def scores(mean: float, std: float, median: float, over: int) -> dict:
@@ -43,13 +44,13 @@ def test_console_shows_every_cell_on_80_columns() -> None:
 
 
 def test_json_holds_every_number_in_full(tmp_path: Path) -> None:
-    write_table1_json(tmp_path / "new" / "table1.json", ARMS)
+    write_result(tmp_path / "new" / "table1.json", {"arms": ARMS})
     assert json.loads((tmp_path / "new" / "table1.json").read_text()) == {"arms": ARMS}
 
 
 def test_json_refuses_what_is_not_finite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        write_table1_json(tmp_path / "t.json", {"a": {"vs": scores(float("nan"), 0, 0, 0)}})
+        write_result(tmp_path / "t.json", {"arms": {"a": {"vs": scores(float("nan"), 0, 0, 0)}}})
 
 
 def test_arms_must_share_their_structures() -> None:
