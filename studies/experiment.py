@@ -21,14 +21,14 @@ from evaluation.statistics import compare
 from training.config import RunConfig, SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
 from training.run_folder import FINISHED, code_version
-from training.runner import run_stage
+from training.runner import run_stage, run_stages
 from training.stage_table import EXPORT, PHANTOM, Stage
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json, write_text
 from vestibule.inputs import find_cases
 from vestibule.networks import GeneratorConfig
-from vestibule.pipeline import load_model
+from vestibule.pipeline import Model, load_model
 from vestibule.predict import failure_message, predict_cases
 from vestibule.preprocessing import PreprocessingConfig
 
@@ -174,9 +174,9 @@ def train(
     """Run stages on the phantoms of another run; what is done is skipped.
 
     Args:
-        config: Its stages, all but the phantoms' own.
+        config: Its stages, all but the phantoms' own. Without phantoms, what lies in their place is data from outside.
         run_dir: Folder of the run.
-        population: Folder of the run that made the phantoms.
+        population: Folder of the run that made the phantoms, or has data in their place.
         report: Told what happens, in lines.
         only: The stages to run; by default all.
 
@@ -184,10 +184,11 @@ def train(
         InputError: As the stages do.
     """
     link(population, run_dir, (PHANTOM,))
+    data = None if config.phantom else PHANTOM.folder(run_dir) / "data"
     wanted = list(only) or stages_of(config)
     for stage in stages_of(config):
         if stage in wanted and stage != PHANTOM:
-            run_stage(stage, config, run_dir, report)
+            run_stages(config, run_dir, data, stage, report)
 
 
 def link(from_dir: Path, to_dir: Path, stages: tuple[Stage, ...]) -> None:
@@ -206,17 +207,35 @@ def score_arm(run_dir: Path, arm: str, edition: Edition) -> list[Row]:
 
     Raises InputError where a case could not be segmented: its Dice of 0 would be taken for the method's.
     """
+    model = load_model(EXPORT.folder(run_dir) / "bundle", arm)
+    return score_model(model, run_dir, arm, edition)
+
+
+def score_model(model: Model, run_dir: Path, name: str, edition: Edition) -> list[Row]:
+    """Rows of scores of a model on the unseen phantoms of a run.
+
+    Args:
+        model: What segments.
+        run_dir: Folder of the run; its `predictions` and `scores` keep masks and scores.
+        name: Of the folder of these.
+        edition: Whose labels the masks carry.
+
+    Returns:
+        A row a case and structure.
+
+    Raises:
+        InputError: A case could not be segmented: its Dice of 0 would be taken for the method's.
+    """
     data = PHANTOM.folder(run_dir) / "data"
-    masks = run_dir / "predictions" / arm
+    masks = run_dir / "predictions" / name
     masks.mkdir(parents=True, exist_ok=True)
     cases = find_cases(data / edition.validation_folder, masks, edition).cases
-    model = load_model(EXPORT.folder(run_dir) / "bundle", arm)
     outcome = predict_cases(model.run, cases, edition)
     if outcome.failures:
         lines = [line for _, line in outcome.failures]
         raise InputError(failure_message(lines, len(cases)))
     references = edition.references_of(data, edition.validation_folder)
-    scores = score_folder(masks, references, run_dir / "scores" / arm, edition)
+    scores = score_folder(masks, references, run_dir / "scores" / name, edition)
     return scores.rows
 
 

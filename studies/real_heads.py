@@ -94,7 +94,9 @@ def configure(size: str) -> RunConfig:
     return replace(config, name="real_heads", phantom=None, arms=ARMS)
 
 
-def make_data(heads: Path, out_dir: Path, edition: Edition, copies: int, rng: np.random.Generator) -> None:
+def make_data(
+    heads: Path, out_dir: Path, edition: Edition, copies: int, rng: np.random.Generator, turn: int = 0
+) -> None:
     """Write the two training domains and the unseen T2 with their labels, in the edition's layout.
 
     Args:
@@ -103,13 +105,14 @@ def make_data(heads: Path, out_dir: Path, edition: Edition, copies: int, rng: np
         edition: Whose layout and label values they have.
         copies: Of each image, every one with its own tumour.
         rng: Samples tumours and changes.
+        turn: Which split of the people, as `split` counts them.
 
     Raises:
         InputError: Fewer than three people have both T1 and T2.
     """
     tumour_label = edition.values_of(TUMOUR)[0]
     record = {}
-    for domain, paths in split(heads).items():
+    for domain, paths in split(heads, turn).items():
         contrast = "T1" if domain == "source" else "T2"
         for path in paths:
             image = read_scan(path)
@@ -132,27 +135,39 @@ def make_data(heads: Path, out_dir: Path, edition: Edition, copies: int, rng: np
     write_json(out_dir / RECORD, record)
 
 
-def split(heads: Path) -> dict[str, list[Path]]:
+def split(heads: Path, turn: int = 0) -> dict[str, list[Path]]:
     """T1 of the first person with both contrasts, T2 of the last for validation, T2 of those between for training.
 
-    Raises InputError where fewer than three people have both.
+    Args:
+        heads: Folder of the images.
+        turn: By how many people the order is turned, so that each can be the unseen one.
+
+    Returns:
+        Images by domain.
+
+    Raises:
+        InputError: Fewer than three people have both.
     """
+    whole = list(people_of(heads).values())
+    if len(whole) < 3:
+        raise InputError(f"{heads}: {len(whole)} people have both T1 and T2; three are needed")
+    first, *between, last = whole[turn:] + whole[:turn]
+    return {
+        "source": [path for path in first["T1"] if t2_of(path).is_file()],
+        "target": [path for person in between for path in person["T2"]],
+        "validation": last["T2"],
+    }
+
+
+def people_of(heads: Path) -> dict[str, dict[str, list[Path]]]:
+    """Images by person and contrast, of those who have both T1 and T2."""
     people: dict[str, dict[str, list[Path]]] = {}
     for path in sorted(heads.glob("*.nii.gz")):
         case, contrast = case_of_image(path)
         if contrast:
             person = people.setdefault(re.sub(r"s\d+$", "", case), {})
             person.setdefault(contrast, []).append(path)
-
-    whole = [person for person in people.values() if {"T1", "T2"} <= person.keys()]
-    if len(whole) < 3:
-        raise InputError(f"{heads}: {len(whole)} people have both T1 and T2; three are needed")
-    first, *between, last = whole
-    return {
-        "source": [path for path in first["T1"] if t2_of(path).is_file()],
-        "target": [path for person in between for path in person["T2"]],
-        "validation": last["T2"],
-    }
+    return {name: person for name, person in people.items() if {"T1", "T2"} <= person.keys()}
 
 
 def t2_of(t1_path: Path) -> Path:

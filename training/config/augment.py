@@ -46,3 +46,12 @@ class AugmentConfig:
             for value in values:
                 if value <= 0:
                     raise ValueError(f"{key} must be above 0, got {list(values)}")
+
+    def levels(self) -> dict[str, int]:
+        """Levels of the harmoniser that the altered copies need, by key; none where nothing is altered."""
+        needed = {}
+        if self.small_factors or self.medium_factors or self.large_factors:
+            needed["level"] = self.level
+        if self.cochlea_factors:
+            needed["cochlea_level"] = self.cochlea_level
+        return needed

@@ -30,8 +30,8 @@ from vestibule.progress import track
 def check(config: RunConfig, known: KnownCases) -> None:
     """Raise InputError where the harmoniser will lack a configured level."""
     reference = expected_reference(config, known)
-    check_planned_level("augment.level", config.augment.level, config, reference)
-    check_planned_level("augment.cochlea_level", config.augment.cochlea_level, config, reference)
+    for key, level in config.augment.levels().items():
+        check_planned_level(f"augment.{key}", level, config, reference)
 
 
 def augment(config: RunConfig, run_dir: Path) -> list[Path]:
@@ -51,8 +51,8 @@ def augment(config: RunConfig, run_dir: Path) -> list[Path]:
     settings = config.augment
     edition = get_edition(config.edition)
     fitted = load_harmonisers(run_dir)
-    check_level("augment.level", settings.level, fitted)
-    check_level("augment.cochlea_level", settings.cochlea_level, fitted)
+    for key, level in settings.levels().items():
+        check_level(f"augment.{key}", level, fitted)
     translators = Translators(run_dir)
     cases = read_cases(run_dir, "source")
     prepared = prepared_entries(run_dir, "source")
