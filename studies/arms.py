@@ -40,7 +40,7 @@ from experiment import (
 from real_heads import COPIES, make_data, people_of
 
 from evaluation.scoring.scores import Row
-from training.arms import BASELINE, BLENDING, ONESHOT, UPPER_BOUND
+from training.arms import BASELINE, BLENDING, DIRECT, ONESHOT, UPPER_BOUND
 from training.config import LocalContrastConfig, RunConfig, read_config, stages_of
 from training.implant.files import RECORD
 from training.nnunet.trained import load_segmenter
@@ -79,8 +79,8 @@ class Line:
 LINES = (
     Line(BASELINE.name, BASELINE.name),
     Line(ONESHOT.name, ONESHOT.name),
-    Line("blending", BLENDING.name),
-    Line("direct", BLENDING.name, altered=False, local_contrast=True),
+    Line(BLENDING.name, BLENDING.name),
+    Line(DIRECT.name, BLENDING.name, altered=False, local_contrast=True),
     Line(UPPER_BOUND.name, UPPER_BOUND.name),
     Line("blending_head", BLENDING.name, head=True),
     Line("direct_plain", BLENDING.name, altered=False),

@@ -161,9 +161,12 @@ def test_level_that_the_harmoniser_will_not_have_is_refused(config, run_dir, cro
     for level in (0, levels + 1):
         with pytest.raises(InputError, match=rf"transfer\.level must be from 1 to {levels}.*got {level}"):
             check_run(replace(sized, transfer=replace(config.transfer, level=level)), run_dir)
-    successor = replace(sized, arms=("blending",), augment=replace(config.augment, level=1, cochlea_level=levels + 1))
+    cochlea = replace(config.augment, level=1, cochlea_level=levels + 1, cochlea_factors=(2.0,))
+    successor = replace(sized, arms=("blending",), augment=cochlea)
     with pytest.raises(InputError, match=rf"augment\.cochlea_level must be from 1 to {levels}"):
         check_run(successor, run_dir)
+    # A level at which nothing enters is not asked for.
+    check_run(replace(successor, augment=replace(cochlea, cochlea_factors=())), run_dir)
 
 
 def test_slice_smaller_than_what_the_harmoniser_sees_is_refused(config, run_dir):
