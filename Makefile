@@ -7,7 +7,7 @@ CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
-.PHONY: venv demo test faults fuzz load audit docs lint container clean
+.PHONY: venv demo test gpu faults fuzz load audit docs lint container clean
 
 venv: $(VENV)/installed
 
@@ -30,6 +30,12 @@ test: venv
 	$(BIN)/mypy
 	$(BIN)/python tools/density.py vestibule training evaluation --at-most 5.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
+
+# What only a GPU shows: ARGS="-k prediction". The environment's torch must be one for CUDA.
+gpu: venv
+	@$(BIN)/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || { \
+	  echo "make gpu: no CUDA device, or a torch for the CPU; see docs/how-to/devices.md" >&2; exit 1; }
+	$(BIN)/python -m pytest -m gpu tests $(ARGS)
 
 # Kills, signals, full disks, damage and more, done to runs of every stage: ARGS="--seed 1", or --help. A full disk needs root.
 faults: venv
