@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from training.config import CycleGANConfig, SinGANConfig, read_config
+from vestibule.files import read_json
 from vestibule.networks import GeneratorConfig
 
 
@@ -67,3 +68,22 @@ def test_harmoniser_is_timed_at_each_of_its_levels(benchmark, kind):
     found = benchmark("harmonisers").seconds_at_levels(kind, 28, 1)
     assert list(found) == [f"level {level}" for level in range(1, len(found) + 1)]
     assert min(found.values()) > 0
+
+
+def test_table_of_a_gpu_goes_through_and_goes_on_where_it_was_cut_short(benchmark, monkeypatch, tmp_path):
+    gpu = benchmark("gpu")
+    command = ["gpu.py", "--out", str(tmp_path), "--tiny", "--repeats", "1"]
+    monkeypatch.setattr("sys.argv", [*command, "--minutes", "0"])
+    gpu.main()
+    assert not (tmp_path / "gpu.md").exists()
+    monkeypatch.setattr("sys.argv", command)
+    gpu.main()
+    lines = (tmp_path / "gpu.md").read_text().splitlines()
+    # A line with its ratio to itself for each published update, and one for each of ours.
+    ratios = [line.split(" | ")[3] for line in lines[2:] if "published" in line.split(" | ")[1]]
+    assert ratios == ["1.00 x"] * 5
+    assert sum(line.startswith("| CycleGAN") for line in lines) >= 4
+    assert not [line for line in lines if line.startswith("| prediction")]
+    # What is measured is not measured again.
+    monkeypatch.setattr(gpu, "parts_of", lambda arguments: dict.fromkeys(read_json(tmp_path / "gpu.json")))
+    gpu.main()
