@@ -16,18 +16,25 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from training.importing.collection import OpenCollection
 from training.importing.contours import Structure, mask_of, read_structures
+from training.importing.grids import taken_over
 from training.importing.names import match_names
-from training.importing.patients import Patient
+from training.importing.patients import Scan, check_patient
 from vestibule.dicom.headers import T1, T1_CONTRAST, T2, Series, find_series
 from vestibule.dicom.images import read_stack
 from vestibule.dicom.naming import case_name
 from vestibule.editions import Edition
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume, to_image
+from vestibule.volume import Geometry
 
-COLLECTION = "Vestibular-Schwannoma-SEG"
-_PATIENT = re.compile(r"VS-SEG-0*(\d+)", re.IGNORECASE)
+_NEVER_GIVEN = (39, 97, 130, 160, 168, 208, 219, 227)
+COLLECTION = OpenCollection(
+    "Vestibular-Schwannoma-SEG",
+    "VS-SEG-",
+    published=tuple(f"VS-SEG-{number:03d}" for number in range(1, 251) if number not in _NEVER_GIVEN),
+)
+"""Its 242 patients are those of the authors' own list, `params/split_TCIA.csv` in their repository VS_Seg."""
 _T1_TO_T2 = re.compile(r"t1_lps_to_t2_lps", re.IGNORECASE)
 _T2_TO_T1 = re.compile(r"t2_lps_to_t1_lps", re.IGNORECASE)
 
@@ -42,28 +49,7 @@ class Outlined:
     path: Path
 
 
-def patient_folders(download: Path) -> list[Path]:
-    """Folders of patients in the download, in the order of their numbers. Raises InputError where there is none."""
-    if not download.is_dir():
-        raise InputError(f"{download}: no such folder; expected the download of {COLLECTION}")
-    found = []
-    for path in download.rglob("*"):
-        if path.is_dir() and _PATIENT.fullmatch(path.name):
-            found.append(path)
-    if not found:
-        raise InputError(f"{download}: no folder called VS-SEG-001 or the like; is it the download of {COLLECTION}?")
-    return sorted(found, key=lambda path: (number_of(path), path))
-
-
-def number_of(folder: Path) -> int:
-    """The number in the name of a patient's folder. Raises ValueError where it has none."""
-    match = _PATIENT.fullmatch(folder.name)
-    if match is None:
-        raise ValueError(f"expected a folder called VS-SEG-001 or the like, got {folder.name!r}")
-    return int(match[1])
-
-
-def read_patient(folder: Path, edition: Edition, names: Names, contours: Path | None = None) -> Patient:
+def read_patient(folder: Path, edition: Edition, names: Names, contours: Path | None = None) -> list[Scan]:
     """Read a patient: both images, and the structures as labels on the grid of each.
 
     Args:
@@ -73,7 +59,7 @@ def read_patient(folder: Path, edition: Edition, names: Names, contours: Path | 
         contours: Folder with the authors' `vs_gk_N_t1` and `vs_gk_N_t2`, which are then read in place of RTSTRUCT.
 
     Returns:
-        The patient.
+        T1 and T2.
 
     Raises:
         InputError: An image or the contours are missing, doubled, of another patient or damaged.
@@ -83,14 +69,14 @@ def read_patient(folder: Path, edition: Edition, names: Names, contours: Path | 
         raise InputError(found.problems[0])
     t1 = _single(found.series, (T1_CONTRAST, T1), folder)
     t2 = _single(found.series, (T2,), folder)
-    _check_patient(found.series, folder)
+    check_patient(found.series, folder)
     images = {"t1": read_stack(t1).volume, "t2": read_stack(t2).volume}
 
     if contours is None:
         drawn = _of_rtstruct(found.series, t1, t2, folder)
         transforms: dict[str, sitk.Transform] = {}
     else:
-        drawn, transforms = _of_authors(contours, number_of(folder))
+        drawn, transforms = _of_authors(contours, COLLECTION.number_of(folder))
 
     frames = {"t1": t1.frame_of_reference, "t2": t2.frame_of_reference}
     labels = {}
@@ -109,9 +95,13 @@ def read_patient(folder: Path, edition: Edition, names: Names, contours: Path | 
                     f"{other.upper()}, and no matrix between them; give the authors' contours with --contours"
                 )
             moved = images[source].with_voxels(own)
-            own = _taken_over(moved, images[modality].geometry, transforms.get(modality))
+            own = taken_over(moved, images[modality].geometry, transforms.get(modality))
         labels[modality] = own
-    return Patient(case_name(folder.name), images["t1"], images["t2"], labels["t1"], labels["t2"], taken_for)
+    case = case_name(folder.name)
+    scans = []
+    for modality, contrast in (("t1", T1), ("t2", T2)):
+        scans.append(Scan(case, contrast, images[modality], labels[modality], taken_for))
+    return scans
 
 
 def _single(series: Sequence[Series], kinds: tuple[str, ...], folder: Path) -> Series:
@@ -125,13 +115,6 @@ def _single(series: Sequence[Series], kinds: tuple[str, ...], folder: Path) -> S
             return fitting[0]
     there = ", ".join(repr(one.description) for one in series if one.is_image) or "none"
     raise InputError(f"{folder}: no series that is {kinds[0]}; its series are {there}")
-
-
-def _check_patient(series: Sequence[Series], folder: Path) -> None:
-    patients = {one.patient: one for one in series}
-    if len(patients) > 1:
-        shown = ", ".join(f"{name!r} in {one.where}" for name, one in sorted(patients.items()))
-        raise InputError(f"{folder}: holds files of several patients, {shown}")
 
 
 def _of_rtstruct(series: Sequence[Series], t1: Series, t2: Series, folder: Path) -> dict[str, Outlined]:
@@ -155,7 +138,7 @@ def _of_rtstruct(series: Sequence[Series], t1: Series, t2: Series, folder: Path)
     return drawn
 
 
-def _of_authors(contours: Path, number: int) -> tuple[dict[str, Outlined], dict[str, sitk.Transform]]:
+def _of_authors(contours: Path, number: int | None) -> tuple[dict[str, Outlined], dict[str, sitk.Transform]]:
     """The authors' contours by image, and how points of an image are found in the other one."""
     drawn = {}
     transforms: dict[str, sitk.Transform] = {}
@@ -215,14 +198,3 @@ def _labels(drawn: Outlined, matched: Mapping[str, str], geometry: Geometry, edi
         value, *_ = edition.values_of(structure)
         labels[mask] = value
     return labels
-
-
-def _taken_over(labels: Volume, geometry: Geometry, to_other: sitk.Transform | None) -> np.ndarray:
-    """Labels (Z, Y, X) of one image on the grid of the other, by nearest neighbours.
-
-    `to_other` takes points of the wanted grid to the image of the labels; without, both lie in one frame of reference.
-    """
-    wanted = to_image(Volume(np.zeros(geometry.size_zyx, dtype=np.uint8), geometry))
-    transform = to_other or sitk.Transform(3, sitk.sitkIdentity)
-    moved = sitk.Resample(to_image(labels), wanted, transform, sitk.sitkNearestNeighbor, 0)
-    return sitk.GetArrayFromImage(moved)

@@ -29,6 +29,8 @@ GROUPS = (
 )
 """Functional groups of enhanced MR that place a frame: each frame's own, or one for all."""
 GREYSCALE = ("MONOCHROME1", "MONOCHROME2")
+KEPT_TYPES = ("uint8", "int8", "uint16", "int16")
+"""Stored values of these types stay as they are, which packs in half the time that float32 takes."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Stack:
     """A series as a volume, with the frame that each slice came from."""
 
     volume: Volume
-    """Float32 (Z, Y, X); the first slice lies lowest along the normal of the slices."""
+    """(Z, Y, X), the first slice lowest along the normal of the slices: of one of `KEPT_TYPES`, or float32."""
     frames: tuple[Frame, ...]
     """In the order of z."""
 
@@ -102,17 +104,28 @@ def read_stack(series: Series) -> Stack:
     _check_alike(frames, series)
     ordered = _sorted(frames, series)
     step_xyz = _step(ordered, series)
-    slices = []
-    for frame in ordered:
-        stored = pixels[frame.path, frame.number].astype(np.float32)
-        slices.append(stored * frame.slope + frame.intercept)
+    slices = [pixels[frame.path, frame.number] for frame in ordered]
     sizes = {one.shape for one in slices}
     if len(sizes) > 1:
         raise InputError(f"{series.title} has slices of several sizes, {sorted(sizes)}")
-    voxels = np.stack(slices)  # (Z, Y, X)
+    voxels = _rescaled(slices, ordered)
     geometry = _geometry(ordered, step_xyz, voxels.shape)
-    volume = Volume(voxels.astype(np.float32), geometry, str(series.where))
+    volume = Volume(voxels, geometry, str(series.where))
     return Stack(volume, tuple(ordered))
+
+
+def _rescaled(slices: Sequence[np.ndarray], frames: Sequence[Frame]) -> np.ndarray:
+    """Stored values (Y, X) of each slice as voxels (Z, Y, X) of the image."""
+    stored = np.stack(slices)
+    slopes = np.array([frame.slope for frame in frames], dtype=np.float32)
+    intercepts = np.array([frame.intercept for frame in frames], dtype=np.float32)
+    is_as_stored = (slopes == 1).all() and (intercepts == 0).all()
+    if is_as_stored and stored.dtype.name in KEPT_TYPES:
+        return stored
+    voxels = stored.astype(np.float32)
+    voxels *= slopes[:, None, None]
+    voxels += intercepts[:, None, None]
+    return voxels
 
 
 def _frames_of(dataset: Dataset, path: Path) -> list[Frame]:

@@ -58,18 +58,19 @@ def expected(geometry):
 
 
 def test_both_images_and_their_labels_are_read(tmp_path):
-    patient = read_patient(write_patient(tmp_path), EDITION, NAMES)
-    np.testing.assert_array_equal(patient.t1.voxels, scan(T1_GRID).voxels)
-    np.testing.assert_array_equal(patient.t2.voxels, scan(T2_GRID).voxels)
-    np.testing.assert_array_equal(patient.t1_labels, expected(T1_GRID))
-    np.testing.assert_array_equal(patient.t2_labels, expected(T2_GRID))
-    assert patient.taken_for == {"vs": "TV", "cochlea": "Cochlea"}
+    t1, t2 = read_patient(write_patient(tmp_path), EDITION, NAMES)
+    np.testing.assert_array_equal(t1.volume.voxels, scan(T1_GRID).voxels)
+    np.testing.assert_array_equal(t2.volume.voxels, scan(T2_GRID).voxels)
+    np.testing.assert_array_equal(t1.labels, expected(T1_GRID))
+    np.testing.assert_array_equal(t2.labels, expected(T2_GRID))
+    assert (t1.case, t1.contrast, t2.contrast) == ("vs-seg-001", "T1", "T2")
+    assert t1.taken_for == {"vs": "TV", "cochlea": "Cochlea"}
 
 
 @pytest.mark.parametrize("on", ["t1", "t2"])
 def test_contours_of_one_image_are_taken_over_to_the_other(tmp_path, on):
-    patient = read_patient(write_patient(tmp_path, on=(on,)), EDITION, NAMES)
-    labels = {"t1": patient.t1_labels, "t2": patient.t2_labels}
+    t1, t2 = read_patient(write_patient(tmp_path, on=(on,)), EDITION, NAMES)
+    labels = {"t1": t1.labels, "t2": t2.labels}
     grids = {"t1": T1_GRID, "t2": T2_GRID}
     other = {"t1": "t2", "t2": "t1"}[on]
     np.testing.assert_array_equal(labels[on], expected(grids[on]))
@@ -111,11 +112,11 @@ def test_the_authors_contours_follow_their_matrix(tmp_path):
     shift_mm = (4.0, 2.0, 2.0)
     folder = write_patient(tmp_path / "d", on=(), frames=("1.2.9", "1.2.8"))
     write_authors(tmp_path / "c", shift_mm)
-    patient = read_patient(folder, EDITION, NAMES, tmp_path / "c")
-    np.testing.assert_array_equal(patient.t1_labels, expected(T1_GRID))
+    t1, t2 = read_patient(folder, EDITION, NAMES, tmp_path / "c")
+    np.testing.assert_array_equal(t1.labels, expected(T1_GRID))
     # The tumour on T2 lies where the matrix takes it.
-    on_t1 = T1_GRID.to_patient(np.argwhere(patient.t1_labels == 1)[:, ::-1]).mean(axis=0)
-    on_t2 = T2_GRID.to_patient(np.argwhere(patient.t2_labels == 1)[:, ::-1]).mean(axis=0)
+    on_t1 = T1_GRID.to_patient(np.argwhere(t1.labels == 1)[:, ::-1]).mean(axis=0)
+    on_t2 = T2_GRID.to_patient(np.argwhere(t2.labels == 1)[:, ::-1]).mean(axis=0)
     np.testing.assert_allclose(on_t2 - on_t1, shift_mm, atol=0.6)
 
 
