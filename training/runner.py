@@ -22,7 +22,7 @@ from types import ModuleType
 from training import status
 from training.config import RunConfig, stages_of
 from training.config.view import SectionView, given_to, sections_of
-from training.data.raw_cases import data_dir, find_cases, known_cases, named_folders
+from training.data.raw_cases import KnownCases, data_dir, find_cases, known_cases, named_folders
 from training.disk_space import shortage
 from training.fingerprint import KeyRules, differences, extending_keys, fingerprint_of, rules_of
 from training.gan.distributed import from_leader, leads
@@ -125,7 +125,11 @@ def _write_data(data: Path, folders: dict[str, str], config: RunConfig, run_dir:
 def check_run(config: RunConfig, run_dir: Path) -> None:
     """Raise InputError that names all that the stages of `config` will refuse, as far as can be told beforehand."""
     check_age(run_dir)
-    known = known_cases(config, run_dir)
+    check_known(config, known_cases(config, run_dir))
+
+
+def check_known(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError that names all that the stages of `config` will refuse of the cases that are known."""
     faults: list[str] = []
     for stage in stages_of(config):
         module, _ = _entry_of(stage)
@@ -288,7 +292,7 @@ def _make_room(
 
 def _verify_inputs(stage: Stage, config: RunConfig, run_dir: Path) -> None:
     """Raise InputError where a byte of what the stage reads is not as it was written; that stage is then not done."""
-    for needed in _needs_of(stage, config):
+    for needed in needs_of(stage, config):
         folder = needed.folder(run_dir)
         altered = altered_output(folder, read_record(run_dir, needed), by_hash=True)
         if altered:
@@ -323,7 +327,7 @@ def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run
 def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
     """What a stage is made from, and the fingerprint of it."""
     inputs: dict[str, dict] = {}
-    for needed in _needs_of(stage, config):
+    for needed in needs_of(stage, config):
         inputs[needed.name] = read_outputs(run_dir, needed)
     if stage == PREPARE and not config.phantom:
         known_cases(config, run_dir)
@@ -355,7 +359,7 @@ def _rules_for(stage: Stage, config: RunConfig) -> KeyRules:
     return rules_of(config, stage.name, every_key_counts=stage.sections is None)
 
 
-def _needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
+def needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
     """Stages of the configuration that `stage` reads."""
     present = stages_of(config)
     if stage.needs is None:

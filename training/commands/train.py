@@ -179,6 +179,49 @@ def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
 
 
 @train.command()
+@click.option(
+    "--config",
+    "config_path",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML configuration of the run, or the name of an installed one.",
+)
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data.")
+@click.option("--folder", "folders", multiple=True, metavar="ROLE=NAME", callback=_folders, help="As in `train run`.")
+@click.option(
+    "--scratch",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A new folder on the disk that the run will have; it is kept.  [default: a temporary one]",
+)
+@click.option("--steps", type=click.IntRange(min=3), default=6, show_default=True, help="Iterations of each GAN.")
+@json_option("what the run will take")
+def rehearse(
+    config_path: Path,
+    data: Path | None,
+    folders: dict[str, str],
+    scratch: Path | None,
+    steps: int,
+    json_path: Path | None,
+) -> None:
+    """Run every stage for a few steps, and tell what would fail and what the run will take on this machine.
+
+    Networks and images are of the run's own size; cases are few. For each stage: how long it will last, the memory
+    and the disk that it needs. Exit code 1 where a stage would fail.
+    """
+    from training.config import read_config
+    from training.rehearsal.rehearse import rehearse as try_out
+    from training.rehearsal.report import lines_of
+
+    found = try_out(read_config(config_path), data, folders, scratch, steps, say)
+    if write_result(json_path, found.as_dict()):
+        for line in lines_of(found):
+            click.echo(line)
+    if found.failures:
+        first = found.failures[0]
+        raise InputError(f"stage {first.stage!r} would fail: {first.failure}")
+
+
+@train.command()
 @click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 def evidence(run_dir: Path) -> None:
     """Measure whether tumours survive: contrast in every intermediate of a finished RUN, and what S_A predicts.
