@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +155,7 @@ def _check_counts(named: list[Path], images_dir: Path | None, edition: Edition, 
     selection = find_cases(images_dir, Path(), edition)
     images = {case.mask_path.name: case.image_path for case in selection.cases}
     if selection.refused:
-        report.warn("images", "; ".join(selection.refused[:SHOWN]), "their masks are not asked for; mend these images")
+        report.judge("images", list(selection.refused), "", "their masks are not asked for; mend these images")
 
     found = {path.name for path in named}
     missing = images.keys() - found
@@ -177,10 +177,15 @@ def _check_geometry(masks: list[Mask], images: dict[str, Path], report: Report) 
         report.untested("geometry", "no images to compare with", "name the folder of images with --images")
         return
     problems = []
+    unreadable = []
     for mask in masks:
         if mask.name not in images:
             continue
-        image, _ = read_header(images[mask.name])
+        try:
+            image, _ = read_header(images[mask.name])
+        except InputError as error:
+            unreadable.append(str(error))
+            continue
         image_xyz = image.size_zyx[::-1]
         mask_xyz = mask.geometry.size_zyx[::-1]
         # A tenth of a voxel: headers round, and the organisers' own comparison is no stricter.
@@ -189,10 +194,12 @@ def _check_geometry(masks: list[Mask], images: dict[str, Path], report: Report) 
             problems.append(f"{mask.name} has {mask_xyz} voxels (x, y, z), its image {image_xyz}")
         elif not image.describes(mask.geometry, tolerance_mm):
             problems.append(f"{mask.name} lies elsewhere than its image (spacing, origin or axes differ)")
+    if unreadable:
+        report.judge("images", unreadable, "", "their masks are not compared with them; mend these images")
     report.judge(
         "geometry",
         problems,
-        "every mask on its image's grid",
+        "every other mask on its image's grid" if unreadable else "every mask on its image's grid",
         "copy spacing, origin and direction from the image, and undo every flip and resampling",
     )
 
@@ -289,14 +296,16 @@ def _read_mask(path: Path) -> Mask:
         _refuse_endless_gzip(path)
     geometry, voxel_type = read_header(path)
     voxels = read_volume(path).voxels
-    values, counts = np.unique(voxels, return_counts=True)
-    if len(values) > MAX_VALUES:
-        raise InputError(f"{path}: holds {len(values)} values; expected a mask of labels")
-    by_value = zip(values.tolist(), counts.tolist(), strict=True)
-
+    by_value: Counter[float] = Counter()
     # The shape too: two empty masks of different images are no copies.
     digest = hashlib.sha256(str(voxels.shape).encode())
-    digest.update(voxels.astype(np.uint8).tobytes())
+    # A slice at a time: copies of a large mask would not fit into memory.
+    for plane in voxels:  # (Y, X)
+        values, counts = np.unique(plane, return_counts=True)
+        by_value.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+        if len(by_value) > MAX_VALUES:
+            raise InputError(f"{path}: holds more than {MAX_VALUES} values; expected a mask of labels")
+        digest.update(plane.astype(np.uint8).tobytes())
     return Mask(
         name=path.name,
         geometry=geometry,

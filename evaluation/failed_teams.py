@@ -53,8 +53,15 @@ def with_failed(document: dict, faults: dict[str, str], rule: FailedRule) -> dic
 
 def raise_for(faults: dict[str, str], teams: int, rule: FailedRule) -> None:
     """Raise InputError, which ends in exit code 1, where some of `teams` teams failed; it names them."""
+    told = failed_teams(faults, teams, rule)
+    if told:
+        raise InputError(told)
+
+
+def failed_teams(faults: dict[str, str], teams: int, rule: FailedRule) -> str | None:
+    """Which of `teams` teams failed and what becomes of them, for a command's last line; None where none did."""
     if not faults:
-        return
+        return None
     consequence = CONSEQUENCES[rule]
     names = sorted(faults)
     first = names[0]
@@ -66,7 +73,7 @@ def raise_for(faults: dict[str, str], teams: int, rule: FailedRule) -> None:
         if more > 0:
             listed += f" and {more} more"
         reason = f"{listed}; {reason}"
-    raise InputError(f"{len(names)} of {teams} teams failed, {consequence}: {reason}")
+    return f"{len(names)} of {teams} teams failed, {consequence}: {reason}"
 
 
 def failed_rows(document: dict, columns: int) -> list[list[str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from evaluation.reporting.views import find_images
+from evaluation.images import Images
 from evaluation.scoring.alone import read_onto_image
 from evaluation.scoring.cases import masks_by_case, natural_order
 from evaluation.scoring.processes import each_in_a_process
@@ -41,7 +41,7 @@ class _Job:
 def screen_folder(
     predictions_dir: Path,
     edition: Edition,
-    images_dir: Path | None = None,
+    images: Images | None = None,
     workers: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Screened]:
@@ -50,7 +50,7 @@ def screen_folder(
     Args:
         predictions_dir: Flat folder of masks.
         edition: How they are called and what their labels mean.
-        images_dir: The T2 images that were segmented: one without a mask is a case too, and masks are held against the
+        images: The T2 images that were segmented: one without a mask is a case too, and masks are held against the
             head that the image shows.
         workers: How many processes share the cases, where a file that kills its reader costs its case alone; without,
             all happens in this process.
@@ -60,21 +60,19 @@ def screen_folder(
         What was found of each case.
 
     Raises:
-        InputError: There is no mask, or no image in `images_dir`.
+        InputError: There is no mask.
     """
     masks = masks_by_case(Path(predictions_dir), edition)
     if not masks:
         raise InputError(f"{predictions_dir}: no mask of edition {edition.year} in this folder")
-    images = {}
-    if images_dir is not None:
-        images = find_images(images_dir, edition)
+    by_case = (images or Images()).by_case
 
     # An image without a mask is a case, and so is a mask without an image.
-    cases = sorted(masks.keys() | images.keys(), key=natural_order)
+    cases = sorted(masks.keys() | by_case.keys(), key=natural_order)
     jobs = []
     for case in cases:
         own_masks = tuple(masks.get(case, ()))
-        image = images.get(case)
+        image = by_case.get(case)
         jobs.append(_Job(case, own_masks, image))
 
     look = partial(_screen, edition=edition)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from evaluation.commands.options import intrameatal_option, mode_option, views_option
+from evaluation.images import find_images, told_faults
 from evaluation.metrics import Mode
 from evaluation.reporting.outputs import platform_metrics
 from evaluation.reporting.report.build import VIEWS, Pictures, build_report, missing_packages
 from evaluation.reporting.table import table1
-from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.processes import chosen_workers
@@ -73,8 +74,7 @@ def evaluate(
     """
     told = edition_of_masks(references, edition)
     rules = told.with_intrameatal(int(intrameatal))
-    wanted = Pictures(images, wants_report is not False, views, sheets)
-    has_pictures = wanted.page or wanted.sheets
+    has_pictures = wants_report is not False or sheets
 
     claim(out)
     # Told before hours of scoring, where somebody asked for what cannot be.
@@ -84,8 +84,10 @@ def evaluate(
     if missing and is_asked_for:
         raise InputError(f"a report needs {names}: pip install 'vestibule[evaluation]'")
 
+    found = None
     if images is not None and has_pictures:
-        find_images(images, rules)
+        found = find_images(images, rules)
+    wanted = Pictures(found, wants_report is not False, views, sheets)
 
     workers = chosen_workers(workers, len(list(references.iterdir())))
 
@@ -93,18 +95,21 @@ def evaluate(
         scores = score_folder(predictions, references, out, rules, mode, workers, advance)
 
     files = [out / "metrics.json", out / "cases.csv"]
+    image_faults = list(found.refused) if found else []
     if missing:
         logs.tell(f"note: no report.html, {names} not installed")
     elif has_pictures:
         folders = predictions, references, out
         with progress_bar("rendering") as advance:
-            files += build_report(scores, *folders, rules, wanted, workers, advance)
+            built = build_report(scores, *folders, rules, wanted, workers, advance)
+        files += built.files
+        image_faults += built.image_faults
 
     if write_result(json_path, platform_metrics(scores)):
         for path in files:
             click.echo(path)
         print_summary(scores)
-    report(scores)
+    report(scores, image_faults)
 
 
 def print_summary(scores: Scores) -> None:
@@ -114,8 +119,11 @@ def print_summary(scores: Scores) -> None:
     table.print(title=title)
 
 
-def report(scores: Scores) -> None:
-    """Say on stderr what was odd. Raises InputError, which ends in exit code 1, where a mask counted as empty."""
+def report(scores: Scores, image_faults: Sequence[str] = ()) -> None:
+    """Say on stderr what was odd.
+
+    Raises InputError, which ends in exit code 1, where a mask counted as empty, or an image could not be shown.
+    """
     for case, notes in scores.notes.items():
         text = "; ".join(notes)
         logs.tell(f"note: {case}: {text}")
@@ -124,15 +132,24 @@ def report(scores: Scores) -> None:
     for case, problem in scores.problems.items():
         logs.tell(f"scored as empty: {case}: {problem}", logging.WARNING)
 
+    faults = []
+    if scores.problems:
+        faults.append(_counted_as_empty(scores))
+    of_images = told_faults(image_faults)
+    if of_images:
+        faults.append(of_images)
+    if faults:
+        raise InputError("; ".join(faults))
+
+
+def _counted_as_empty(scores: Scores) -> str:
     count = len(scores.problems)
-    if count == 0:
-        return
     shown = list(scores.problems)[:NAMES_SHOWN]
     if count > NAMES_SHOWN:
         shown.append("...")
     listed = ", ".join(shown)
     name = _count_of_cases(scores)
-    raise InputError(f"{count} of {name} without a usable prediction, scored as empty: {listed}")
+    return f"{count} of {name} without a usable prediction, scored as empty: {listed}"
 
 
 def _count_of_cases(scores: Scores) -> str:

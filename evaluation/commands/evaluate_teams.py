@@ -10,10 +10,10 @@ import numpy as np
 
 from evaluation.commands.options import bootstraps_option, failed_option, intrameatal_option, mode_option, views_option
 from evaluation.commands.rank import ranking_table
-from evaluation.failed_teams import EMPTY, FailedRule, raise_for
+from evaluation.failed_teams import EMPTY, FailedRule, failed_teams
+from evaluation.images import find_images, told_faults
 from evaluation.metrics import Mode
 from evaluation.reporting.report.build import Pictures, build_report, missing_packages
-from evaluation.reporting.views import find_images
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.processes import chosen_workers, kept_processes
 from evaluation.scoring.scores import Scores
@@ -21,7 +21,7 @@ from evaluation.teams.results import TeamsResult, rank_teams, write_results
 from evaluation.teams.scoring import Evaluation, TeamOutcome, pages_key, score_teams, with_blank_scores
 from evaluation.teams.submissions import find_submissions
 from vestibule import logs
-from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
+from vestibule.commands.options import claim, edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.files import printable
@@ -80,18 +80,19 @@ def evaluate_teams(
     """
     rules = edition_of_masks(references, edition).with_intrameatal(int(intrameatal))
     has_report = wants_report is not False and _can_report(bool(wants_report or images))
-    if images is not None:
-        find_images(images, rules)
+    known = find_images(images, rules) if images is not None else None
+    claim(out)
 
     found, others = find_submissions(submissions)
     for name in others:
         logs.tell(f"note: {printable(submissions / name)}: no zip, folder or table of scores; passed over")
 
     workers = chosen_workers(workers, len(list(references.iterdir())))
-    wanted = Pictures(images, page=True, views=views)
+    wanted = Pictures(known, page=True, views=views)
 
-    def build(scores: Scores, masks: Path, folder: Path) -> None:
-        build_report(scores, masks, references, folder, rules, wanted, workers)
+    def build(scores: Scores, masks: Path, folder: Path) -> list[str]:
+        built = build_report(scores, masks, references, folder, rules, wanted, workers)
+        return built.image_faults
 
     evaluation = Evaluation(
         submissions_dir=submissions,
@@ -101,7 +102,7 @@ def evaluate_teams(
         mode=mode,
         workers=workers,
         build_pages=build if has_report else None,
-        pages_key=pages_key(images, views),
+        pages_key=pages_key(known, views),
         rescore=rescore,
     )
     with progress_bar("scoring") as advance, kept_processes():
@@ -118,7 +119,13 @@ def evaluate_teams(
 
     if write_result(json_path, result.document):
         _print(files, result)
-    raise_for(result.faults, len(outcomes), failed)
+    image_faults = list(known.refused) if known else []
+    for outcome in outcomes:
+        image_faults += outcome.image_faults
+    faults = [failed_teams(result.faults, len(outcomes), failed), told_faults(image_faults)]
+    told = "; ".join(fault for fault in faults if fault)
+    if told:
+        raise InputError(told)
 
 
 def _can_report(is_asked_for: bool) -> bool:

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from evaluation.commands.options import views_option
+from evaluation.images import find_images, told_faults
 from evaluation.reporting.pictures import RenderedPictures, render_cases, render_predictions
 from evaluation.reporting.report.build import VIEWS, missing_packages
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.processes import chosen_workers
 from vestibule import logs
-from vestibule.commands.options import edition_option, images_option, json_option, workers_option, write_result
+from vestibule.commands.options import claim, edition_option, images_option, json_option, workers_option, write_result
 from vestibule.editions import Edition
 from vestibule.errors import InputError
 from vestibule.progress import progress_bar
@@ -45,38 +46,54 @@ def pictures(
     references the title tells the tumour's volume, and --report writes the page of linked slices with volumes and what
     speaks against a mask. The order of earlier versions, IMAGES MASKS REFERENCES OUT without --images, still works.
     """
-    images, masks, references, out = _folders_of(folders, images)
+    images_dir, masks, references, out = _folders_of(folders, images)
     if references is not None:
         if wants_report:
             raise click.UsageError("--report is for masks without references; vestibule evaluate writes it with them")
         rules = edition_of_masks(references, edition)
-        found = render_cases(images, masks, references, out, rules)
+        claim(out)
+        known = find_images(images_dir, rules)
+        found = render_cases(known, masks, references, out, rules)
         _tell(found, out, rules, None, json_path)
         for case, problem in found.problems.items():
             logs.tell(f"shown as empty: {case}: {problem}", logging.WARNING)
+        _raise_for([], [*known.refused, *found.image_faults])
         return
 
     missing = ", ".join(missing_packages()) if wants_report else ""
     if missing:
         raise InputError(f"a report needs {missing}: pip install 'vestibule[evaluation]'")
     rules = edition_of_masks(masks, edition)
-    found = render_predictions(images, masks, out, rules)
+    claim(out)
+    known = find_images(images_dir, rules)
+    found = render_predictions(known, masks, out, rules)
     page = None
     if wants_report:
         from evaluation.reporting.report.predictions import build_predictions_report
 
         processes = chosen_workers(workers, len(found.files))
         with progress_bar("rendering") as advance:
-            page = build_predictions_report(masks, images, out, rules, views, processes, advance)
+            page = build_predictions_report(masks, known, out, rules, views, processes, advance)
     _tell(found, out, rules, page, json_path)
 
     for case, problem in found.problems.items():
         logs.tell(f"{case}: {problem}", logging.WARNING)
+    faults = []
     if found.problems:
         names = list(found.problems)
         shown = ", ".join(names[:NAMES_SHOWN])
         first = found.problems[names[0]]
-        raise InputError(f"{len(names)} cases without a usable mask: {shown}; {names[0]}: {first}")
+        faults.append(f"{len(names)} cases without a usable mask: {shown}; {names[0]}: {first}")
+    _raise_for(faults, [*known.refused, *found.image_faults])
+
+
+def _raise_for(faults: list[str], image_faults: list[str]) -> None:
+    """Raise InputError, which ends in exit code 1, where there are faults of masks or of images."""
+    of_images = told_faults(image_faults)
+    if of_images:
+        faults = [*faults, of_images]
+    if faults:
+        raise InputError("; ".join(faults))
 
 
 def _tell(found: RenderedPictures, out: Path, edition: Edition, page: Path | None, json_path: Path | None) -> None:
@@ -87,6 +104,7 @@ def _tell(found: RenderedPictures, out: Path, edition: Edition, page: Path | Non
         "pictures": pictures,
         "report": str(page) if page else None,
         "problems": found.problems,
+        "image_faults": found.image_faults,
     }
     if not write_result(json_path, document):
         return

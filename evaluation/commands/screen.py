@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from evaluation.images import Images, find_images, told_faults
 from evaluation.reporting.table import TextTable
 from evaluation.scoring.cases import edition_of_masks
 from evaluation.scoring.processes import chosen_workers
@@ -37,18 +38,25 @@ def screen(
     """
     edition = edition_of_masks(predictions, edition)
     workers = chosen_workers(workers, len(list(predictions.iterdir())))
+    known = find_images(images, edition) if images is not None else Images()
     with progress_bar("looking") as advance:
-        found = screen_folder(predictions, edition, images, workers, advance)
+        found = screen_folder(predictions, edition, known, workers, advance)
 
     cases = [asdict(item) for item in found]
-    document = {"edition": edition.year, "cases": cases}
+    document = {"edition": edition.year, "cases": cases, "refused_images": list(known.refused)}
     named = [item for item in found if item.reasons]
     if write_result(json_path, document):
         _print(named, len(found))
 
     # An exit code of 1 lets a script stop before it uploads.
+    faults = []
     if named:
-        raise InputError(f"{len(named)} of {len(found)} masks look as if they had failed: {_names(named)}")
+        faults.append(f"{len(named)} of {len(found)} masks look as if they had failed: {_names(named)}")
+    of_images = told_faults(known.refused)
+    if of_images:
+        faults.append(of_images)
+    if faults:
+        raise InputError("; ".join(faults))
 
 
 def _print(named: list[Screened], count: int) -> None:

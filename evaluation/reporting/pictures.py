@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from evaluation.images import Images
 from evaluation.metrics import MaskPair, primary
 from evaluation.metrics.volume import VOLUME
 from evaluation.reporting.colours import pens_of
 from evaluation.reporting.marks import legend_lines, mark, outline
 from evaluation.reporting.plane import plane_of
-from evaluation.reporting.views import find_images, main_structure, on_grid
+from evaluation.reporting.views import main_structure, on_grid
 from evaluation.scoring.alone import read_alone
 from evaluation.scoring.cases import AlignedPair, join_cases, masks_by_case, natural_order, read_pair
 from vestibule.editions import Edition
@@ -36,15 +37,17 @@ class RenderedPictures:
     """By case."""
     problems: dict[str, str] = field(default_factory=dict)
     """Why a case has no picture, or one without its mask."""
+    image_faults: list[str] = field(default_factory=list)
+    """A line for each image that cannot be shown; its case has no picture."""
 
 
 def render_cases(
-    images_dir: Path, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition
+    images: Images, predictions_dir: Path, references_dir: Path, out_dir: Path, edition: Edition
 ) -> RenderedPictures:
     """Render every case that has a reference and an image, as `CASE.png`.
 
     Args:
-        images_dir: Folder of T2 images.
+        images: The T2 images.
         predictions_dir: Folder of predicted masks.
         references_dir: Folder of references.
         out_dir: Where the pictures go.
@@ -54,36 +57,38 @@ def render_cases(
         The pictures, and the cases whose predicted mask is missing or cannot be used; those show the reference alone.
 
     Raises:
-        InputError: No image belongs to a reference, an image lies on another grid than its reference, or a reference
-            cannot be used.
+        InputError: No image belongs to a reference, or a reference cannot be used.
     """
-    images = find_images(images_dir, edition)
     joined = join_cases(predictions_dir, references_dir, edition)
 
     found = RenderedPictures()
     for pair in joined.pairs:
-        path = images.get(pair.case)
+        path = images.by_case.get(pair.case)
         if path is None:
             continue
 
         aligned = read_pair(pair, edition)
-        image = on_grid(path, aligned.geometry)  # (Z, Y, X)
+        try:
+            image = on_grid(path, aligned.geometry)  # (Z, Y, X)
+        except InputError as error:
+            found.image_faults.append(str(error))
+            continue
         picture = out_dir / f"{pair.case}.png"
         render_case(picture, pair.case, image, aligned, edition)
         found.files[pair.case] = picture
         if aligned.problem:
             found.problems[pair.case] = aligned.problem
 
-    if not found.files:
-        raise InputError(f"{images_dir}: no T2 image belongs to a reference in {references_dir}")
+    if not found.files and not found.image_faults:
+        raise InputError(f"{references_dir}: no T2 image belongs to a reference in this folder")
     return found
 
 
-def render_predictions(images_dir: Path, predictions_dir: Path, out_dir: Path, edition: Edition) -> RenderedPictures:
+def render_predictions(images: Images, predictions_dir: Path, out_dir: Path, edition: Edition) -> RenderedPictures:
     """Render every image that has a mask, as `CASE.png`, without references.
 
     Args:
-        images_dir: Folder of T2 images.
+        images: The T2 images.
         predictions_dir: Folder of predicted masks.
         out_dir: Where the pictures go.
         edition: How files are called and what labels mean.
@@ -92,25 +97,28 @@ def render_predictions(images_dir: Path, predictions_dir: Path, out_dir: Path, e
         The pictures, and why others are empty or missing.
 
     Raises:
-        InputError: No mask belongs to an image, or an image cannot be read.
+        InputError: No mask belongs to an image.
     """
-    images = find_images(images_dir, edition)
     masks = masks_by_case(predictions_dir, edition)
     found = RenderedPictures()
-    for case in sorted(images, key=natural_order):
+    for case in sorted(images.by_case, key=natural_order):
         paths = masks.get(case, [])
         if len(paths) != 1:
             names = ", ".join(path.name for path in paths)
             found.problems[case] = f"two masks: {names}" if paths else "no mask of this image"
             continue
-        aligned, voxels = read_alone(paths[0], images[case], edition)
+        try:
+            aligned, voxels = read_alone(paths[0], images.by_case[case], edition)
+        except InputError as error:
+            found.image_faults.append(str(error))
+            continue
         if aligned.problem:
             found.problems[case] = aligned.problem
         picture = out_dir / f"{case}.png"
         render_case(picture, case, voxels, aligned, edition, has_reference=False)
         found.files[case] = picture
-    if not found.files:
-        raise InputError(f"{predictions_dir}: no mask belongs to an image in {images_dir}")
+    if not found.files and not found.image_faults:
+        raise InputError(f"{predictions_dir}: no mask in this folder belongs to an image")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from vestibule.boxes import Box, bounding_box, union_of
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.geometry import settled
-from vestibule.inputs import find_cases
 from vestibule.turning import turned_onto
 from vestibule.volume import Geometry, Volume, read_volume, reorient
 
@@ -48,17 +47,8 @@ class CaseView:
     """Number of the lowest slice in the whole image, whose slices count from 0 at the feet."""
     slices: int = 0
     """Slices of the whole image."""
-
-
-def find_images(images_dir: Path, edition: Edition) -> dict[str, Path]:
-    """T2 images of a folder by case, as `vestibule predict` finds and names them.
-
-    Raises InputError where there is none, or two of a case.
-    """
-    selection = find_cases(images_dir, Path(), edition)
-    if selection.refused:
-        raise InputError(selection.refused[0])
-    return {case.name: case.image_path for case in selection.cases}
+    image_fault: str | None = None
+    """Why the image cannot be shown; None where it is, or where there is none."""
 
 
 def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: Path | None = None) -> CaseView:
@@ -78,13 +68,15 @@ def read_view(pair: Pair, edition: Edition, mode: Mode = "default", image_path: 
     """
     aligned = read_pair(pair, edition, mode)
     voxels = None
-    notes = []
+    fault = None
     if image_path is not None:
         try:
             voxels = on_grid(image_path, aligned.geometry)
         except InputError as error:
-            notes.append(str(error))
-    return view_of(pair.case, aligned, voxels, edition, notes)
+            fault = str(error)
+    notes = [fault] if fault else []
+    view = view_of(pair.case, aligned, voxels, edition, notes)
+    return replace(view, image_fault=fault)
 
 
 def view_of(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from evaluation.images import Images
 from evaluation.metrics import METRICS, Mode
 from evaluation.reporting.outputs import read_rows, write_scores
 from evaluation.scoring.cases import Joined, join_cases, natural_order, references_by_case
@@ -34,8 +35,10 @@ SCORE_FILES = ("cases.csv", "metrics.json")
 PAGE = "report.html"
 FORMAT = 1
 """Of the record; another one makes every team be scored again."""
-PagesBuilder = Callable[[Scores, Path, Path], None]
-"""Writes what is to be looked at of scores into a team's folder: called with them, the folder of masks, and where."""
+PagesBuilder = Callable[[Scores, Path, Path], list[str]]
+"""Writes what is to be looked at of scores into a team's folder: called with them, the folder of masks, and where.
+
+Returns a line for each image that could not be shown."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class TeamOutcome:
     """Why it failed: nothing could be scored, or some cases have no usable mask; None where all is well."""
     from_before: bool = False
     """Whether an earlier run has scored it."""
+    image_faults: tuple[str, ...] = ()
+    """A line for each image that its pages could not show."""
 
 
 def score_teams(
@@ -154,21 +159,22 @@ def _score_team(
     has_pages = evaluation.build_pages is None or _has_pages(folder, record, evaluation)
     if is_known and has_pages:
         known = _known_scores(folder, evaluation)
-        return TeamOutcome(submission.team, digest, known, fault_of(known), from_before=True)
+        return TeamOutcome(submission.team, digest, known, fault_of(known), True, _image_faults(record, evaluation))
 
     _forget(folder)
+    image_faults: list[str] = []
     try:
         with _masks_of(submission, evaluation.edition) as masks:
             scores = _found(submission, masks, evaluation, references, on_case)
             write_scores(folder, scores)
             if evaluation.build_pages is not None and masks is not None:
-                evaluation.build_pages(scores, masks, folder)
+                image_faults = evaluation.build_pages(scores, masks, folder)
     except _TeamError as error:
         return replace(failed, digest=digest, fault=str(error))
-    _write_record(folder, submission, key, digest, evaluation)
+    _write_record(folder, submission, key, digest, evaluation, image_faults)
     # From the files, so that what is ranked is what a reader can look up, today and in a later run.
     scores = _known_scores(folder, evaluation)
-    return TeamOutcome(submission.team, digest, scores, fault_of(scores))
+    return TeamOutcome(submission.team, digest, scores, fault_of(scores), image_faults=tuple(image_faults))
 
 
 class _TeamError(Exception):
@@ -285,7 +291,16 @@ def _has_pages(folder: Path, record: object, evaluation: Evaluation) -> bool:
     return record.get("pages") == evaluation.pages_key and (folder / PAGE).is_file()
 
 
-def _write_record(folder: Path, submission: Submission, key: str, digest: str, evaluation: Evaluation) -> None:
+def _image_faults(record: object, evaluation: Evaluation) -> tuple[str, ...]:
+    """What an earlier run found of images, where pages are asked for."""
+    if evaluation.build_pages is None or not isinstance(record, dict):
+        return ()
+    return tuple(map(str, record.get("image_faults") or ()))
+
+
+def _write_record(
+    folder: Path, submission: Submission, key: str, digest: str, evaluation: Evaluation, image_faults: list[str]
+) -> None:
     written = {name: file_sha256(folder / name) for name in SCORE_FILES}
     record = {
         "team": submission.team,
@@ -294,6 +309,7 @@ def _write_record(folder: Path, submission: Submission, key: str, digest: str, e
         "key": key,
         "sha256": written,
         "pages": evaluation.pages_key if evaluation.build_pages else None,
+        "image_faults": image_faults,
     }
     write_json(folder / RECORD, record)
 
@@ -329,11 +345,11 @@ def _hash(text: str) -> str:
     return digest.hexdigest()
 
 
-def pages_key(images_dir: Path | None, views: int) -> str:
+def pages_key(images: Images | None, views: int) -> str:
     """What the pages of teams depend on beside scores and masks: the images, by name, size and time, and how many."""
     listing = []
-    if images_dir is not None:
-        for path in sorted(images_dir.iterdir()):
+    if images is not None:
+        for path in sorted(images.by_case.values()):
             found = path.stat()
             listing.append([path.name, found.st_size, found.st_mtime_ns])
     return _hash(json.dumps([listing, views]))

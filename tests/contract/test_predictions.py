@@ -150,12 +150,22 @@ def test_hidden_files_beside_masks_are_no_masks(tmp_path, images):
     assert report.status_of("other files") == WARNING
 
 
-def test_an_image_that_cannot_be_used_is_warned_of(tmp_path, images):
+def test_an_image_that_cannot_be_opened_is_named_and_its_mask_not_asked_for(tmp_path, images):
     (images / "crossmoda2022_etz_7_hrT2.nii.gz").symlink_to("/away/x.nii.gz")
     report = checked(masks(tmp_path / "masks"), images)
-    assert report.failures == []
-    (warned,) = [finding for finding in report.findings if finding.point == "images"]
-    assert "etz_7_hrT2.nii.gz: is a link to /away/x.nii.gz" in warned.detail
+    (failed,) = report.failures
+    assert failed.point == "images"
+    assert "etz_7_hrT2.nii.gz: is a link to /away/x.nii.gz" in failed.detail
+
+
+def test_a_damaged_image_is_named_and_the_other_masks_are_compared(tmp_path, images):
+    path = images / f"{CASES[0]}_hrT2.nii.gz"
+    path.write_bytes(path.read_bytes()[:200])
+    report = checked(masks(tmp_path / "masks"), images)
+    (failed,) = report.failures
+    assert failed.point == "images"
+    assert f"{path.name}: damaged or truncated" in failed.detail
+    assert "every other mask" in next(item.detail for item in report.findings if item.point == "geometry")
 
 
 def test_a_mask_without_an_image_is_named(tmp_path, images):

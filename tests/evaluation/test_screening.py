@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.images import find_images
 from evaluation.screening import screen_folder
 from vestibule.cli import main
 from vestibule.editions import Anatomy, get_edition
@@ -141,7 +142,7 @@ def test_images_tell_of_masks_that_are_missing_or_lie_elsewhere(tmp_path: Path) 
     save(tmp_path / "p", "etz_1", sound())
     save(tmp_path / "p", "etz_2", sound(), replace(GEOMETRY, origin_xyz=(0.0, 0.0, 0.0)))
     save(tmp_path / "p", "etz_3", sound()[:-1], replace(GEOMETRY, size_zyx=(19, 60, 60)))
-    found = screen_folder(tmp_path / "p", EDITION, tmp_path / "t2")
+    found = screen_folder(tmp_path / "p", EDITION, find_images(tmp_path / "t2", EDITION))
     assert [item.case for item in found] == ["etz_1", "etz_2", "etz_3", "etz_4"]
     assert found[0].reasons == ()
     for item, part in zip(found[1:], ("lies elsewhere", "expected (20, 60, 60)", "no mask"), strict=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vestibule import logs
-from vestibule.commands.options import EditionType
+from vestibule.commands.options import EditionType, claim
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.progress import progress_bar
@@ -36,6 +36,7 @@ def dicom(folder: Path, out: Path) -> None:
     """
     from training.importing.dicom_folder import import_folder
 
+    claim(out)
     with progress_bar("series") as advance:
         imported = import_folder(folder, out, advance)
     refused = [item for item in imported if item.problem]
@@ -98,6 +99,7 @@ def tcia_vs_seg(
     difference = COLLECTION.difference(folders)
     if difference:
         logs.tell(f"note: {download}: {difference}; its split is not that of the whole collection", logging.WARNING)
+    claim(out)
     failed = import_collection(COLLECTION, folders, reader, out, settings)
     _tell_outcome(COLLECTION.title, download, out, failed)
 
@@ -136,6 +138,7 @@ def mc_rc(
     if not with_masks:
         raise InputError(f"{download}: none of its patients has a mask in {masks}")
     reader = (read_patient, (edition, outlined))
+    claim(out)
     failed = import_collection(COLLECTION, with_masks, reader, out, settings, contrasts)
     _tell_outcome(COLLECTION.title, download, out, failed)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from training.stage_table import STAGES, Stage
-from vestibule.commands.options import json_option, write_result
+from vestibule.commands.options import claim, json_option, write_result
 from vestibule.data_folders import ROLES
 from vestibule.errors import InputError
 from vestibule.logs import say
@@ -171,8 +171,10 @@ def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
     reference slice. Needs the stages before transfer. Writes RUN/sweep/sweep.json and sweep.png.
     """
     from training.config import read_config
+    from training.diagnostics.choose_scale import FOLDER
     from training.diagnostics.choose_scale import sweep as measure
 
+    _claim(run_dir, FOLDER)
     record, sheet = measure(read_config(config_path), run_dir, ignore_outline)
     click.echo(record.read_text(encoding="utf-8"))
     say(f"sheet in {sheet}")
@@ -228,8 +230,9 @@ def evidence(run_dir: Path) -> None:
 
     Writes RUN/evidence/evidence.json and evidence.md.
     """
-    from training.diagnostics.contrast_report import write_contrast_report
+    from training.diagnostics.contrast_report import FOLDER, write_contrast_report
 
+    _claim(run_dir, FOLDER)
     _, table = write_contrast_report(run_dir)
     click.echo(table.read_text(encoding="utf-8"))
 
@@ -271,6 +274,12 @@ def figure(run_dir: Path, out: Path, case: str, slices: int) -> None:
 
     plot_case(run_dir, case, out, slices)
     say(f"{case} in {out}")
+
+
+def _claim(run_dir: Path, folder: str) -> None:
+    """Write alone to a folder of a run; that there is no such run is told by what reads it."""
+    if run_dir.is_dir():
+        claim(run_dir / folder)
 
 
 def _run(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str], only: Stage | None) -> None:

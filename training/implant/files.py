@@ -12,7 +12,7 @@ from training.phantom.tumour_shape import Tumour
 from vestibule.editions import TUMOUR, Edition, case_of_image
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
-from vestibule.locks import locked
+from vestibule.locks import claimed, locked
 from vestibule.volume import Volume, write_volume
 
 RECORD = "implants.json"
@@ -52,11 +52,13 @@ def write_implanted(
     Raises:
         InputError: Either is there already, or the disk refuses.
     """
-    image_out, label_out = output_paths(image_path, out_dir, edition)
     values = part_values(edition)
     edition_label = label.with_voxels(values[label.voxels])
-    write_volume(label_out, edition_label, like=image_path)
-    write_volume(image_out, image, like=image_path)
+    # Of two processes with one image, one is refused: image and label belong together.
+    with claimed(out_dir / image_path.name):
+        image_out, label_out = output_paths(image_path, out_dir, edition)
+        write_volume(label_out, edition_label, like=image_path)
+        write_volume(image_out, image, like=image_path)
     return image_out, label_out
 
 

@@ -19,6 +19,7 @@ from training.stages.model_card import model_card
 from training.stages.postprocessing import read_choice
 from vestibule.errors import InputError
 from vestibule.files import read_json
+from vestibule.locks import claimed
 from vestibule.networks import generator_to_dict
 from vestibule.tensors import read_tensors
 from vestibule.weights import open_bundle, write_bundle
@@ -178,4 +179,5 @@ def publish(run_dir: Path, scores_path: Path, cases: int, out_dir: Path) -> None
             tensors[file.stem] = bundle.tensors(file.stem)
         elif file.suffix == ".json":
             documents[file.stem] = bundle.document(file.stem)
-    write_bundle(out_dir, manifest, tensors, documents, {CARD: model_card(manifest)})
+    with claimed(out_dir):
+        write_bundle(out_dir, manifest, tensors, documents, {CARD: model_card(manifest)})

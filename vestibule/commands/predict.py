@@ -84,18 +84,18 @@ def predict(
     converted = None
     images = input_path
     if is_dicom:
-        prepare_output(output_dir)
+        _claim_output(output_dir)
         converted = _convert(input_path, output_dir / IMAGES)
         images = converted.folder
     selection = find_cases(images, output_dir, chosen)
     if converted is not None:
         # No other image that lies there is of this input.
         selection = _of_this_input(selection, converted)
-    prepare_output(output_dir)
+    else:
+        _claim_output(output_dir)
     for refusal in selection.refused:
         logs.tell(f"no mask: {refusal}", logging.ERROR)
 
-    claim(output_dir)
     existing: list[Case] = []
     cases: list[Case] = []
     for case in selection.cases:
@@ -122,6 +122,12 @@ def predict(
         raise InputError(
             f"{len(outcome.warnings)} of {total} masks may be wrong; the first, {first.mask_path}: {'; '.join(reasons)}"
         )
+
+
+def _claim_output(output_dir: Path) -> None:
+    """Make the folder for masks, and let nobody else write to it."""
+    prepare_output(output_dir)
+    claim(output_dir)
 
 
 def _convert(input_path: Path, folder: Path) -> Converted:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evaluation.images import Images
 from evaluation.metrics import Mode, primary
 from evaluation.reporting.table import structure_title
-from evaluation.reporting.views import find_images, read_view
+from evaluation.reporting.views import read_view
 from evaluation.scoring.cases import join_cases
 from evaluation.scoring.pairs import Pair
 from evaluation.scoring.processes import each_in_a_process
@@ -31,8 +32,8 @@ VIEWS = 100
 class Pictures:
     """What is to be shown of an evaluation."""
 
-    images_dir: Path | None = None
-    """Folder of the T2 images; without it the slices are black."""
+    images: Images | None = None
+    """The T2 images; without them the slices are black."""
     page: bool = True
     """Write `report.html`."""
     views: int = VIEWS
@@ -57,6 +58,16 @@ class Shown:
 
     document: dict | None = None
     sheet_row: SheetRow | None = None
+    image_fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and which images could not be shown."""
+
+    files: list[Path] = field(default_factory=list)
+    image_faults: list[str] = field(default_factory=list)
+    """A line for each."""
 
 
 def missing_packages() -> list[str]:
@@ -73,7 +84,7 @@ def build_report(
     wanted: Pictures,
     workers: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
+) -> Built:
     """Write `report.html` and `sheets/sheet_01.png` and on, as far as `wanted`.
 
     Args:
@@ -87,7 +98,7 @@ def build_report(
         on_case: Told how many cases of how many are read.
 
     Returns:
-        The files.
+        The files, and what is wrong with images; their cases are shown without them.
 
     Raises:
         InputError: A package is missing, a folder cannot be read or the disk refuses.
@@ -96,9 +107,7 @@ def build_report(
     from evaluation.reporting.report.page import worst_first, write_report
     from evaluation.reporting.report.sheets import write_sheets
 
-    images: dict[str, Path] = {}
-    if wanted.images_dir is not None:
-        images = find_images(wanted.images_dir, edition)
+    images = (wanted.images or Images()).by_case
     joined = join_cases(predictions_dir, references_dir, edition)
     pairs = {pair.case: pair for pair in joined.pairs}
 
@@ -120,6 +129,7 @@ def build_report(
 
     # Processes finish in any order.
     in_order = {case: shown[case] for case in order if case in shown}
+    faults = [item.image_fault for item in in_order.values() if item.image_fault]
     files = []
     if wanted.page:
         path = out_dir / "report.html"
@@ -132,7 +142,7 @@ def build_report(
     if wanted.sheets:
         rows = [item.sheet_row for item in in_order.values() if item.sheet_row]
         files += write_sheets(out_dir / "sheets", rows, _captions(scores), edition)
-    return files
+    return Built(files, faults)
 
 
 def _read(job: Job, edition: Edition, mode: Mode) -> Shown:
@@ -142,7 +152,7 @@ def _read(job: Job, edition: Edition, mode: Mode) -> Shown:
     view = read_view(job.pair, edition, mode, job.image_path)
     document = view_document(view) if job.in_page else None
     row = sheet_row(view) if job.in_sheet else None
-    return Shown(document, row)
+    return Shown(document, row, view.image_fault)
 
 
 def _captions(scores: Scores) -> dict[str, str]:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from evaluation.images import Images
 from evaluation.metrics.volume import VOLUME
 from evaluation.reporting.report.page import doubtful_first, view_document, write_report
-from evaluation.reporting.views import find_images, view_of
+from evaluation.reporting.views import view_of
 from evaluation.scoring.alone import read_alone
 from evaluation.scoring.cases import masks_by_case
 from evaluation.scoring.processes import each_in_a_process
 from evaluation.scoring.scores import Row, Scores
 from evaluation.screening import Screened, screen_folder
 from vestibule.editions import Edition
+from vestibule.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class _Job:
 
 def build_predictions_report(
     predictions_dir: Path,
-    images_dir: Path,
+    images: Images,
     out_dir: Path,
     edition: Edition,
     views: int,
@@ -38,7 +40,7 @@ def build_predictions_report(
 
     Args:
         predictions_dir: Flat folder of predicted masks.
-        images_dir: Folder of the T2 images that were segmented.
+        images: The T2 images that were segmented; a case whose image cannot be read has a row in the table alone.
         out_dir: Where `report.html` goes.
         edition: How files are called and what labels mean.
         views: How many cases can be opened, those that may have failed first.
@@ -49,11 +51,10 @@ def build_predictions_report(
         The page.
 
     Raises:
-        InputError: A folder holds no masks or no images, an image cannot be read, or the disk refuses.
+        InputError: The folder holds no masks, or the disk refuses.
     """
-    screened = screen_folder(predictions_dir, edition, images_dir, workers)
+    screened = screen_folder(predictions_dir, edition, images, workers)
     scores = _as_scores(screened, edition)
-    images = find_images(images_dir, edition)
     masks = masks_by_case(predictions_dir, edition)
 
     jobs = []
@@ -61,8 +62,8 @@ def build_predictions_report(
     for case in order:
         own = masks.get(case, [])
         # A case without an image, or with two masks, has a row in the table alone.
-        if case in images and len(own) == 1:
-            jobs.append(_Job(case, own[0], images[case]))
+        if case in images.by_case and len(own) == 1:
+            jobs.append(_Job(case, own[0], images.by_case[case]))
     jobs = jobs[:views]
 
     documents: dict[str, dict] = {}
@@ -78,8 +79,12 @@ def build_predictions_report(
     return path
 
 
-def _read(job: _Job, edition: Edition) -> dict:
-    aligned, voxels = read_alone(job.mask, job.image, edition)
+def _read(job: _Job, edition: Edition) -> dict | None:
+    try:
+        aligned, voxels = read_alone(job.mask, job.image, edition)
+    except InputError:
+        # The table says so, from the screening.
+        return None
     view = view_of(job.case, aligned, voxels, edition)
     return view_document(view)
 

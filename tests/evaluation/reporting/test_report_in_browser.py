@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from evaluation.images import find_images
 from evaluation.reporting.report.build import Pictures, build_report
 from evaluation.scoring.folder import score_folder
 from vestibule.editions import get_edition
@@ -48,7 +49,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_volume(folder / "r" / EDITION.prediction_name(case), Volume(block(), GEOMETRY))
         write_volume(folder / "p" / EDITION.prediction_name(case), Volume(prediction, GEOMETRY))
     scores = score_folder(folder / "p", folder / "r", folder / "out", EDITION)
-    build_report(scores, folder / "p", folder / "r", folder / "out", EDITION, Pictures(folder / "t2"))
+    build_report(
+        scores, folder / "p", folder / "r", folder / "out", EDITION, Pictures(find_images(folder / "t2", EDITION))
+    )
     return folder / "out" / "report.html"
 
 

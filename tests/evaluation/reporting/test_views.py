@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from evaluation.reporting import views
-from evaluation.reporting.views import find_images, place_to_open, read_view, slice_numbers
+from evaluation.reporting.views import place_to_open, read_view, slice_numbers
 from evaluation.scoring.cases import join_cases
 from vestibule.editions import get_edition
-from vestibule.errors import InputError
 from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 EDITION = get_edition(2022)
@@ -86,28 +85,6 @@ def test_a_prediction_with_a_label_that_the_edition_does_not_have_is_not_shown(s
     assert not view.prediction.any()
     assert view.reference.any()
     assert "holds 7" in view.notes[0]
-
-
-def test_images_are_found_by_case_and_their_absence_is_named(labels, geometry, tmp_path) -> None:
-    path = save_image(tmp_path, labels, geometry)
-    assert find_images(tmp_path / "t2", EDITION) == {CASE: path}
-    (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="holds no image"):
-        find_images(tmp_path / "none", EDITION)
-    with pytest.raises(InputError, match="no such file or folder"):
-        find_images(tmp_path / "nowhere", EDITION)
-
-
-def test_images_whose_names_tell_no_contrast_are_found_by_their_whole_names_as_predict_names_them(
-    labels, geometry, tmp_path
-) -> None:
-    image = Volume(labels.astype(np.float32), geometry)
-    write_volume(tmp_path / "t2" / "case7.nii.gz", image)
-    write_volume(tmp_path / "t2" / "case7_ceT1.nii.gz", image)
-    assert find_images(tmp_path / "t2", EDITION) == {"case7": tmp_path / "t2" / "case7.nii.gz"}
-    write_volume(tmp_path / "t2" / "case7.mha", image)
-    with pytest.raises(InputError, match="keep one of them"):
-        find_images(tmp_path / "t2", EDITION)
 
 
 def test_a_case_is_opened_at_the_tumours_largest_section_though_another_slice_shows_more_cochlea() -> None:
