@@ -29,8 +29,11 @@ MAX_SPACING_ERROR = 1e-3
 """Share by which the two spacings of a header may differ: writers round them."""
 MAX_PLACES_APART = 0.1
 """Voxels that the corners may lie apart by the two places that a header gives: one of them is stored more coarsely."""
-MAX_STORED_BYTES = 4 << 30
-"""A file that unpacks to more is not read on: 512 Mi voxels of 8 bytes, where a few kilobytes can pack terabytes."""
+MAX_STORED_BYTES = 2 << 30
+"""A file that unpacks to more is not read on: twice the largest image in its widest type, where a few kilobytes can
+pack terabytes."""
+PIECE_VOXELS = 4 << 20
+"""So many voxels are read at a time, as stored, so that what is stored in 8 bytes is never in memory as a whole."""
 _COMPRESSION = 4
 _NIFTI_2_SIZES = (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")
 _PLACING_FIELDS = (
@@ -109,19 +112,20 @@ def nifti_voxels(path: Path) -> np.ndarray:
             header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(start))
             _skip(stream, header.get_data_offset() - len(start))
 
-            shape_xyz = header.get_data_shape()
-            dtype = header.get_data_dtype()
-            size_bytes = math.prod(shape_xyz) * dtype.itemsize
-            stored = _read_exactly(stream, size_bytes).view(dtype)
-            # On to the end, where the gzip's checksum is.
-            _length(stream, path)
-
             # A slope of 0 or NaN, as several writers store it, is none.
             slope, intercept = header.get_slope_inter()
             if slope is None:
                 slope, intercept = 1.0, 0.0
-            scaled = nibabel.volumeutils.apply_read_scaling(stored, np.float64(slope), np.float64(intercept))
-            voxels = scaled.astype(np.float32, copy=False)
+
+            shape_xyz = header.get_data_shape()
+            dtype = header.get_data_dtype()
+            voxels = np.empty(math.prod(shape_xyz), dtype=np.float32)
+            for first in range(0, voxels.size, PIECE_VOXELS):
+                piece = voxels[first : first + PIECE_VOXELS]
+                stored = _read_exactly(stream, piece.size * dtype.itemsize).view(dtype)
+                piece[:] = nibabel.volumeutils.apply_read_scaling(stored, np.float64(slope), np.float64(intercept))
+            # On to the end, where the gzip's checksum is.
+            _length(stream, path)
     except InputError:
         raise
     except Exception as error:

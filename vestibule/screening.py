@@ -31,6 +31,9 @@ BOTH_SIDES_MM = 30.0
 """Least extent from left to right of two cochleae. One is about 10 mm long; two lie twice as far apart as this."""
 SIDE_SHARE = 0.2
 """A side with less than this share of the cochleae's volume is as good as missing: the two of a head are alike."""
+MOST_VOXELS = 8 << 20
+"""Of a structure that is looked at further. A large tumour has a tenth of that in the finest images; to look at the
+parts of a mask that fills the head would take memory and minutes, and tell nothing."""
 CONNECTIVITY = np.ones((3, 3, 3))
 """Voxels that touch by a corner are of one part."""
 
@@ -149,6 +152,8 @@ def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry,
     count = np.count_nonzero(inside)
     reasons = []
 
+    if count > MOST_VOXELS:
+        return [f"{count} voxels, which is no part of an ear"]
     if anatomy.volume_mm3 is not None:
         low, high = anatomy.volume_mm3
         volume = count * _voxel_mm3(geometry)
@@ -172,7 +177,7 @@ def _structure_reasons(anatomy: Anatomy, voxels: np.ndarray, geometry: Geometry,
 def _component_reasons(inside: np.ndarray, expected: int, least_mm3: float, geometry: Geometry) -> list[str]:
     """Whether there is more than `expected` connected parts of a structure whose volume is at least `least_mm3`."""
     parts, count = ndimage.label(inside, CONNECTIVITY)
-    voxels_each = np.bincount(parts.ravel())[1:]  # without the background
+    voxels_each = np.bincount(parts[inside])[1:]  # without the background
     largest_first = np.sort(voxels_each)[::-1]
     sizes_mm3 = largest_first * _voxel_mm3(geometry)
     further = sizes_mm3[expected:]

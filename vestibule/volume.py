@@ -19,8 +19,9 @@ from vestibule.geometry import Geometry
 from vestibule.metaimage import check_metaimage, check_voxels
 from vestibule.nifti import MAX_AXIS_ERROR, check_header, check_length, nifti_voxels, write_nifti, write_squared_header
 
-MAX_VOXELS = 512 * 1024 * 1024
-"""Largest image that is read. A full-size crossMoDA volume has 31 million voxels."""
+MAX_VOXELS = 512 * 512 * 512
+"""Largest image that is read, so that no small file asks for more than 2 GiB of memory. A full-size crossMoDA volume
+has 31 million voxels."""
 MAX_EXTENT_MM = 2000.0
 """Largest side of an image in mm; a spacing that is off by ten exceeds it."""
 MIN_EXTENT_MM = 1.0
@@ -119,13 +120,13 @@ def read_labels(path: Path) -> Volume:
     if box is None:
         return volume.with_voxels(labels)
 
-    values = volume.voxels[box]
-    rounded = np.rint(values)
-    error = np.abs(values - rounded).max()
-    lowest, highest = rounded.min(), rounded.max()
-    if error > MAX_LABEL_ERROR or lowest < 0 or highest > 255:
-        raise InputError(f"{path}: label values must be integers from 0 to 255")
-    labels[box] = rounded
+    # A slice at a time: three further copies of a large mask would not fit into memory.
+    for values, own in zip(volume.voxels[box], labels[box], strict=True):
+        rounded = np.rint(values)  # (Y, X)
+        error = np.abs(values - rounded).max()
+        if error > MAX_LABEL_ERROR or rounded.min() < 0 or rounded.max() > 255:
+            raise InputError(f"{path}: label values must be integers from 0 to 255")
+        own[:] = rounded
     return volume.with_voxels(labels)
 
 
@@ -278,13 +279,13 @@ def _read_header(path: Path, reader: sitk.ImageFileReader) -> None:
 def _itk_voxels(path: Path, reader: sitk.ImageFileReader) -> np.ndarray:
     """Voxels of what is no NIfTI file, float32 (Z, Y, X)."""
     check_voxels(path)
+    # ITK's own conversion: as stored, voxels may take twice the memory. What is too large for float32 becomes infinite,
+    # which the caller refuses.
+    reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
-        voxels = sitk.GetArrayFromImage(reader.Execute())
+        return sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read, its voxels are truncated or damaged") from error
-    # What is too large for float32 becomes infinite, which the caller refuses.
-    with np.errstate(over="ignore"):
-        return voxels.astype(np.float32, copy=False)
 
 
 def _check_shape(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -301,7 +302,10 @@ def _check_shape(path: Path, reader: sitk.ImageFileReader) -> None:
     # As a real number, which no absurd size makes overflow.
     voxels = np.prod(size_xyz, dtype=float)
     if voxels > MAX_VOXELS:
-        raise InputError(f"{path}: {size_xyz} voxels are more than the {MAX_VOXELS} that are read")
+        raise InputError(
+            f"{path}: {size_xyz} voxels are more than the 512 x 512 x 512 that are read; cut the image to the head, or "
+            "resample it"
+        )
 
 
 def _check_placement(path: Path, reader: sitk.ImageFileReader) -> None:

@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist
 from vestibule.boxes import bounding_box
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
-from vestibule.screening import BOTH_SIDES_MM, CONNECTIVITY
+from vestibule.screening import BOTH_SIDES_MM, CONNECTIVITY, MOST_VOXELS
 from vestibule.volume import Geometry, Volume, read_labels
 
 COCHLEA = "cochlea"
@@ -63,6 +63,9 @@ def measure_file(path: Path, case: str, edition: Edition) -> Sizes:
     foreign = edition.foreign_labels(mask.voxels)
     if foreign:
         return Sizes(case, problem=f"{path}: holds {foreign[0]:g}; edition {edition.year} knows {edition.labels}")
+    labelled = np.count_nonzero(mask.voxels)
+    if labelled > MOST_VOXELS:
+        return Sizes(case, problem=f"{path}: holds {labelled} voxels of its structures, more than ears have")
     return measure(mask, case, edition)
 
 

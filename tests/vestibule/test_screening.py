@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vestibule.screening import screen_image
+from vestibule.editions import get_edition
+from vestibule.screening import MOST_VOXELS, screen_image, screen_labels
 from vestibule.volume import Geometry, Volume, read_scan, reorient
 
 GEOMETRY = Geometry((12, 70, 70), (3.0, 3.0, 3.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -45,6 +46,15 @@ def test_image_without_the_outline_of_a_head_is_told():
     for wrong in (inverted, part):
         (reason,) = screen_image(wrong)
         assert "no outline of a head" in reason
+
+
+def test_the_parts_of_a_mask_that_fills_the_head_are_not_looked_at():
+    side = 1 + round(MOST_VOXELS ** (1 / 3))
+    everywhere = Geometry((side, side, side), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), GEOMETRY.direction)
+    mask = Volume(np.ones(everywhere.size_zyx, dtype=np.uint8), everywhere)
+    reasons, volumes = screen_labels(mask, get_edition(2022))
+    assert reasons == [f"vs: {side**3} voxels, which is no part of an ear", "cochlea: empty"]
+    assert volumes["vs"] == side**3
 
 
 def test_no_real_t2_is_told_and_nearly_every_real_t1_is(shared_data):

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from vestibule.dicom.headers import Series, read_dataset
 from vestibule.errors import InputError
-from vestibule.volume import Geometry, Volume
+from vestibule.volume import MAX_VOXELS, Geometry, Volume
 
 SAME_DIRECTION = 1e-3
 """By how much the cosines of two slices' rows and columns may differ: writers round."""
@@ -195,6 +195,10 @@ def _pixels_of(dataset: Dataset, path: Path) -> np.ndarray:
     if photometric not in GREYSCALE:
         raise InputError(f"{path}: expected grey values, got {photometric or 'no pixels'}")
     syntax = dataset.file_meta.get("TransferSyntaxUID")
+    # Before they are unpacked: a few kilobytes may promise any number.
+    sides = [dataset.get(key) or 1 for key in ("Rows", "Columns", "NumberOfFrames")]
+    if np.prod(sides, dtype=float) > MAX_VOXELS:
+        raise InputError(f"{path}: {' x '.join(map(str, sides))} pixels are more than the {MAX_VOXELS} that are read")
     try:
         pixels = dataset.pixel_array
     except Exception as error:

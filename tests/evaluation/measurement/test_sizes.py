@@ -5,6 +5,7 @@ import pytest
 
 from evaluation.measurement.sizes import axial_diameter_mm, grade_of, measure, measure_file
 from vestibule.editions import get_edition
+from vestibule.screening import MOST_VOXELS
 from vestibule.volume import Geometry, Volume, reorient, write_volume
 
 GEOMETRY = Geometry((20, 60, 60), (2.0, 1.5, 1.5), (-44.25, -44.25, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -110,3 +111,13 @@ def test_a_label_of_another_edition_is_named_with_its_file(tmp_path):
     assert sizes.volume_mm3 is None
     assert str(path) in sizes.problem
     assert "holds 3" in sizes.problem
+
+
+def test_a_mask_that_fills_the_head_is_not_measured(tmp_path):
+    side = 1 + round(MOST_VOXELS ** (1 / 3))
+    everywhere = Geometry((side, side, side), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), GEOMETRY.direction)
+    path = tmp_path / "a_Label.nii"
+    write_volume(path, Volume(np.ones(everywhere.size_zyx, dtype=np.uint8), everywhere))
+    sizes = measure_file(path, "a", get_edition(2022))
+    assert sizes.volume_mm3 is None
+    assert f"holds {side**3} voxels of its structures" in sizes.problem

@@ -133,6 +133,10 @@ def lose_its_position(files):
     edit(files[0], ImagePositionPatient=None)
 
 
+def promise_many_pixels(files):
+    edit(files[0], Rows=60000, Columns=60000)
+
+
 def colour(files):
     edit(files[0], PhotometricInterpretation="RGB")
 
@@ -148,6 +152,7 @@ def colour(files):
         (keep_one, "has 1 slice; expected a volume"),
         (cut_a_file, "cannot be decoded"),
         (lose_its_position, "expected 3 numbers in ImagePositionPatient"),
+        (promise_many_pixels, "60000 x 60000 x 1 pixels are more than the 134217728 that are read"),
         (colour, "expected grey values, got RGB"),
     ],
 )
