@@ -17,7 +17,7 @@ from typing import TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
@@ -49,7 +49,9 @@ def launch_fabric(accelerator: str, precision: str) -> Fabric:
     """
     processes = _processes()
     if processes == 1:
-        return Fabric(accelerator=accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+        # Named, since Fabric would otherwise take a job of Slurm for processes that train together.
+        alone = LightningEnvironment()
+        return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=[alone])  # type: ignore[arg-type]
 
     here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
     # Gloo carries Python objects and tensors of the CPU, NCCL those of GPUs.

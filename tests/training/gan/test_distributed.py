@@ -121,3 +121,17 @@ def test_only_the_first_process_writes(tmp_path, monkeypatch, rank, writes):
     assert distributed.leads() == writes
     names = {"state.pt", "weights.safetensors", "losses.csv", "tensorboard"}
     assert {path.name for path in tmp_path.iterdir()} == (names if writes else set())
+
+
+def test_a_process_in_a_job_of_slurm_is_alone_unless_torchrun_started_it(monkeypatch, recwarn):
+    for name, value in (
+        ("SLURM_NTASKS", "4"),
+        ("SLURM_JOB_NAME", "train"),
+        ("SLURM_JOB_ID", "7"),
+        ("SLURM_PROCID", "2"),
+    ):
+        monkeypatch.setenv(name, value)
+    fabric = make_fabric("32-true")
+    assert (fabric.world_size, fabric.global_rank) == (1, 0)
+    assert distributed.leads()
+    assert not [warning for warning in recwarn if "srun" in str(warning.message)]
