@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vestibule import bids
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.files import atomic, write_text
@@ -14,7 +15,7 @@ from vestibule.inputs import Case, image_stem
 if TYPE_CHECKING:
     from vestibule.dicom.conversion import Converted
 
-NRRD, NAMES, SEG, RTSTRUCT = FORMATS = ("nrrd", "names", "dicom-seg", "rtstruct")
+NRRD, NAMES, BIDS, SEG, RTSTRUCT = FORMATS = ("nrrd", "names", "bids", "dicom-seg", "rtstruct")
 OF_DICOM = (SEG, RTSTRUCT)
 """Formats that refer to the DICOM images which a mask was made of."""
 
@@ -32,6 +33,20 @@ def check_formats(formats: Sequence[str], is_dicom: bool) -> None:
             )
 
 
+def check_names(formats: Sequence[str], cases: Sequence[Case]) -> None:
+    """Raise InputError where a format's files of two cases would have one name."""
+    if BIDS in formats:
+        bids.names_of([case.name for case in cases])
+
+
+def write_once(folder: Path, formats: Sequence[str], edition: Edition) -> None:
+    """Write what formats have once for all masks in a folder."""
+    if NAMES in formats:
+        write_names(folder, edition)
+    if BIDS in formats:
+        bids.write_dataset(folder / bids.FOLDER)
+
+
 def write_formats(
     case: Case, formats: Sequence[str], edition: Edition, converted: Converted | None = None
 ) -> list[Path]:
@@ -44,7 +59,7 @@ def write_formats(
         converted: The series that the images were made of, where they were DICOM.
 
     Returns:
-        What was written; a mask without any structure has no SEG and no RTSTRUCT.
+        The masks that were written; a mask without any structure has no SEG and no RTSTRUCT.
 
     Raises:
         InputError: The mask cannot be read, or the disk refuses.
@@ -56,6 +71,9 @@ def write_formats(
         path = folder / f"{stem}.nrrd"
         _write_nrrd(case.mask_path, path)
         written.append(path)
+    if BIDS in formats:
+        labels = {value: (title, "#{:02x}{:02x}{:02x}".format(*colour)) for value, title, colour in _labels(edition)}
+        written.append(bids.write_mask(folder / bids.FOLDER, case, labels))
     of_dicom = [name for name in formats if name in OF_DICOM]
     if of_dicom and converted is not None:
         from vestibule.dicom.conversion import write_results
@@ -70,19 +88,23 @@ def write_names(folder: Path, edition: Edition) -> list[Path]:
     slicer = ["# Color table file for masks of vestibule. Not for clinical use.", "0 background 0 0 0 0"]
     snap = ["# ITK-SNAP label description file: number, red, green, blue, opacity, visible, mesh, name"]
     snap.append('0 0 0 0 0 0 0 "background"')
-    for structure, values in edition.structures.items():
-        red, green, blue = COLOURS.get(structure, OTHER_COLOUR)
-        for value in values:
-            title = _title(structure, value, edition)
-            plain = title.replace(" ", "_")
-            slicer.append(f"{value} {plain} {red} {green} {blue} 255")
-            snap.append(f'{value} {red} {green} {blue} 1 1 1 "{title}"')
+    for value, title, (red, green, blue) in _labels(edition):
+        plain = title.replace(" ", "_")
+        slicer.append(f"{value} {plain} {red} {green} {blue} 255")
+        snap.append(f'{value} {red} {green} {blue} 1 1 1 "{title}"')
     written: list[Path] = []
     for name, lines in (("labels.ctbl", slicer), ("labels.txt", snap)):
         path = folder / name
         write_text(path, "\n".join(lines) + "\n")
         written.append(path)
     return written
+
+
+def _labels(edition: Edition) -> Iterator[tuple[int, str, tuple[int, int, int]]]:
+    """Each label value with what it is called and its colour."""
+    for structure, values in edition.structures.items():
+        for value in values:
+            yield value, _title(structure, value, edition), COLOURS.get(structure, OTHER_COLOUR)
 
 
 def _title(structure: str, value: int, edition: Edition) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
 from evaluation.csv_tables import read_table
 from evaluation.measurement.sizes import Sizes
+from vestibule.dates import day_of, patient_and_day
 from vestibule.errors import InputError
-
-_DATED = re.compile(r"(?P<patient>.+)[_\-. ](?P<date>[0-9]{4}-?[0-9]{2}-?[0-9]{2})")
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,9 @@ def dates_of(cases: Iterable[str], table: Path | None = None) -> dict[str, Visit
         return _read_dates(table, set(names))
     visits = {}
     for case in names:
-        match = _DATED.fullmatch(case)
-        day = _day(match["date"]) if match else None
-        if match and day:
-            visits[case] = Visit(match["patient"], day)
+        dated = patient_and_day(case)
+        if dated is not None:
+            visits[case] = Visit(*dated)
     return visits
 
 
@@ -128,7 +125,7 @@ def _read_dates(table: Path, cases: set[str]) -> dict[str, Visit]:
         if missing:
             raise InputError(f"{table}: line {line}: has no {missing[0]}; expected the columns case, patient and date")
         case = row["case"]
-        day = _day(row["date"])
+        day = day_of(row["date"])
         if day is None:
             raise InputError(f"{table}: line {line}: expected a date as 2021-03-09, got {row['date']!r}")
         if case in visits:
@@ -137,13 +134,3 @@ def _read_dates(table: Path, cases: set[str]) -> dict[str, Visit]:
             raise InputError(f"{table}: line {line}: there is no mask of case {case}")
         visits[case] = Visit(row["patient"], day)
     return visits
-
-
-def _day(text: str) -> date | None:
-    """The day that digits stand for, with hyphens or without; None where there is no such day."""
-    for pattern in ("%Y-%m-%d", "%Y%m%d"):
-        try:
-            return datetime.strptime(text, pattern).date()
-        except ValueError:
-            continue
-    return None

@@ -12,7 +12,7 @@ from vestibule import logs
 from vestibule.commands.options import claim, edition_option, json_option, write_result
 from vestibule.errors import InputError
 from vestibule.files import printable
-from vestibule.formats import FORMATS, NAMES, check_formats, write_formats, write_names
+from vestibule.formats import FORMATS, check_formats, check_names, write_formats, write_once
 from vestibule.inputs import Case, Selection, find_cases, holds_dicom, image_stem, masks_of_others, prepare_output
 from vestibule.progress import progress_bar
 from vestibule.weights import Bundle, find_bundle, open_bundle
@@ -48,7 +48,8 @@ IMAGES = "images"
     "formats",
     multiple=True,
     type=click.Choice(FORMATS),
-    help="Also write masks as this; may be repeated. names: tables of labels for 3D Slicer and ITK-SNAP.",
+    help="Also write masks as this; may be repeated. names: tables of labels for 3D Slicer and ITK-SNAP; bids: a BIDS "
+    "derivative in OUTPUT/bids.",
 )
 @click.option("--skip-existing", is_flag=True, help="Leave masks that are there; by default they are replaced.")
 @click.option(
@@ -91,7 +92,8 @@ def predict(
     if converted is not None:
         # No other image that lies there is of this input.
         selection = _of_this_input(selection, converted)
-    else:
+    check_names(formats, selection.cases)
+    if converted is None:
         _claim_output(output_dir)
     for refusal in selection.refused:
         logs.tell(f"no mask: {refusal}", logging.ERROR)
@@ -109,8 +111,7 @@ def predict(
         logs.say(_summary(outcome, existing, selection, output_dir))
     _tell_of_others(input_path, output_dir, selection, chosen)
 
-    if NAMES in formats:
-        write_names(output_dir, chosen)
+    write_once(output_dir, formats, chosen)
     failures = [failure for _, failure in outcome.failures]
     failures.extend(selection.refused)
     failures.extend(_write_formats([*existing, *outcome.written], formats, chosen, converted))
