@@ -11,6 +11,7 @@ import numpy as np
 from contract.archive import MAX_IMAGE_BYTES, api_method, check_configuration
 from contract.cases import generate_cases
 from contract.flat_folder import check_folder_contract
+from contract.gpu import Gpu, check_gpu
 from contract.platform_job import check_platform_contract
 from contract.report import Report
 from contract.runs import ImageCheck
@@ -28,6 +29,7 @@ def check_image(
     full_size: bool = False,
     time_limit_s: float = 600.0,
     announce: Callable[[str], None] = lambda what: None,
+    gpu: Gpu | None = None,
 ) -> None:
     """Note in `report` how an image fares: its configuration, then runs in the sandbox.
 
@@ -41,6 +43,7 @@ def check_image(
         full_size: Whether to run a case as large as the challenge's too.
         time_limit_s: What one run may take.
         announce: Told of each run before it begins.
+        gpu: The GPU that the challenge names; None where it is not known.
 
     Raises:
         InputError: There is no such image.
@@ -73,4 +76,6 @@ def check_image(
             # The folder has seen them all; two in the other layout will do.
             _, _, oblique, _, few_slices = cases
             check_platform_contract(check, [oblique, few_slices], method)
+    if gpu is not None:
+        check_gpu(engine, image, gpu, report)
     report.untested("GPU", "the sandbox offers none", "run it once where a GPU is, as the platform does")

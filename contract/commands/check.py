@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from contract.archive import check_image_archive
+from contract.gpu import GPUS
 from contract.report import Report
 from vestibule import logs
 from vestibule.commands.options import (
@@ -38,6 +39,7 @@ from vestibule.errors import InputError
 )
 @click.option("--full-size", is_flag=True, help="For an image: also run a case of 448 x 448 x 80 voxels.")
 @click.option("--time-limit", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds for one run.")
+@click.option("--gpu", type=click.Choice(list(GPUS)), help="For an image: the GPU that the challenge runs it on.")
 @click.option("--engine", help="docker or podman; by default $ENGINE, else the first that is there.")
 @json_option("the report")
 def check(
@@ -47,6 +49,7 @@ def check(
     contract: str,
     full_size: bool,
     time_limit: float,
+    gpu: str | None,
     engine: str | None,
     json_path: Path | None,
 ) -> None:
@@ -67,7 +70,7 @@ def check(
     elif path.is_file() and not path.name.endswith((".tar", ".gz", ".tgz")):
         raise InputError(f"{subject}: neither a zip of masks nor a .tar.gz of an image")
     else:
-        _check_image(subject, edition, report, contract, full_size, time_limit, engine)
+        _check_image(subject, edition, report, contract, full_size, time_limit, gpu, engine)
 
     if write_result(json_path, report.as_document()):
         click.echo(report.as_text())
@@ -108,6 +111,7 @@ def _check_image(
     contract: str,
     full_size: bool,
     time_limit_s: float,
+    gpu: str | None,
     program: str | None,
 ) -> None:
     """Check an image, which an archive gives or the engine has."""
@@ -126,7 +130,8 @@ def _check_image(
         if Path(subject).is_file():
             check_image_archive(Path(subject), report)
             image = stack.enter_context(engine.loaded(Path(subject)))
-        check_image(engine, image, edition, report, contract, full_size, time_limit_s, _announce)
+        named = GPUS[gpu] if gpu else None
+        check_image(engine, image, edition, report, contract, full_size, time_limit_s, _announce, named)
 
 
 def _announce(what: str) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from contract.gpu import GPUS, check_gpu
 from contract.image import check_image
 from contract.report import FAILED, Report
 from contract.sandbox import Engine
@@ -120,3 +121,9 @@ def test_the_command_checks_an_archive_and_leaves_no_image_behind(engine, toy, t
     assert findings["platform: 8-bit"] == FAILED
     assert findings["one image"] == "passed"
     assert engine("image", "inspect", image, check=False).returncode != 0
+
+
+def test_an_image_without_torch_cannot_be_asked_for_its_gpu(engine, toy):
+    report = Report("toy")
+    check_gpu(Engine(engine.program), toy(), GPUS["T4"], report)
+    assert report.status_of("GPU T4") == "not testable here"

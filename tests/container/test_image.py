@@ -11,6 +11,7 @@ import pytest
 
 from contract.cases import full_size_case, generate_cases, write_flat
 from contract.flat_folder import FULL_SIZE_SECONDS
+from contract.gpu import GPUS, check_gpu
 from contract.image import check_image
 from contract.report import Report
 from contract.sandbox import READ_ONLY, STRICT, Engine, Run
@@ -251,3 +252,10 @@ def test_the_scripts_test_and_export_the_image(engine, image, repository, tmp_pa
     assert (tmp_path / "image.tar.gz.sha256").is_file()
     with capsys.disabled():
         print(f"\n{tested.stdout}{exported.stdout}")
+
+
+def test_an_image_for_the_cpu_is_told_that_it_uses_no_gpu(engine, image):
+    report = Report(image)
+    check_gpu(Engine(engine.program), image, GPUS["T4"], report)
+    (finding,) = report.failures
+    assert "is built for the CPU alone" in finding.detail
