@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from pydicom.errors import InvalidDicomError
 from vestibule.errors import InputError
 from vestibule.files import printable
 from vestibule.inputs import DICOM_SUFFIXES, begins_as_dicom
+
+# It logs a traceback for each decoder that fails; what keeps a file from being read stands in our own messages.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 T1_CONTRAST, T1, T2, OTHER = KINDS = ("T1 with contrast", "T1", "T2", "other")
 """Kinds of series, as they are told apart."""

@@ -204,9 +204,9 @@ def _pixels_of(dataset: Dataset, path: Path) -> np.ndarray:
     except Exception as error:
         # pydicom's decoders raise what their libraries do.
         name = getattr(syntax, "name", syntax)
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path}: its pixels cannot be decoded ({name}: {first}); install a decoder (pylibjpeg with "
+            f"{path}: its pixels cannot be decoded ({name}: {cause}); install a decoder (pylibjpeg with "
             "pylibjpeg-openjpeg and pylibjpeg-libjpeg), or convert the files to explicit little endian"
         ) from error
     if photometric == "MONOCHROME1":
