@@ -49,6 +49,7 @@ from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
 from vestibule.locks import claimed
+from vestibule.memory import memory_shortage
 from vestibule.stopping import telling
 
 logger = logging.getLogger(__name__)
@@ -191,7 +192,13 @@ def _run_claimed(
     view = config if stage.sections is None else SectionView(config, stage)
     run = partial(entry, view, run_dir)
     with telling(partial(_what_is_kept, stage, run_dir)):
-        outputs = run() if stage.shared else from_leader(run)
+        try:
+            outputs = run() if stage.shared else from_leader(run)
+        except Exception as error:
+            lacking = memory_shortage(error)
+            if lacking is None:
+                raise
+            raise InputError(f"{stage.name}: {lacking}; {_what_is_kept(stage, run_dir)}") from error
     seconds = round(time.monotonic() - begin, 1)
 
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))

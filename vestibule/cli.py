@@ -16,6 +16,7 @@ import click
 
 from vestibule import __version__, logs, stopping
 from vestibule.errors import InputError
+from vestibule.memory import memory_shortage
 from vestibule.terminal import accept_any_text
 from vestibule.text import shown
 
@@ -218,20 +219,20 @@ def _run(command: click.Command) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         sys.exit(1)
-    except (MemoryError, OSError) as error:
-        fail(_lacking(error))
-    except Exception:
+    except Exception as error:
+        lacking = _lacking(error)
+        if lacking is not None:
+            fail(lacking)
         # A mistake of ours: the traceback goes to stderr by itself.
         logger.critical("ended by a mistake in the code", exc_info=True, extra=logs.FILE_ONLY)
         raise
 
 
-def _lacking(error: MemoryError | OSError) -> str:
-    """What of the machine was lacking, in words."""
+def _lacking(error: Exception) -> str | None:
+    """What of the machine was lacking, in words; None where nothing was."""
     if isinstance(error, OSError):
         return f"{error.filename or 'disk'}: {error.strerror or error}"
-    cause = f" ({error})" if str(error) else ""
-    return f"out of memory{cause}; use fewer --workers, or a machine with more of it"
+    return memory_shortage(error)
 
 
 def _leave_disk_errors(raised: threading.ExceptHookArgs) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.inputs import Case, older_mask
+from vestibule.memory import memory_shortage
 from vestibule.screening import screen_prediction
 from vestibule.volume import Volume, read_scan, write_volume
 from vestibule.weights import Bundle
@@ -90,9 +91,11 @@ def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) 
     except InputError as error:
         raise InputError(f"{case.image_path}: {error}") from error
     except Exception as error:  # One image that a library chokes on must not end the batch.
-        cause = type(error).__name__
-        if str(error):
-            cause += f": {error}"
+        cause = memory_shortage(error)
+        if cause is None:
+            cause = type(error).__name__
+            if str(error):
+                cause += f": {error}"
         raise InputError(f"{case.image_path}: segmentation failed ({cause})") from error
     _check_mask(case, mask, volume, edition)
     write_volume(case.mask_path, mask, like=case.image_path)

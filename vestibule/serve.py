@@ -20,6 +20,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from vestibule.errors import InputError
+from vestibule.memory import memory_shortage
 
 PORT = 4743
 """Where the platform calls."""
@@ -144,7 +145,8 @@ def _attempt(invoke: Callable[[], None]) -> str | None:
         return " ".join(str(error).split())
     except Exception as error:  # Whatever it is, the next job may go well.
         logger.debug("the job failed", exc_info=True)
-        return f"the job failed ({type(error).__name__}: {error})"
+        lacking = memory_shortage(error)
+        return lacking or f"the job failed ({type(error).__name__}: {error})"
     return None
 
 

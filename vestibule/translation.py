@@ -39,9 +39,10 @@ def translate(
             with torch.autocast(device.type, precision, enabled=autocast):
                 output = generator(batch.to(device))[:, 0]  # (B, Y, X)
         except torch.cuda.OutOfMemoryError:
+            # Also for whoever shares the GPU, where the job ends here.
+            torch.cuda.empty_cache()
             if batch_size == 1:
                 raise
-            torch.cuda.empty_cache()
             batch_size = max(1, batch_size // 2)
             continue
         result[start:stop] = output.float().cpu().numpy()

@@ -1,83 +1,83 @@
-"""What a file may ask of the memory: no small one more than 2 GiB, and a real head far less."""
+"""Memory that does not suffice, the GPU's or the machine's, is one clear line wherever it ends."""
 
-import subprocess
-import sys
-
-import nibabel
-import numpy as np
+import click
 import pytest
+import torch
 
-from vestibule.errors import InputError
-from vestibule.volume import read_header, read_volume
+from vestibule.cli import main
+from vestibule.editions import get_edition
+from vestibule.inputs import Case
+from vestibule.memory import memory_shortage
+from vestibule.predict import predict_cases
+from vestibule.serve import _attempt
+from vestibule.volume import Geometry, Volume, read_volume, write_volume
 
-LARGE_XYZ = (512, 512, 128)
-READ = """
-import resource, sys
-from pathlib import Path
-from vestibule.volume import read_labels, read_scan
-volume = {"labels": read_labels, "scan": read_scan}[sys.argv[1]](Path(sys.argv[2]))
-assert volume.voxels.max() == 2
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def nifti(path, size_xyz, dtype):
-    """Zeros that take no room on the disk, but for the first voxels, which are 2."""
-    header = nibabel.Nifti1Header()
-    header.set_data_shape(size_xyz)
-    header.set_data_dtype(dtype)
-    header.set_sform(np.diag([0.4, 0.4, 0.4, 1.0]), code=1)
-    header["vox_offset"] = 352
-    header["magic"] = b"n+1"
-    _with_zeros(path, header.binaryblock + bytes(4), size_xyz, dtype)
-    return path
+OF_GPU = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 10 GiB of which 1 GiB is free."
+ON_GPU = "the GPU is out of memory (2.50 GiB were asked for); free it, take a smaller batch or patch, or run on the CPU"
+ERRORS = {
+    "PyTorch's own": (torch.OutOfMemoryError(OF_GPU), ON_GPU),
+    "the driver's": (RuntimeError("CUDA error: out of memory\nCompile with ..."), "the GPU is out of memory; free it"),
+    "the machine's, by PyTorch": (
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 400 bytes. Error code 12"),
+        "out of memory (400 bytes were asked for); use fewer --workers",
+    ),
+    "the machine's, by NumPy": (MemoryError("Unable to allocate 3 GiB"), "out of memory (Unable to allocate 3 GiB)"),
+    "the machine's, by Python": (MemoryError(), "out of memory; use fewer --workers"),
+}
 
 
-def metaimage(path, size_xyz, dtype):
-    names = {"f8": "MET_DOUBLE", "u1": "MET_UCHAR"}
-    lines = (
-        "ObjectType = Image",
-        "NDims = 3",
-        "BinaryData = True",
-        "BinaryDataByteOrderMSB = False",
-        "CompressedData = False",
-        "TransformMatrix = 1 0 0 0 1 0 0 0 1",
-        "Offset = 0 0 0",
-        "ElementSpacing = 0.4 0.4 0.4",
-        f"DimSize = {' '.join(map(str, size_xyz))}",
-        f"ElementType = {names[dtype]}",
-        "ElementDataFile = LOCAL\n",
-    )
-    _with_zeros(path, "\n".join(lines).encode(), size_xyz, dtype)
-    return path
+@pytest.mark.parametrize(("error", "line"), ERRORS.values(), ids=ERRORS)
+def test_what_was_lacking_is_told_and_how_much(error, line):
+    assert memory_shortage(error).startswith(line)
 
 
-def _with_zeros(path, head, size_xyz, dtype):
-    first = np.full(1000, 2, dtype=dtype).tobytes()
-    path.write_bytes(head + first)
-    with path.open("r+b") as stream:
-        stream.truncate(len(head) + int(np.prod(size_xyz)) * np.dtype(dtype).itemsize)
+@pytest.mark.parametrize("error", [RuntimeError("size mismatch"), ValueError("out of memory"), OSError("no space")])
+def test_other_errors_are_not_taken_for_it(error):
+    assert memory_shortage(error) is None
 
 
-@pytest.mark.parametrize(
-    ("write", "name", "what", "dtype"),
-    [(nifti, "a.nii", "scan", "f8"), (nifti, "a.nii", "labels", "u1"), (metaimage, "a.mha", "scan", "f8")],
-    ids=["nifti", "mask", "metaimage"],
-)
-def test_a_large_head_is_read_in_any_type_in_little_memory(tmp_path, write, name, what, dtype):
-    path = write(tmp_path / name, LARGE_XYZ, dtype)
-    command = [sys.executable, "-c", READ, what, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    # Libraries take 150 MiB and the voxels 128 as they are kept; ITK holds those of a MetaImage as stored, too, and
-    # twice as they are kept.
-    most_mib = 750 if write is metaimage else 450
-    assert int(done.stdout) / 1024 < most_mib
+@pytest.mark.parametrize(("error", "line"), ERRORS.values(), ids=ERRORS)
+def test_a_command_ends_in_that_line(error, line, monkeypatch, capsys):
+    @click.command()
+    def command():
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["vestibule"])
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert stop.value.code == 1
+    (last,) = capsys.readouterr().err.splitlines()
+    assert last.startswith(f"vestibule: error: {line}")
 
 
-@pytest.mark.parametrize(("write", "name"), [(nifti, "a.nii"), (metaimage, "a.mha")])
-@pytest.mark.parametrize("read", [read_header, read_volume])
-def test_more_voxels_than_any_head_has_are_refused_before_they_are_read(tmp_path, write, name, read):
-    path = write(tmp_path / name, (1024, 1024, 130), "u1")
-    message = r"\(1024, 1024, 130\) voxels are more than the 512 x 512 x 512 that are read; cut the image to the head"
-    with pytest.raises(InputError, match=message):
-        read(path)
+def test_an_image_that_the_gpu_cannot_hold_costs_no_other_its_mask(tmp_path):
+    geometry = Geometry((4, 16, 16), (9.0, 3.0, 3.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    cases = []
+    for name in ("a", "b"):
+        image = Volume(torch.arange(1024).reshape(4, 16, 16).numpy().astype("int16"), geometry)
+        write_volume(tmp_path / f"{name}_T2.nii.gz", image)
+        cases.append(Case(name, tmp_path / f"{name}_T2.nii.gz", tmp_path / f"out/{name}_Label.nii.gz"))
+    errors = [torch.OutOfMemoryError(OF_GPU), None]
+
+    def run(volume):
+        error = errors.pop(0)
+        if error:
+            raise error
+        return volume.with_voxels((volume.voxels > 500).astype("uint8"))
+
+    outcome = predict_cases(run, cases, get_edition(2021))
+    ((_, failure),) = outcome.failures
+    assert failure == f"{cases[0].image_path}: segmentation failed ({ON_GPU})"
+    assert read_volume(cases[1].mask_path).voxels.any()
+
+
+def test_a_server_answers_with_it_and_goes_on():
+    jobs = iter([torch.OutOfMemoryError(OF_GPU), None])
+
+    def invoke():
+        error = next(jobs)
+        if error:
+            raise error
+
+    assert _attempt(invoke) == ON_GPU
+    assert _attempt(invoke) is None

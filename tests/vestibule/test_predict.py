@@ -83,7 +83,11 @@ def test_doubtful_mask_is_written_all_the_same_and_warned_of_by_its_image(tmp_pa
     [
         (InputError("holds no head"), "a_hrT2.nii.gz: holds no head"),
         (RuntimeError("kernel\nsize"), "a_hrT2.nii.gz: segmentation failed (RuntimeError: kernel size)"),
-        (MemoryError(), "a_hrT2.nii.gz: segmentation failed (MemoryError)"),
+        (
+            MemoryError("3 GiB"),
+            "a_hrT2.nii.gz: segmentation failed (out of memory (3 GiB); "
+            "use fewer --workers where there are some, or a machine with more of it)",
+        ),
     ],
 )
 def test_whatever_the_model_raises_is_one_line_with_the_file(tmp_path, error, message):
