@@ -1,4 +1,4 @@
-"""Damage thousands of files and read them: `python -m tests.reliability.fuzz --help`."""
+"""Damage thousands of files, read them, and run commands on them: `python -m tests.reliability.fuzz --help`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.reliability.fuzz.commands import command_kinds, make_scene
 from tests.reliability.fuzz.guard import Limits
 from tests.reliability.fuzz.kinds import all_kinds
 from tests.reliability.fuzz.runner import GOOD, Kind, Tally, run
@@ -18,6 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="the same seed damages the same files (default: 0)")
     parser.add_argument("--count", type=int, default=6000, help="files in all (default: 6000)")
+    parser.add_argument(
+        "--commands", type=int, default=1000, help="whole commands with a damaged file, in all (default: 1000)"
+    )
     parser.add_argument("--kind", action="append", help="only this kind; may be repeated")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--keep", type=Path, help="folder for files that fail (default: a temporary one)")
@@ -28,14 +32,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fuzz-seeds-") as folder:
         scratch = Path(folder)
         bundle = write_tiny_bundle(scratch / "bundle")
-        kinds = all_kinds(bundle, scratch)
+        scene = make_scene(scratch / "scene", bundle)
+        counted = shared_out(all_kinds(bundle, scratch), chosen.count)
+        counted += shared_out(command_kinds(scene), chosen.commands)
         if chosen.kind:
-            known = {kind.name for kind in kinds}
+            known = {kind.name for kind, _ in counted}
             unknown = set(chosen.kind) - known
             if unknown:
                 parser.error(f"no kind {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-            kinds = [kind for kind in kinds if kind.name in chosen.kind]
-        counted = shared_out(kinds, chosen.count)
+            counted = [(kind, count) for kind, count in counted if kind.name in chosen.kind]
         tallies = run(counted, chosen.seed, chosen.workers, keep, _tell, Limits())
     print(table(tallies))
     failures = sum(len(tally.failures) for tally in tallies.values())
@@ -51,7 +56,9 @@ def _tell(line: str) -> None:
 
 
 def shared_out(kinds: list[Kind], count: int) -> list[tuple[Kind, int]]:
-    """`count` files over the kinds by their weights, at least one of each."""
+    """`count` files over the kinds by their weights, at least one of each; none of any where `count` is 0."""
+    if count == 0:
+        return []
     total = sum(kind.weight for kind in kinds)
     return [(kind, max(1, round(count * kind.weight / total))) for kind in kinds]
 

@@ -34,6 +34,8 @@ _CHANGES = {
     "os.chmod": (0,),
 }
 """Events, and which of their arguments name what is changed."""
+_OWN_CALL = ["git", "describe"]
+"""How a record tells which commit made it."""
 _CALLS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "socket.connect", "os.fork")
 
 
@@ -63,7 +65,9 @@ class Watch:
             for index in _CHANGES[event]:
                 self._note(event, arguments[index])
         elif event in _CALLS:
-            self.found.append(f"{event} {arguments[:2]!r:.200}")
+            is_own = event == "subprocess.Popen" and list(arguments[1])[:2] == _OWN_CALL
+            if not is_own:
+                self.found.append(f"{event} {arguments[:2]!r:.200}")
 
     def _note(self, event: str, place: Any) -> None:
         if not isinstance(place, str | bytes | os.PathLike) or os.fspath(place) in ("", os.devnull):

@@ -103,6 +103,15 @@ def within_gzip(mutation: Mutation) -> Mutation:
     return mutated
 
 
+def within_first(most: int) -> Mutation:
+    """Damage within the first so many bytes."""
+
+    def mutated(content: bytes, rng: Random) -> bytes:
+        return rng.choice(BYTES)(content[:most], rng) + content[most:]
+
+    return mutated
+
+
 # Texts.
 
 

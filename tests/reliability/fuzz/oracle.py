@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import SimpleITK as sitk
 
+from vestibule.geometry import Geometry
 from vestibule.volume import Volume
 
 PLACE_VOXELS = 0.02
@@ -55,9 +56,24 @@ def check_volume(path: Path, volume: Volume) -> None:
     raise WrongError("; ".join(causes))
 
 
-def ras_affine(volume: Volume) -> np.ndarray:
-    """NIfTI's affine (4, 4) of a volume, from its geometry alone."""
-    geometry = volume.geometry
+def check_place(path: Path, geometry: Geometry) -> None:
+    """Raise WrongError where neither nibabel nor SimpleITK sees an image with this geometry in the file."""
+    causes = []
+    for reader in (_by_nibabel, _by_itk):
+        try:
+            voxels, affine = reader(path)
+        except Exception as error:
+            causes.append(f"{reader.__name__}: {type(error).__name__}")
+            continue
+        cause = _lies_elsewhere(geometry, voxels.shape, affine)
+        if cause is None:
+            return
+        causes.append(f"{reader.__name__}: {cause}")
+    raise WrongError("; ".join(causes))
+
+
+def ras_affine(geometry: Geometry) -> np.ndarray:
+    """NIfTI's affine (4, 4) of a geometry."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(geometry.direction, (3, 3)) * np.array(geometry.spacing_zyx[::-1])
     affine[:3, 3] = geometry.origin_xyz
@@ -118,11 +134,17 @@ def _differs(volume: Volume, voxels_xyz: np.ndarray, affine: np.ndarray) -> str 
         theirs = voxels_xyz.astype(np.float32)
         if not np.allclose(ours, theirs, rtol=1e-5, atol=1e-5 * (1 + np.abs(theirs).max())):
             return "other voxels"
+    return _lies_elsewhere(volume.geometry, voxels_xyz.shape, affine)
 
-    corners = np.array(np.meshgrid(*[(0, size - 1) for size in ours.shape])).reshape(3, -1)
+
+def _lies_elsewhere(geometry: Geometry, shape_xyz: tuple[int, ...], affine: np.ndarray) -> str | None:
+    """By how much two grids differ, in words; None where they do not."""
+    if geometry.size_zyx[::-1] != tuple(shape_xyz):
+        return f"shape {geometry.size_zyx[::-1]}, there {shape_xyz}"
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in shape_xyz])).reshape(3, -1)
     homogeneous = np.vstack([corners, np.ones(8)])
-    distances = np.linalg.norm(((ras_affine(volume) - affine) @ homogeneous)[:3], axis=0)
-    smallest = min(volume.geometry.spacing_zyx)
+    distances = np.linalg.norm(((ras_affine(geometry) - affine) @ homogeneous)[:3], axis=0)
+    smallest = min(geometry.spacing_zyx)
     if not distances.max() <= PLACE_VOXELS * smallest:
         return f"corners lie {distances.max():.3g} mm apart"
     return None

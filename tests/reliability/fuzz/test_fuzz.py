@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.reliability.fuzz.commands import BadEndError, command_kinds, make_scene, run_command
 from tests.reliability.fuzz.guard import Limits
 from tests.reliability.fuzz.kinds import all_kinds
 from tests.reliability.fuzz.oracle import WrongError
@@ -45,6 +46,22 @@ def test_undamaged_files_of_every_kind_are_accepted(tiny_bundle, tmp_path, tried
         # An .mhd and plans of another bundle are among them, which are good files and cannot be read here.
         is_text = kind.name == "text as an image"
         assert is_text or tallies[kind.name].counts["accepted"] >= count // 3, kind.name
+
+
+def test_whole_commands_with_a_damaged_file_end_as_they_should(tiny_bundle, tmp_path, tried):
+    kinds = command_kinds(make_scene(tmp_path / "scene", tiny_bundle))
+    tallies, told = tried([(kind, 1) for kind in kinds])
+    assert told == []
+    assert all(tally.counts.total() == 1 for tally in tallies.values())
+
+
+def test_a_command_that_ends_otherwise_or_changes_its_inputs_is_seen(tmp_path):
+    (tmp_path / "a.csv").write_text("no table")
+    with pytest.raises(BadEndError, match="exit code 2"):
+        run_command(tmp_path, "rank", "--nothing")
+    with pytest.raises(BadEndError, match="changed in"):
+        run_command(tmp_path, "rank", tmp_path / "a.csv", "--log-file", tmp_path / "log.txt")
+    assert run_command(tmp_path, "rank", tmp_path / "a.csv")[0] == 1
 
 
 def use_memory(path: Path) -> None:
