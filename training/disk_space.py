@@ -13,16 +13,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from training.config import CycleGANConfig, Pix2PixConfig, RunConfig
+from training.config import AugmentConfig, CycleGANConfig, Pix2PixConfig, RunConfig, SelfTrainingConfig
 from training.gan.discriminators import PatchGAN
 from training.stage_table import (
     AUGMENT,
     CYCLEGAN,
+    DIRECT_SEGMENTER,
     PIX2PIX,
     PREPARE,
     SEGMENTER,
     SELF_TRAINING,
     SUPERVISED,
+    SYNTHESIS,
     TRANSFER,
     Stage,
 )
@@ -125,9 +127,24 @@ def _supervised(config: RunConfig, source: int, target: int) -> int:
     return _nnunet(config, target)
 
 
+def _direct_segmenter(config: RunConfig, source: int, target: int) -> int:
+    settings = config.self_training
+    if settings is None or DIRECT_SEGMENTER.name not in settings.stages:
+        return _nnunet(config, source)
+    return _rounds(settings, config, source, target)
+
+
 def _self_training(config: RunConfig, source: int, target: int) -> int:
-    rounds = 1 + config.augment.rounds + int(config.augment.last_on_target)
-    return rounds * _nnunet(config, _augment(config, source, target) + target)
+    synthetic = _augment(config, source, target)
+    settings = config.self_training
+    if settings is None or SELF_TRAINING.name not in settings.stages:
+        return _rounds(config.augment, config, synthetic, target)
+    return _rounds(settings, config, synthetic, target)
+
+
+def _rounds(rounds: AugmentConfig | SelfTrainingConfig, config: RunConfig, synthetic: int, target: int) -> int:
+    count = 1 + rounds.rounds + int(rounds.last_on_target)
+    return count * _nnunet(config, synthetic + target)
 
 
 ESTIMATES: dict[Stage, Callable[[RunConfig, int, int], int]] = {
@@ -135,6 +152,8 @@ ESTIMATES: dict[Stage, Callable[[RunConfig, int, int], int]] = {
     TRANSFER: _transfer,
     PIX2PIX: _pix2pix,
     SEGMENTER: _segmenter,
+    SYNTHESIS: _transfer,
+    DIRECT_SEGMENTER: _direct_segmenter,
     AUGMENT: _augment,
     SELF_TRAINING: _self_training,
     SUPERVISED: _supervised,

@@ -1,19 +1,22 @@
 """What the result of a stage depends on: the part of its record that decides whether it is made again.
 
 A key of the configuration that changes no result carries `field(metadata={"changes_result": False})`; in the place of
-False, a function tells from the settings around it whether it does, and a set names the stages whose result it changes.
-A key of which another value adds to what some stages have made, or leaves a part of it out, carries their names as
-`field(metadata={"extends": {...}})`: what they have made stays. A key that a later version has added carries
-`field(metadata={"added": True})`: at its default it is left out, as records of before it have none.
+False, a `Rule` tells whether it does. A key of which another value adds to what some stages have made, or leaves a part
+of it out, carries a `Rule` as `field(metadata={"extends": ...})`: what these have made stays. A key that a later
+version has added carries `field(metadata={"added": True})`: at its default it is left out, as records of before it have
+none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any
 
+Rule = Callable[[Any, str, Any], bool]
+"""What holds of a key, by the settings around it, the name of a stage and the whole configuration."""
 NAMED_AT_MOST = 5
 """Differences that are named; the rest are counted."""
 
@@ -38,45 +41,44 @@ def rules_of(settings: Any, stage: str, every_key_counts: bool = False) -> KeyRu
     return KeyRules(frozenset(harmless), added_keys(settings))
 
 
-def harmless_keys(settings: Any, stage: str = "", where: str = "") -> set[str]:
+def harmless_keys(settings: Any, stage: str = "", where: str = "", whole: Any = None) -> set[str]:
     """Keys of a settings dataclass that do not change the result of a stage.
 
     Args:
         settings: A configuration, or a section of it.
         stage: Name of the stage.
         where: Dotted name of the section.
+        whole: The configuration that it is a section of; None: `settings` itself.
 
     Returns:
         Dotted names, `where` before them.
     """
+    whole = settings if whole is None else whole
     harmless = set()
     for field in fields(settings):
         place = f"{where}.{field.name}" if where else field.name
         value = getattr(settings, field.name)
         rule = field.metadata.get("changes_result", True)
-        if callable(rule):
-            matters = rule(settings)
-        elif isinstance(rule, frozenset):
-            matters = stage in rule
-        else:
-            matters = rule
+        matters = rule(settings, stage, whole) if callable(rule) else rule
         if not matters:
             harmless.add(place)
         elif is_dataclass(value):
-            harmless |= harmless_keys(value, stage, place)
+            harmless |= harmless_keys(value, stage, place, whole)
     return harmless
 
 
-def extending_keys(settings: Any, stage: str, where: str = "") -> set[str]:
+def extending_keys(settings: Any, stage: str, where: str = "", whole: Any = None) -> set[str]:
     """Keys of which another value leaves what a stage has made as it is; arguments and result as `harmless_keys`."""
+    whole = settings if whole is None else whole
     extending = set()
     for field in fields(settings):
         place = f"{where}.{field.name}" if where else field.name
         value = getattr(settings, field.name)
-        if stage in field.metadata.get("extends", ()):
+        rule = field.metadata.get("extends")
+        if rule is not None and rule(settings, stage, whole):
             extending.add(place)
         elif is_dataclass(value):
-            extending |= extending_keys(value, stage, place)
+            extending |= extending_keys(value, stage, place, whole)
     return extending
 
 

@@ -99,7 +99,7 @@ DIRECT_SEGMENTER = Stage(
     name="direct_segmenter",
     title="Train nnU-Net on synthetic T2.",
     needs=(PREPARE, SYNTHESIS),
-    sections=("segmenter", "local_contrast", "edition"),
+    sections=("segmenter", "local_contrast", "self_training", "edition"),
     entry="training.stages.direct_segmenter:train",
 )
 AUGMENT = Stage(
@@ -113,7 +113,7 @@ SELF_TRAINING = Stage(
     name="self_training",
     title="Train nnU-Net on synthetic T2, then on its own masks of T2.",
     needs=(PREPARE, AUGMENT),
-    sections=("segmenter", "local_contrast", "augment", "edition"),
+    sections=("segmenter", "local_contrast", "augment", "self_training", "edition"),
     entry="training.stages.self_training:train",
 )
 SUPERVISED = Stage(

@@ -9,7 +9,14 @@ from click.testing import CliRunner
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from training.arms import DIRECT
-from training.config import LocalContrastConfig, PostprocessingConfig, SamplingConfig, SegmenterConfig, stages_of
+from training.config import (
+    LocalContrastConfig,
+    PostprocessingConfig,
+    SamplingConfig,
+    SegmenterConfig,
+    SelfTrainingConfig,
+    stages_of,
+)
 from training.phantom.config import PhantomConfig
 from training.runner import run_stage
 from training.stage_table import SEGMENTER
@@ -81,10 +88,13 @@ def predict_with_nnunet(folder):
 @pytest.mark.slow
 def test_direct_arm_goes_from_training_to_masks_that_pass_the_check(chain_config, tmp_path):
     contrast = LocalContrastConfig(probability=1.0, unevenness=0.1)
+    # Masks of a network of two steps are no anatomy.
+    rounds = SelfTrainingConfig(rounds=1, last_on_target=False, min_agreement=0.0, anatomy=False, weighted=True)
     config = replace(
         chain_config,
         arms=(DIRECT.name,),
         local_contrast=contrast,
+        self_training=rounds,
         segmenter=replace(chain_config.segmenter, held_back=1),
         postprocessing=PostprocessingConfig(min_cases=1),
     )
@@ -101,9 +111,12 @@ def test_direct_arm_goes_from_training_to_masks_that_pass_the_check(chain_config
     manifest = open_bundle(bundle).manifest
     choice = manifest["provenance"]["postprocessing"]["direct_segmenter"]
     assert manifest["networks"][DIRECT.name]["segmenter"]["components"] == choice["components"]
-    trained = tmp_path / "direct_segmenter" / "nnunet" / "raw" / "Dataset001_vestibule" / "imagesTr"
-    assert len(list(trained.iterdir())) == 3
-    assert not list(trained.glob(f"{choice['held_back'][0]}*"))
+    # Three of four T1, the held-back one in no round; in the second round four T2, too.
+    for number, images_trained_on in ((0, 3), (1, 7)):
+        raw = tmp_path / "direct_segmenter" / f"round_{number}" / "nnunet" / "raw"
+        trained = raw / "Dataset001_vestibule" / "imagesTr"
+        assert len(list(trained.iterdir())) == images_trained_on
+        assert not list(trained.glob(f"{choice['held_back'][0]}*"))
     called("predict", images, masks, "--weights", bundle, "--arm", DIRECT.name, "--device", "cpu")
     called("check", masks, "--images", images, "--edition", 2021)
     assert len(list(masks.glob("*_Label.nii.gz"))) == 1

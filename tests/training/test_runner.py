@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from training import runner
-from training.config import LocalContrastConfig, stages_of
+from training.config import LocalContrastConfig, SelfTrainingConfig, stages_of
 from training.config.view import SectionView
 from training.fingerprint import extending_keys, harmless_keys
 from training.phantom.config import PhantomConfig
@@ -169,6 +169,15 @@ def test_how_images_are_predicted_matters_to_a_training_that_learns_from_predict
         assert key in harmless_keys(config, stage.name)
     for stage in (SELF_TRAINING, POSTPROCESSING):
         assert key not in harmless_keys(config, stage.name)
+
+
+def test_direct_segmenter_depends_on_its_predictions_where_it_trains_on_them(config):
+    arms = replace(config, arms=("direct", "supervised"))
+    rounds = replace(arms, self_training=SelfTrainingConfig(stages=(DIRECT_SEGMENTER.name,)))
+    assert "segmenter.tile_step" in harmless_keys(arms, DIRECT_SEGMENTER.name)
+    assert "segmenter.tile_step" not in harmless_keys(rounds, DIRECT_SEGMENTER.name)
+    assert extending_keys(rounds, DIRECT_SEGMENTER.name) == set()
+    assert extending_keys(rounds, SUPERVISED.name) == {"segmenter.folds"}
 
 
 def with_folds(config, *folds):

@@ -14,6 +14,7 @@ from training.config.reference import ReferenceConfig
 from training.config.run import RunConfig
 from training.config.sampling import SamplingConfig
 from training.config.segmenter import SegmenterConfig
+from training.config.self_training import SelfTrainingConfig
 from training.config.singan import SCHEDULES, SinGANConfig, scheduled
 from training.config.stages import stages_of
 from training.config.transfer import TransferConfig
@@ -33,6 +34,7 @@ __all__ = [
     "RunConfig",
     "SamplingConfig",
     "SegmenterConfig",
+    "SelfTrainingConfig",
     "SinGANConfig",
     "TransferConfig",
     "build",

@@ -33,7 +33,7 @@ def share(**values: float) -> None:
             raise ValueError(f"{name} must be from 0 to 1, got {value}")
 
 
-def sheets_are_random(settings: Any) -> bool:
+def sheets_are_random(settings: Any, *_: Any) -> bool:
     """Whether sample sheets use up random numbers of the training, so that their interval changes its result.
 
     Args:

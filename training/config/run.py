@@ -14,15 +14,18 @@ from training.config.pix2pix import Pix2PixConfig
 from training.config.postprocessing import PostprocessingConfig
 from training.config.reference import ReferenceConfig
 from training.config.segmenter import SegmenterConfig
+from training.config.self_training import SelfTrainingConfig
 from training.config.singan import SinGANConfig
 from training.config.transfer import TransferConfig
 from training.phantom.config import PhantomConfig
-from training.stage_table import CYCLEGAN, PIX2PIX
+from training.stage_table import CYCLEGAN, PIX2PIX, SELF_TRAINING
 from vestibule.editions import get_edition
 from vestibule.preprocessing import PreprocessingConfig
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 """Arithmetic that Lightning Fabric has names for, and the choice by the device."""
+ROUNDS = ("rounds", "last_on_target", "last_epochs")
+"""Keys of `augment` for which those of `self_training` stand, where there is such a section."""
 USES = ("phantom", "challenge")
 """What a bundle can be for."""
 
@@ -59,6 +62,8 @@ class RunConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     local_contrast: LocalContrastConfig | None = field(default=None, metadata={"added": True})
     """Where set, tumour and cochlea have random intensities while nnU-Net trains."""
+    self_training: SelfTrainingConfig | None = field(default=None, metadata={"added": True})
+    """Where set, nnU-Net on synthetic T2 goes on with those of its own masks of real T2 that can be trusted."""
     postprocessing: PostprocessingConfig | None = field(default=None, metadata={"added": True})
     """Where set, folds, mirroring and connected parts are chosen on held-back cases."""
 
@@ -89,18 +94,45 @@ class RunConfig:
     def _check_segmenters(self) -> None:
         """Raise ValueError where a section on the segmenters could change none of them."""
         if self.local_contrast is not None:
-            trained = sorted({arm.segmenter.name for arm in arms_of(self.arms)})
-            if not set(trained) & set(self.local_contrast.stages):
-                raise ValueError(
-                    f"local_contrast.stages names {self.local_contrast.stages}, and the arms {self.arms} train "
-                    f"nnU-Net in {trained}; name one of these, or leave the section out"
-                )
+            self._check_stages("local_contrast", self.local_contrast.stages)
+        if self.self_training is not None:
+            self._check_stages(SELF_TRAINING.name, self.self_training.stages)
+            self._check_rounds(self.self_training)
 
         if self.postprocessing is not None and self.segmenter.held_back == 0:
             raise ValueError(
                 "postprocessing is chosen on held-back cases, and segmenter.held_back is 0; set it, or leave the "
                 "section out"
             )
+
+    def _check_stages(self, section: str, stages: tuple[str, ...]) -> None:
+        """Raise ValueError where no arm trains nnU-Net in one of the stages that a section names."""
+        trained = sorted({arm.segmenter.name for arm in arms_of(self.arms)})
+        if not set(trained) & set(stages):
+            raise ValueError(
+                f"{section}.stages names {stages}, and the arms {self.arms} train nnU-Net in {trained}; name one of "
+                "these, or leave the section out"
+            )
+
+    def _check_rounds(self, settings: SelfTrainingConfig) -> None:
+        """Raise ValueError where masks could not be compared with any, or rounds are told twice and differ."""
+        compared = settings.mirrored or (settings.folds and len(self.segmenter.folds) > 1)
+        if settings.min_agreement > 0 and not compared:
+            raise ValueError(
+                "self_training.min_agreement needs masks to compare with: set mirrored, or folds with several "
+                "segmenter.folds, or min_agreement: 0"
+            )
+        if SELF_TRAINING.name not in settings.stages:
+            return
+        defaults = AugmentConfig()
+        for key in ROUNDS:
+            before = getattr(self.augment, key)
+            now = getattr(settings, key)
+            # What a file leaves out is at its default.
+            if before not in (now, getattr(defaults, key)):
+                raise ValueError(
+                    f"augment.{key} is {before} and self_training.{key} is {now}; write it in the latter alone"
+                )
 
     def _check_part(self, section: str, settings: CycleGANConfig | Pix2PixConfig) -> None:
         """Raise ValueError where the networks of a section cannot work on the part of the slice that they are shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from training.config.checks import above_zero, at_least_one, not_negative, share
 from training.stage_table import DIRECT_SEGMENTER, POSTPROCESSING, SEGMENTER, SELF_TRAINING, SUPERVISED
@@ -13,10 +14,25 @@ CONFIGURATIONS = ("2d", "3d_fullres")
 SPLITS = 5
 """Folds that nnU-Net makes of its cases, whichever of them are trained."""
 
-AT_PREDICTION = {"changes_result": frozenset({SELF_TRAINING.name, POSTPROCESSING.name})}
+
+def learns_from_predictions(_: Any, stage: str, whole: Any) -> bool:
+    """Whether a stage looks at what nnU-Net predicts, by the whole configuration."""
+    if stage in (SELF_TRAINING.name, POSTPROCESSING.name):
+        return True
+    rounds = getattr(whole, SELF_TRAINING.name, None)
+    return rounds is not None and stage in rounds.stages
+
+
+def trains_folds_apart(settings: Any, stage: str, whole: Any) -> bool:
+    """Whether a stage's folds do not depend on each other."""
+    trains = stage in (SEGMENTER.name, DIRECT_SEGMENTER.name, SUPERVISED.name)
+    return trains and not learns_from_predictions(settings, stage, whole)
+
+
+AT_PREDICTION = {"changes_result": learns_from_predictions}
 """Of keys that training does not read, unless it learns from predictions."""
-BY_FOLD = {"extends": frozenset({SEGMENTER.name, DIRECT_SEGMENTER.name, SUPERVISED.name})}
-"""Of the folds, which stages train apart."""
+BY_FOLD = {"extends": trains_folds_apart}
+"""Of the folds, which most stages train apart."""
 
 
 @dataclass(frozen=True)

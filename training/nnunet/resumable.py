@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,11 +37,22 @@ NUMBERS: list[Any] = [
 """What NumPy's numbers, which nnU-Net logs, are made of in a pickle."""
 
 
+def sampling_probabilities(cases: Sequence[str], weights: Mapping[str, float]) -> np.ndarray | None:
+    """Chance of each case to be sampled, in the order of `cases`; None where all have the same."""
+    found = [weights.get(case, 1.0) for case in cases]
+    if len(set(found)) == 1:
+        return None
+    chances = np.array(found)
+    return chances / chances.sum()
+
+
 class ResumableTrainer(nnUNetTrainer):
     """Checkpoints are whole, hold the state of the random generators, and hold finite weights alone."""
 
     seed: int = 0
     """Of the batches that worker processes sample."""
+    case_weights: Mapping[str, float] = MappingProxyType({})
+    """How often cases are sampled, by name, relative to those that are not named."""
     where: str = ""
     """The stage's folder, for messages."""
     _kept_state: dict[str, Any] | None = None
@@ -73,16 +86,17 @@ class ResumableTrainer(nnUNetTrainer):
     def get_dataloaders(self) -> tuple[Any, Any]:
         """As nnU-Net's; batches of worker processes come in their order, and each is sampled by its number."""
         workers = get_allowed_n_proc_DA()
-        if workers == 0:
-            return super().get_dataloaders()
-
-        # Made without processes of their own, and given to ours.
+        # Made without processes of their own, and given to ours where there are any.
         with environment(nnUNet_n_proc_DA="0"):
             training, validation = super().get_dataloaders()
+        loader = training.data_loader
+        loader.sampling_probabilities = sampling_probabilities(loader.indices, self.case_weights)
+        if workers == 0:
+            return training, validation
         seen = self.current_epoch * self.num_iterations_per_epoch
         validated = self.current_epoch * self.num_val_iterations_per_epoch
         return (
-            self._shared_out(training.data_loader, TRAINING, seen, workers),
+            self._shared_out(loader, TRAINING, seen, workers),
             self._shared_out(validation.data_loader, VALIDATION, validated, max(1, workers // 2)),
         )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from training.arms import ARMS
+from training.arms import ARMS, Arm
+from training.stage_table import SELF_TRAINING
 
 PHANTOM_LIMITS = (
     "The networks have seen nothing but synthetic heads at a coarse working resolution. On images of people "
@@ -28,7 +29,8 @@ def model_card(manifest: dict) -> str:
     for name in manifest["arms"]:
         # A bundle of another version may have an arm that this one does not know.
         if name in ARMS:
-            lines.append(f"- Arm `{name}`: {ARMS[name].card}")
+            rounds = _rounds(ARMS[name], provenance)
+            lines.append(f"- Arm `{name}`: {ARMS[name].card}{rounds}")
     lines += [
         f"- Trained on: {provenance['training_data']}. {_rules(provenance)}",
         f"- Made by `{manifest['command']}`, seed {manifest['seed']}, code {manifest['code_version']}, "
@@ -47,6 +49,17 @@ def model_card(manifest: dict) -> str:
     if manifest["intended_use"] == "phantom":
         lines.append(PHANTOM_LIMITS)
     return "\n".join(lines) + "\n"
+
+
+def _rounds(arm: Arm, provenance: dict) -> str:
+    """A sentence on an arm's self-training, where the section of that name has shaped it."""
+    settings = provenance.get("config", {}).get(SELF_TRAINING.name)
+    if settings is None or arm.segmenter.name not in settings["stages"]:
+        return ""
+    return (
+        f" Its nnU-Net was trained in {settings['rounds']} rounds on its own masks of real T2, of which those were "
+        "kept that agreed with other ways to find them and that a patient could have."
+    )
 
 
 def _rules(provenance: dict) -> str:

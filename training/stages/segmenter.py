@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -155,7 +156,12 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
 
 
 def train_on(
-    cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path, epochs: int | None = None
+    cases: list[PreparedCase],
+    channel: str,
+    config: RunConfig,
+    folder: Path,
+    epochs: int | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> list[Path]:
     """Train nnU-Net on labelled cases.
 
@@ -165,6 +171,7 @@ def train_on(
         config: The configuration of the run.
         folder: Where nnU-Net's own files, the weights, the plans and the description of the data set are left.
         epochs: Length of the training; None: as configured.
+        weights: How often cases are sampled, by name, relative to those that are not named.
 
     Returns:
         Weights of each fold as safetensors, with plans and description as JSON.
@@ -174,7 +181,7 @@ def train_on(
         if not _is_ready(folder):
             _make_ready(cases, channel, config, folder)
         for fold in config.segmenter.folds or (ALL,):
-            _train_fold(fold, config, folder, epochs)
+            _train_fold(fold, config, folder, epochs, weights or {})
             paths.append(folder / f"fold_{fold}.safetensors")
     return [*paths, folder / "plans.json", folder / "dataset.json"]
 
@@ -262,7 +269,9 @@ def plan(config: SegmenterConfig) -> None:
     preprocessor.run(1, config.configuration, PLANS, workers)
 
 
-def _train_fold(fold: int | str, config: RunConfig, folder: Path, epochs: int | None) -> None:
+def _train_fold(
+    fold: int | str, config: RunConfig, folder: Path, epochs: int | None, case_weights: Mapping[str, float]
+) -> None:
     """Train a fold, unless it is there whole; leaves weights, plans and description."""
     weights = folder / f"fold_{fold}.safetensors"
     record = folder / f"fold_{fold}.json"
@@ -288,6 +297,7 @@ def _train_fold(fold: int | str, config: RunConfig, folder: Path, epochs: int | 
         trainer = Trainer(plans_of_trainer, settings.configuration, fold, dataset, pick_device())
         trainer.configure(settings, contrast)
         trainer.seed = config.seed
+        trainer.case_weights = case_weights
         trainer.where = str(folder)
         trainer.initialize()
     trainer.go_on()

@@ -7,7 +7,7 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
 from tests.planned_segmenter import segmenter_config, write_planned
 from training.nnunet.randomness import NumberedBatches, global_state, seed_all, set_global_state
-from training.nnunet.resumable import LATEST, NUMBERS
+from training.nnunet.resumable import LATEST, NUMBERS, sampling_probabilities
 from training.stages import segmenter
 from training.stages.segmenter import Trainer, train_on
 from vestibule.errors import InputError
@@ -218,3 +218,10 @@ def test_workers_share_batches_by_number():
         shares.append(share)
     assert [next(shares[number % 2]) for number in range(4)] == expected
     assert len(set(expected)) == 4
+
+
+def test_cases_are_sampled_by_their_weights_and_evenly_where_all_weigh_the_same():
+    # 0.5 of 1 + 0.5 + 0.5.
+    assert sampling_probabilities(["a", "b", "c"], {"b": 0.5, "c": 0.5}).tolist() == [0.5, 0.25, 0.25]
+    assert sampling_probabilities(["a", "b"], {"other": 0.5}) is None
+    assert sampling_probabilities(["a"], {"a": 0.5}) is None

@@ -8,9 +8,7 @@ from training.config import AugmentConfig, read_config, stages_of
 from training.data.slices import read_cases
 from training.harmonisers.singan import SinGANHarmoniser
 from training.harmonisers.singan_network import SinGAN, pyramid_sizes
-from training.stages import self_training
 from training.stages.augment import altered_copies, factors_for, multiplied
-from training.stages.self_training import largest_tumour
 from vestibule.editions import get_edition
 
 EVEN, UNEVEN = np.zeros(8), np.tile([-0.5, 0.5], 4)
@@ -51,71 +49,6 @@ def test_copies_differ_from_the_plain_one_at_the_tumour_alone(run_dir):
         assert changed[tumour].mean() > 0.9
         assert not changed[~tumour.any(axis=(1, 2))].any()
         assert changed.mean() < 0.2
-
-
-def test_of_several_tumours_the_largest_is_kept_and_other_structures_stay():
-    labels = np.zeros((2, 10, 10), dtype=np.uint8)
-    labels[0, 1:4, 1:4], labels[1, 7:9, 7:9], labels[0, 8, 1] = 1, 1, 2
-    kept = largest_tumour(labels, get_edition(2021))
-    assert (kept == 1).sum() == 9
-    assert (kept == 2).sum() == 1
-    np.testing.assert_array_equal(largest_tumour(kept, get_edition(2021)), kept)
-
-
-@pytest.fixture
-def rounds(config, run_dir, monkeypatch):
-    """Self-training with a segmenter that predicts tumour everywhere: what each round saw, the outputs, the folder."""
-    seen, lengths = [], []
-
-    class Everywhere:
-        def probabilities(self, image, spacing):
-            return np.stack([np.zeros_like(image), np.ones_like(image), np.zeros_like(image)])
-
-    def remember(cases, channel, config, folder, epochs=None):
-        lengths.append(epochs)
-        seen.append([(case.domain, bool((np.asarray(case.labels) == 1).all())) for case in cases])
-        (folder / "plans.json").write_text("{}")
-        return [folder / "plans.json"]
-
-    monkeypatch.setattr(self_training, "train_on", remember)
-    monkeypatch.setattr(self_training, "load_segmenter", lambda config, folder: Everywhere())
-    (run_dir / "augment").mkdir()
-    (run_dir / "self_training").mkdir()
-    index = run_dir / "prepare" / "index.json"
-    text = index.read_text().replace('"source/', '"../prepare/source/').replace('"target/', '"../prepare/target/')
-    (run_dir / "augment" / "index.json").write_text(text)
-    augment = replace(config.augment, last_epochs=9)
-    outputs = self_training.train(replace(config, augment=augment), run_dir)
-    return seen, outputs, run_dir, lengths
-
-
-def test_rounds_see_synthetic_t2_then_real_t2_with_own_masks_and_at_last_real_t2_alone(rounds):
-    seen, outputs, run_dir, _ = rounds
-    synthetic, real = [("source", False)] * 3, [("target", True)] * 3
-    assert seen == [synthetic, synthetic + real, synthetic + real, real]
-    assert outputs == [run_dir / "self_training" / "plans.json"]
-
-
-def test_last_round_alone_has_a_length_of_its_own(rounds):
-    *_, lengths = rounds
-    assert lengths == [None, None, None, 9]
-
-
-def test_held_back_case_is_in_no_round_and_real_t2_is_in_all(rounds, config):
-    seen, _, run_dir, _ = rounds
-    for number in range(4):
-        (run_dir / "self_training" / f"round_{number}" / "done.json").unlink()
-    seen.clear()
-    self_training.train(replace(config, segmenter=replace(config.segmenter, held_back=1)), run_dir)
-    synthetic, real = [("source", False)] * 2, [("target", True)] * 3
-    assert seen == [synthetic, synthetic + real, synthetic + real, real]
-
-
-def test_killed_self_training_does_not_repeat_finished_rounds(rounds, config):
-    seen, _, run_dir, _ = rounds
-    (run_dir / "self_training" / "round_3" / "done.json").unlink()
-    self_training.train(config, run_dir)
-    assert len(seen) == 5
 
 
 def test_arm_has_its_own_stages_and_leaves_out_those_of_the_others(config):

@@ -94,6 +94,16 @@ def finish_networks(config, run_dir):
             save_file({"of": torch.ones(1)}, folder / f"{row.translator.file}.safetensors")
 
 
+def test_card_tells_of_self_training_where_an_arm_has_it(run_with_bundle):
+    manifest = open_bundle(run_with_bundle / "export" / "bundle").manifest
+    manifest["arms"] = ["direct", "blending"]
+    told = "trained in 2 rounds on its own masks of real T2"
+    assert told not in model_card(manifest)
+    manifest["provenance"]["config"] = {"self_training": {"stages": ["direct_segmenter"], "rounds": 2}}
+    (line,) = [line for line in model_card(manifest).splitlines() if told in line]
+    assert line.startswith("- Arm `direct`")
+
+
 @pytest.mark.parametrize(
     ("arms", "named", "expected"),
     [
