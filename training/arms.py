@@ -15,6 +15,7 @@ from training.stage_table import (
     HARMONISER,
     PIX2PIX,
     PREPARE,
+    SECOND_CYCLEGAN,
     SEGMENTER,
     SELF_TRAINING,
     SUPERVISED,
@@ -44,7 +45,8 @@ class Arm:
     title: str
     """What it does, in a few words."""
     stages: tuple[Stage, ...]
-    """Stages that it needs, besides the making of data, `prepare` and `export`."""
+    """Stages that it needs, besides the making of data, `prepare` and `export`; some are left out where a configuration
+    lacks their section."""
     translator: Translator | None
     """What turns T2 to T1 before the segmenter; None where the segmenter works on T2."""
     segmenter: Stage
@@ -84,7 +86,7 @@ ONESHOT = Arm(
 DIRECT = Arm(
     name="direct",
     title="nnU-Net on synthetic T2, without a way back",
-    stages=(CYCLEGAN, SYNTHESIS, DIRECT_SEGMENTER),
+    stages=(CYCLEGAN, SECOND_CYCLEGAN, SYNTHESIS, DIRECT_SEGMENTER),
     translator=None,
     segmenter=DIRECT_SEGMENTER,
     card=(
@@ -97,7 +99,7 @@ DIRECT = Arm(
 BLENDING = Arm(
     name="blending",
     title="its successor, Sallé et al. 2023: altered tumours in synthetic T2, then self-training",
-    stages=(CYCLEGAN, HARMONISER, AUGMENT, SELF_TRAINING),
+    stages=(CYCLEGAN, SECOND_CYCLEGAN, HARMONISER, AUGMENT, SELF_TRAINING),
     translator=None,
     segmenter=SELF_TRAINING,
     card=(

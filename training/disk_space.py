@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from training.config import AugmentConfig, CycleGANConfig, Pix2PixConfig, RunConfig, SelfTrainingConfig
+from training.data.looks import looks_of
 from training.gan.discriminators import PatchGAN
 from training.stage_table import (
     AUGMENT,
@@ -21,6 +22,7 @@ from training.stage_table import (
     DIRECT_SEGMENTER,
     PIX2PIX,
     PREPARE,
+    SECOND_CYCLEGAN,
     SEGMENTER,
     SELF_TRAINING,
     SUPERVISED,
@@ -101,6 +103,15 @@ def _pix2pix(config: RunConfig, source: int, target: int) -> int:
     return _states(lambda: _networks(config.pix2pix, pairs=1, inputs=2))
 
 
+def _second_cyclegan(config: RunConfig, source: int, target: int) -> int:
+    settings = config.second_cyclegan or config.cyclegan
+    return _states(lambda: _networks(settings, pairs=2, inputs=1))
+
+
+def _synthesis(config: RunConfig, source: int, target: int) -> int:
+    return source * len(looks_of(config))
+
+
 def _transfer(config: RunConfig, source: int, target: int) -> int:
     return source
 
@@ -108,7 +119,8 @@ def _transfer(config: RunConfig, source: int, target: int) -> int:
 def _augment(config: RunConfig, source: int, target: int) -> int:
     settings = config.augment
     tumours = max(len(settings.small_factors), len(settings.large_factors))
-    return source * (1 + tumours + len(settings.cochlea_factors))
+    copies = 1 + tumours + len(settings.cochlea_factors)
+    return source * len(looks_of(config)) * copies
 
 
 def _nnunet(config: RunConfig, images: int) -> int:
@@ -130,8 +142,8 @@ def _supervised(config: RunConfig, source: int, target: int) -> int:
 def _direct_segmenter(config: RunConfig, source: int, target: int) -> int:
     settings = config.self_training
     if settings is None or DIRECT_SEGMENTER.name not in settings.stages:
-        return _nnunet(config, source)
-    return _rounds(settings, config, source, target)
+        return _nnunet(config, _synthesis(config, source, target))
+    return _rounds(settings, config, _synthesis(config, source, target), target)
 
 
 def _self_training(config: RunConfig, source: int, target: int) -> int:
@@ -149,10 +161,11 @@ def _rounds(rounds: AugmentConfig | SelfTrainingConfig, config: RunConfig, synth
 
 ESTIMATES: dict[Stage, Callable[[RunConfig, int, int], int]] = {
     CYCLEGAN: _cyclegan,
+    SECOND_CYCLEGAN: _second_cyclegan,
     TRANSFER: _transfer,
     PIX2PIX: _pix2pix,
     SEGMENTER: _segmenter,
-    SYNTHESIS: _transfer,
+    SYNTHESIS: _synthesis,
     DIRECT_SEGMENTER: _direct_segmenter,
     AUGMENT: _augment,
     SELF_TRAINING: _self_training,

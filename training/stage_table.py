@@ -29,6 +29,8 @@ class Stage:
     A function `inspect(config, run_dir)` beside it is called once the stage is done, with what `entry` is given: it
     returns what there is to warn of in the result.
     """
+    only_with: str | None = None
+    """Section of the configuration without which it is left out; None: there is none."""
     shared: bool = False
     """Whether all processes that `torchrun` started train it together; otherwise the first does it alone."""
 
@@ -43,6 +45,7 @@ PHANTOM = Stage(
     needs=(),
     sections=("phantom", "edition"),
     entry="training.stages.phantom:make",
+    only_with="phantom",
 )
 PREPARE = Stage(
     name="prepare",
@@ -57,6 +60,15 @@ CYCLEGAN = Stage(
     needs=(PREPARE,),
     sections=("cyclegan", "precision"),
     entry="training.stages.cyclegan:train",
+    shared=True,
+)
+SECOND_CYCLEGAN = Stage(
+    name="second_cyclegan",
+    title="Learn a second CycleGAN, for more synthetic T2.",
+    needs=(PREPARE,),
+    sections=("second_cyclegan", "precision"),
+    entry="training.stages.second_cyclegan:train",
+    only_with="second_cyclegan",
     shared=True,
 )
 HARMONISER = Stage(
@@ -91,29 +103,31 @@ SEGMENTER = Stage(
 SYNTHESIS = Stage(
     name="synthesis",
     title="Translate labelled T1 to synthetic T2.",
-    needs=(PREPARE, CYCLEGAN),
-    sections=(),
+    needs=(PREPARE, CYCLEGAN, SECOND_CYCLEGAN),
+    sections=("second_cyclegan",),
     entry="training.stages.synthesis:synthesise",
 )
 DIRECT_SEGMENTER = Stage(
     name="direct_segmenter",
     title="Train nnU-Net on synthetic T2.",
-    needs=(PREPARE, SYNTHESIS),
-    sections=("segmenter", "local_contrast", "self_training", "edition"),
+    # Of the CycleGAN's, `synthesis` holds what counts.
+    needs=(PREPARE, SECOND_CYCLEGAN, SYNTHESIS),
+    sections=("segmenter", "local_contrast", "self_training", "second_cyclegan", "edition"),
     entry="training.stages.direct_segmenter:train",
 )
 AUGMENT = Stage(
     name="augment",
     title="Alter tumours in synthetic T2: the successor's augmentation.",
-    needs=(PREPARE, CYCLEGAN, HARMONISER),
-    sections=("augment", "edition"),
+    needs=(PREPARE, CYCLEGAN, SECOND_CYCLEGAN, HARMONISER),
+    sections=("augment", "second_cyclegan", "edition"),
     entry="training.stages.augment:augment",
 )
 SELF_TRAINING = Stage(
     name="self_training",
     title="Train nnU-Net on synthetic T2, then on its own masks of T2.",
-    needs=(PREPARE, AUGMENT),
-    sections=("segmenter", "local_contrast", "augment", "self_training", "edition"),
+    # Of the CycleGAN's, `augment` holds what counts.
+    needs=(PREPARE, SECOND_CYCLEGAN, AUGMENT),
+    sections=("segmenter", "local_contrast", "augment", "self_training", "second_cyclegan", "edition"),
     entry="training.stages.self_training:train",
 )
 SUPERVISED = Stage(
@@ -129,6 +143,7 @@ POSTPROCESSING = Stage(
     needs=(PREPARE, SEGMENTER, SYNTHESIS, DIRECT_SEGMENTER, AUGMENT, SELF_TRAINING, SUPERVISED),
     sections=("postprocessing", "segmenter", "arms", "edition"),
     entry="training.stages.postprocessing:choose",
+    only_with="postprocessing",
 )
 EXPORT = Stage(
     name="export",
@@ -144,6 +159,7 @@ STAGES = {
         PHANTOM,
         PREPARE,
         CYCLEGAN,
+        SECOND_CYCLEGAN,
         HARMONISER,
         TRANSFER,
         PIX2PIX,

@@ -95,14 +95,16 @@ def test_direct_arm_goes_from_training_to_masks_that_pass_the_check(chain_config
         arms=(DIRECT.name,),
         local_contrast=contrast,
         self_training=rounds,
+        second_cyclegan=chain_config.cyclegan,
         segmenter=replace(chain_config.segmenter, held_back=1),
         postprocessing=PostprocessingConfig(min_cases=1),
     )
     stages = stages_of(config)
     names = [stage.name for stage in stages]
-    assert names == ["phantom", "prepare", "cyclegan", "synthesis", "direct_segmenter", "postprocessing", "export"]
-    assert [run_stage(stage, config, tmp_path) for stage in stages] == [True] * 7
-    assert [run_stage(stage, config, tmp_path) for stage in stages] == [False] * 7
+    assert names[2:5] == ["cyclegan", "second_cyclegan", "synthesis"]
+    assert names[5:] == ["direct_segmenter", "postprocessing", "export"]
+    assert [run_stage(stage, config, tmp_path) for stage in stages] == [True] * 8
+    assert [run_stage(stage, config, tmp_path) for stage in stages] == [False] * 8
 
     bundle = tmp_path / "export" / "bundle"
     images = tmp_path / "phantom" / "data" / "target_validation"
@@ -111,8 +113,8 @@ def test_direct_arm_goes_from_training_to_masks_that_pass_the_check(chain_config
     manifest = open_bundle(bundle).manifest
     choice = manifest["provenance"]["postprocessing"]["direct_segmenter"]
     assert manifest["networks"][DIRECT.name]["segmenter"]["components"] == choice["components"]
-    # Three of four T1, the held-back one in no round; in the second round four T2, too.
-    for number, images_trained_on in ((0, 3), (1, 7)):
+    # Three of four T1 by two translators, the held-back one in no round; in the second round four T2, too.
+    for number, images_trained_on in ((0, 6), (1, 10)):
         raw = tmp_path / "direct_segmenter" / f"round_{number}" / "nnunet" / "raw"
         trained = raw / "Dataset001_vestibule" / "imagesTr"
         assert len(list(trained.iterdir())) == images_trained_on

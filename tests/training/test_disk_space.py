@@ -5,10 +5,21 @@ import numpy as np
 import pytest
 
 from training import disk_space
-from training.config import SegmenterConfig
+from training.config import SegmenterConfig, SelfTrainingConfig
 from training.disk_space import PICTURES_AND_LOGS, expected_bytes, shortage
 from training.gan.discriminators import PatchGAN
-from training.stage_table import AUGMENT, CYCLEGAN, EXPORT, PIX2PIX, SEGMENTER, SELF_TRAINING, TRANSFER
+from training.stage_table import (
+    AUGMENT,
+    CYCLEGAN,
+    DIRECT_SEGMENTER,
+    EXPORT,
+    PIX2PIX,
+    SECOND_CYCLEGAN,
+    SEGMENTER,
+    SELF_TRAINING,
+    SYNTHESIS,
+    TRANSFER,
+)
 from vestibule.networks import build_generator
 
 
@@ -52,6 +63,23 @@ def test_every_fold_and_round_of_nnunet_has_checkpoints_of_its_own(config, prepa
     assert expected_bytes(SEGMENTER, narrow, prepared) == PICTURES_AND_LOGS + 4 * 3000 + fold // 4
     # Round 0, two with masks of the round before, and one on T2 alone.
     assert expected_bytes(SELF_TRAINING, one, prepared) == PICTURES_AND_LOGS + 4 * (4 * (4 * 3000 + 1000) + fold)
+
+
+def test_second_translator_makes_as_many_volumes_again(config, prepared):
+    two = replace(config, arms=("direct", "blending"), second_cyclegan=config.cyclegan)
+    assert expected_bytes(SYNTHESIS, two, prepared) == PICTURES_AND_LOGS + 2 * 3000
+    assert expected_bytes(AUGMENT, two, prepared) == PICTURES_AND_LOGS + 2 * 4 * 3000
+    assert expected_bytes(SECOND_CYCLEGAN, two, prepared) == expected_bytes(CYCLEGAN, two, prepared)
+
+
+def test_rounds_of_either_arm_are_counted_by_their_section(config, prepared):
+    one = SegmenterConfig(folds=(), features_base=32)
+    rounds = replace(config, arms=("direct", "blending"), segmenter=one, self_training=SelfTrainingConfig(rounds=1))
+    fold = 4 * 12 * 31_000_000
+    assert expected_bytes(DIRECT_SEGMENTER, rounds, prepared) == PICTURES_AND_LOGS + 3 * (4 * (3000 + 1000) + fold)
+    assert expected_bytes(SELF_TRAINING, rounds, prepared) == PICTURES_AND_LOGS + 3 * (4 * (4 * 3000 + 1000) + fold)
+    plain = replace(rounds, self_training=None)
+    assert expected_bytes(DIRECT_SEGMENTER, plain, prepared) == PICTURES_AND_LOGS + 4 * 3000 + fold
 
 
 def test_disk_that_will_not_suffice_is_told_and_one_that_will_is_not(config, prepared, monkeypatch):

@@ -18,7 +18,7 @@ from training.config.self_training import SelfTrainingConfig
 from training.config.singan import SinGANConfig
 from training.config.transfer import TransferConfig
 from training.phantom.config import PhantomConfig
-from training.stage_table import CYCLEGAN, PIX2PIX, SELF_TRAINING
+from training.stage_table import CYCLEGAN, PIX2PIX, SECOND_CYCLEGAN, SELF_TRAINING
 from vestibule.editions import get_edition
 from vestibule.preprocessing import PreprocessingConfig
 
@@ -54,6 +54,9 @@ class RunConfig:
     folders: FoldersConfig = field(default_factory=FoldersConfig)
     prepare: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     cyclegan: CycleGANConfig = field(default_factory=CycleGANConfig)
+    second_cyclegan: CycleGANConfig | None = field(default=None, metadata={"added": True})
+    """Where set, a second CycleGAN with these settings and a seed of its own makes as much synthetic T2 again, for arms
+    that train on it. What it leaves out has its default, not the value of `cyclegan`."""
     reference: ReferenceConfig = field(default_factory=ReferenceConfig)
     harmoniser: HarmoniserSettings = field(default_factory=SinGANConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
@@ -86,10 +89,29 @@ class RunConfig:
         self._check_segmenters()
         self._check_part(CYCLEGAN.name, self.cyclegan)
         self._check_part(PIX2PIX.name, self.pix2pix)
+        self._check_alignment(CYCLEGAN.name, self.cyclegan)
+        if self.second_cyclegan is not None:
+            self._check_second(self.second_cyclegan)
+
+    def _check_second(self, settings: CycleGANConfig) -> None:
+        """Raise ValueError where the second CycleGAN cannot be trained, or nothing would be made with it."""
+        users = [arm.name for arm in ARMS.values() if SECOND_CYCLEGAN in arm.stages]
+        if not set(users) & set(self.arms):
+            raise ValueError(
+                f"second_cyclegan is for arms that train on synthetic T2, {users}, and arms are {list(self.arms)}; "
+                "name one of these, or leave the section out"
+            )
+        self._check_part(SECOND_CYCLEGAN.name, settings)
+        self._check_alignment(SECOND_CYCLEGAN.name, settings)
+
+    def _check_alignment(self, section: str, settings: CycleGANConfig) -> None:
+        """Raise ValueError where parts of slices are to be sampled apart, and are as high as the slices."""
         rows, _ = self.prepare.size_yx
-        part_rows, _ = self.cyclegan.sampling.crop_yx or self.prepare.size_yx
-        if self.cyclegan.align and part_rows == rows:
-            raise ValueError(f"cyclegan.align needs a cyclegan.sampling.crop_yx of fewer rows than the slice's {rows}")
+        part_rows, _ = settings.sampling.crop_yx or self.prepare.size_yx
+        if settings.align and part_rows == rows:
+            raise ValueError(
+                f"{section}.align needs a {section}.sampling.crop_yx of fewer rows than the slice's {rows}"
+            )
 
     def _check_segmenters(self) -> None:
         """Raise ValueError where a section on the segmenters could change none of them."""
@@ -116,11 +138,13 @@ class RunConfig:
 
     def _check_rounds(self, settings: SelfTrainingConfig) -> None:
         """Raise ValueError where masks could not be compared with any, or rounds are told twice and differ."""
-        compared = settings.mirrored or (settings.folds and len(self.segmenter.folds) > 1)
+        has_folds = settings.folds and len(self.segmenter.folds) > 1
+        has_translators = settings.translators and self.second_cyclegan is not None
+        compared = settings.mirrored or has_folds or has_translators
         if settings.min_agreement > 0 and not compared:
             raise ValueError(
                 "self_training.min_agreement needs masks to compare with: set mirrored, or folds with several "
-                "segmenter.folds, or min_agreement: 0"
+                "segmenter.folds, or translators with second_cyclegan, or min_agreement: 0"
             )
         if SELF_TRAINING.name not in settings.stages:
             return

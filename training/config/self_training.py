@@ -32,6 +32,9 @@ class SelfTrainingConfig:
     """Whether agreement is measured with the mask of each fold alone, where there are several."""
     mirrored: bool = True
     """Whether agreement is measured with the mask of the mirrored image."""
+    translators: bool = True
+    """Whether agreement is measured with the mask of the image that one CycleGAN has made T1 of and the other one T2
+    again, where there is a `second_cyclegan`."""
     min_agreement: float = 0.6
     """Dice below which a mask is dropped: the mean over the masks that it is compared with, of its worst structure. 0:
     no mask is dropped for it. Our choice."""

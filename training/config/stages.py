@@ -9,13 +9,17 @@ from training.stage_table import EXPORT, PHANTOM, POSTPROCESSING, PREPARE, STAGE
 
 def stages_of(config: RunConfig) -> list[Stage]:
     """The stages that `config` asks for, in the order of the table, `EXPORT` last."""
-    wanted = {PREPARE.name}
-    if config.phantom:
-        wanted.add(PHANTOM.name)
+    wanted = {PHANTOM.name, PREPARE.name, POSTPROCESSING.name}
     for arm in arms_of(config.arms):
         wanted.update(stage.name for stage in arm.stages)
-    if config.postprocessing:
-        wanted.add(POSTPROCESSING.name)
-    stages = [stage for stage in STAGES.values() if stage.name in wanted]
+    stages = []
+    for stage in STAGES.values():
+        if stage.name in wanted and _has_section(stage, config):
+            stages.append(stage)
     # Last, wherever a further row of the table stands.
     return [*stages, EXPORT]
+
+
+def _has_section(stage: Stage, config: RunConfig) -> bool:
+    """Whether the section is there without which a stage is left out."""
+    return stage.only_with is None or getattr(config, stage.only_with) is not None

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from training.config import RunConfig, SelfTrainingConfig
+from training.data.intermediates import Translators
 from training.data.slices import PreparedCase
 from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.masks import labels_in, largest_tumour
+from training.stage_table import CYCLEGAN, SECOND_CYCLEGAN
 from vestibule.editions import Edition
 from vestibule.progress import track
 
@@ -24,6 +26,20 @@ Change = Callable[[np.ndarray], np.ndarray]
 def mirror(volume: np.ndarray) -> np.ndarray:
     """`volume` (Z, Y, X) with left and right exchanged."""
     return np.ascontiguousarray(volume[:, :, ::-1])
+
+
+def remade_by(translators: Translators) -> Change:
+    """What makes T1 of a T2 (Z, Y, X) by one CycleGAN of a run, and T2 of that by the other.
+
+    Either hides in its T1 what it needs to make the same T2 again. The other one cannot read that: what is still there
+    is what both know.
+    """
+
+    def remake(volume: np.ndarray) -> np.ndarray:
+        source = translators(CYCLEGAN, "target_to_source", volume)
+        return translators(SECOND_CYCLEGAN, "source_to_target", source)
+
+    return remake
 
 
 def unchanged(volume: np.ndarray) -> np.ndarray:
@@ -44,12 +60,13 @@ class View:
     """What is done to the mask to lie on the image again."""
 
 
-def views_of(settings: SelfTrainingConfig, folds: Sequence[int]) -> list[View]:
+def views_of(settings: SelfTrainingConfig, folds: Sequence[int], translators: Translators | None = None) -> list[View]:
     """The ways to find a mask that pseudo-labels are compared with; none where nothing is asked for.
 
     Args:
         settings: What is asked for.
         folds: Numbers of the folds that are trained.
+        translators: Of a run that has two of them; None: of one that has not.
     """
     views = []
     if settings.mirrored:
@@ -59,6 +76,9 @@ def views_of(settings: SelfTrainingConfig, folds: Sequence[int]) -> list[View]:
         for fold in folds:
             alone = View(f"fold {fold}", folds=(str(fold),))
             views.append(alone)
+    if settings.translators and translators is not None:
+        remade = View("both translators", before=remade_by(translators))
+        views.append(remade)
     return views
 
 

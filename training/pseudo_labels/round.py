@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.config import RunConfig, SelfTrainingConfig
+from training.data.intermediates import Translators
 from training.data.slices import PreparedCase
 from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.agreement import overlaps_of, views_of
@@ -25,6 +26,7 @@ def judged_masks(
     synthetic: Sequence[PreparedCase],
     settings: SelfTrainingConfig,
     config: RunConfig,
+    run_dir: Path,
     round_dir: Path,
 ) -> list[Judged]:
     """Find masks of real T2 with the network of a round, and judge them; what an earlier try has judged is read.
@@ -34,6 +36,7 @@ def judged_masks(
         synthetic: Synthetic T2 with labels of T1, whose volumes are those that structures can have.
         settings: What is asked of a mask.
         config: The configuration of the run.
+        run_dir: Folder of the run, whose translators are asked.
         round_dir: Folder of the round, whose network is trained; the judgement is written to it.
 
     Returns:
@@ -48,7 +51,10 @@ def judged_masks(
     segmenter = load_segmenter(config, round_dir)
     found = find_masks(targets, segmenter, edition, labels)
     cases = [one.case for one in found]
-    views = views_of(settings, config.segmenter.folds)
+    translators = None
+    if config.second_cyclegan is not None:
+        translators = Translators(run_dir)
+    views = views_of(settings, config.segmenter.folds, translators)
     overlaps = overlaps_of(cases, views, config, round_dir, edition)
 
     limits = volume_limits(synthetic, edition, settings.volume_margin)

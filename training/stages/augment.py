@@ -2,7 +2,7 @@
 
 For each labelled T1 case I: J = phi0_AB(I), and copies of J in which the tumour's intensity (on [0, 1]) is multiplied
 by a factor and then harmonised by the one-shot model. Small tumours, medium ones and large uneven ones have factors of
-their own; the cochlea's, where there are any, are for its own copies.
+their own; the cochlea's, where there are any, are for its own copies. A second CycleGAN makes as many again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import torch
 
 from training.config import AugmentConfig, RunConfig, TransferConfig
 from training.data.intermediates import Translators, derived_entry, prepared_entries
+from training.data.looks import looks_of
 from training.data.raw_cases import KnownCases
 from training.data.reference_check import expected_reference
 from training.data.slices import PreparedCase, read_cases
 from training.harmonisers.base import Harmoniser
 from training.harmonisers.compositing import composite
 from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
-from training.stage_table import AUGMENT, CYCLEGAN
+from training.stage_table import AUGMENT
 from training.stages.transfer import noise_of
 from vestibule.editions import COCHLEA, LARGE, MEDIUM, SMALL, TUMOUR, Edition, get_edition
 from vestibule.files import write_json
@@ -62,21 +63,23 @@ def augment(config: RunConfig, run_dir: Path) -> list[Path]:
     paths = []
     for number, case in enumerate(track(cases, AUGMENT.name)):
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
-        plain = translators(CYCLEGAN, "source_to_target", source)
         turn = number % len(fitted)
         harmoniser, _ = fitted[turn]
-        noise = noise_of(config.seed, number)
-        copies = altered_copies(case, plain, harmoniser, settings, edition, noise)
+        for order, look in enumerate(looks_of(config)):
+            plain = look.of(source, translators)
+            # No two volumes of a run share their noise.
+            noise = noise_of(config.seed, number + order * len(cases))
+            copies = altered_copies(case, plain, harmoniser, settings, edition, noise)
 
-        volumes = {"": plain, **copies}
-        for suffix, volume in volumes.items():
-            name = f"{case.name}{suffix}"
-            image = Path("source") / f"{name}.npy"
-            path = folder / image
-            np.save(path, volume.astype(np.float16))
-            paths.append(path)
-            entry = derived_entry(prepared[case.name], name, image)
-            entries.append(entry)
+            volumes = {"": plain, **copies}
+            for suffix, volume in volumes.items():
+                name = f"{case.name}{look.suffix}{suffix}"
+                image = Path("source") / f"{name}.npy"
+                path = folder / image
+                np.save(path, volume.astype(np.float16))
+                paths.append(path)
+                entry = derived_entry(prepared[case.name], name, image)
+                entries.append(entry)
 
     index = folder / "index.json"
     write_json(index, {"cases": entries})

@@ -231,15 +231,30 @@ class CycleGAN(AdversarialModel):
 @subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on the prepared cases; leaves both generators as safetensors, curves and sample sheets in `cyclegan/`."""
-    folder = CYCLEGAN.folder(run_dir)
-    settings = config.cyclegan
-    source_cases = read_cases(run_dir, "source")
-    values = label_values(source_cases) if settings.segmentation_weight else []
     torch.manual_seed(config.seed)
-    model = CycleGAN(settings, make_fabric(config.precision), values)
-
     # Other stages have other second numbers, so that they sample other slices.
     generator = np.random.default_rng([config.seed, 1])
+    return train_pair(config.cyclegan, config.precision, generator, run_dir, CYCLEGAN.folder(run_dir))
+
+
+def train_pair(
+    settings: CycleGANConfig, precision: str, generator: np.random.Generator, run_dir: Path, folder: Path
+) -> list[Path]:
+    """Train a CycleGAN on the prepared cases, its first weights by PyTorch's generator.
+
+    Args:
+        settings: Networks and training.
+        precision: Arithmetic.
+        generator: What slices are sampled by.
+        run_dir: Folder of the run.
+        folder: Where both generators are left as safetensors, curves and sample sheets.
+
+    Returns:
+        Paths of the generators.
+    """
+    source_cases = read_cases(run_dir, "source")
+    values = label_values(source_cases) if settings.segmentation_weight else []
+    model = CycleGAN(settings, make_fabric(precision), values)
     sources = SliceSampler(source_cases, settings.sampling)
     targets = SliceSampler(read_cases(run_dir, "target"), settings.sampling)
     fit(model, partial(sample_batch, model, sources, targets, generator), generator, folder)

@@ -107,7 +107,7 @@ def train_in_rounds(stage: Stage, made_by: Stage, rounds: Rounds, config: RunCon
 
         # The last round's network is the result, and labels nothing that is learnt from.
         if number < last:
-            taught, worth = _teach(targets, synthetic, config, round_dir)
+            taught, worth = _teach(targets, synthetic, config, run_dir, round_dir)
         else:
             worth = _measure_last(targets, config, round_dir)
         if worth:
@@ -151,7 +151,7 @@ def inspect_rounds(stage: Stage, config: RunConfig, run_dir: Path) -> list[str]:
 
 
 def _teach(
-    targets: list[PreparedCase], synthetic: list[PreparedCase], config: RunConfig, round_dir: Path
+    targets: list[PreparedCase], synthetic: list[PreparedCase], config: RunConfig, run_dir: Path, round_dir: Path
 ) -> tuple[Taught, list[Gain]]:
     """Masks of real T2 to learn from, all or those that are kept; with what they are worth, where that is told."""
     if config.self_training is None:
@@ -160,7 +160,7 @@ def _teach(
         cases = [one.case for one in found]
         return Taught(cases), []
 
-    judged = judged_masks(targets, synthetic, config.self_training, config, round_dir)
+    judged = judged_masks(targets, synthetic, config.self_training, config, run_dir, round_dir)
     taught = Taught()
     for one in judged:
         if not one.kept:

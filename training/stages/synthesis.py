@@ -1,4 +1,7 @@
-"""Synthetic T2 of every labelled T1 case by the CycleGAN: phi0_AB, with the labels of the T1."""
+"""Synthetic T2 of every labelled T1 case by the CycleGAN: phi0_AB, with the labels of the T1.
+
+By a second CycleGAN, where there is one, too.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import numpy as np
 
 from training.config import RunConfig
 from training.data.intermediates import Translators, derived_entry, prepared_entries
+from training.data.looks import looks_of
 from training.data.slices import read_cases
-from training.stage_table import CYCLEGAN, SYNTHESIS
+from training.stage_table import SYNTHESIS
 from vestibule.files import write_json
 from vestibule.progress import track
 
@@ -28,12 +32,14 @@ def synthesise(config: RunConfig, run_dir: Path) -> list[Path]:
     paths = []
     for case in track(read_cases(run_dir, "source"), SYNTHESIS.name):
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
-        synthetic = translators(CYCLEGAN, "source_to_target", source)
-        image = Path("source") / f"{case.name}.npy"
-        np.save(folder / image, synthetic.astype(np.float16))
-        paths.append(folder / image)
-        entry = derived_entry(prepared[case.name], case.name, image)
-        entries.append(entry)
+        for look in looks_of(config):
+            synthetic = look.of(source, translators)
+            name = f"{case.name}{look.suffix}"
+            image = Path("source") / f"{name}.npy"
+            np.save(folder / image, synthetic.astype(np.float16))
+            paths.append(folder / image)
+            entry = derived_entry(prepared[case.name], name, image)
+            entries.append(entry)
 
     index = folder / "index.json"
     write_json(index, {"cases": entries})

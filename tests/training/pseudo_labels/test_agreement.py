@@ -31,6 +31,19 @@ def test_agreement_is_the_mean_over_views_of_the_worst_structure():
     assert agreement_of({}) is None
 
 
+def test_image_goes_through_both_translators_where_a_run_has_two():
+    called = []
+
+    def translators(stage, name, volume):
+        called.append((stage.name, name))
+        return volume / 2
+
+    *_, view = views_of(SelfTrainingConfig(), (), translators)
+    assert view.before(np.ones((1, 2, 2)))[0, 0].tolist() == [0.25, 0.25]
+    assert called == [("cyclegan", "target_to_source"), ("second_cyclegan", "source_to_target")]
+    assert len(views_of(SelfTrainingConfig(translators=False), (), translators)) == 1
+
+
 class FindsLeft:
     """A segmenter that takes the first columns of any image for tumour, however the image lies."""
 
