@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from training.config import AugmentConfig, CycleGANConfig, Pix2PixConfig, RunConfig, SelfTrainingConfig
-from training.data.looks import looks_of
 from training.gan.discriminators import PatchGAN
 from training.stage_table import (
     AUGMENT,
@@ -30,6 +29,7 @@ from training.stage_table import (
     TRANSFER,
     Stage,
 )
+from vestibule.editions import get_edition
 from vestibule.networks import build_generator
 
 BYTES_A_WEIGHT = 12
@@ -109,7 +109,17 @@ def _second_cyclegan(config: RunConfig, source: int, target: int) -> int:
 
 
 def _synthesis(config: RunConfig, source: int, target: int) -> int:
-    return source * len(looks_of(config))
+    looks = _looks(config.cyclegan, config)
+    if config.second_cyclegan is not None:
+        looks += _looks(config.second_cyclegan, config)
+    return source * looks
+
+
+def _looks(settings: CycleGANConfig, config: RunConfig) -> int:
+    """How many synthetic T2 a translator makes of a T1."""
+    if not settings.site_code:
+        return 1
+    return len(get_edition(config.edition).sites)
 
 
 def _transfer(config: RunConfig, source: int, target: int) -> int:
@@ -120,7 +130,7 @@ def _augment(config: RunConfig, source: int, target: int) -> int:
     settings = config.augment
     tumours = max(len(settings.small_factors), len(settings.large_factors))
     copies = 1 + tumours + len(settings.cochlea_factors)
-    return source * len(looks_of(config)) * copies
+    return _synthesis(config, source, target) * copies
 
 
 def _nnunet(config: RunConfig, images: int) -> int:

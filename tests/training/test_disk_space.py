@@ -69,6 +69,9 @@ def test_second_translator_makes_as_many_volumes_again(config, prepared):
     two = replace(config, arms=("direct", "blending"), second_cyclegan=config.cyclegan)
     assert expected_bytes(SYNTHESIS, two, prepared) == PICTURES_AND_LOGS + 2 * 3000
     assert expected_bytes(AUGMENT, two, prepared) == PICTURES_AND_LOGS + 2 * 4 * 3000
+    coded = replace(two, cyclegan=replace(config.cyclegan, site_code=True))
+    # London and Tilburg by the first translator, and the second.
+    assert expected_bytes(SYNTHESIS, coded, prepared) == PICTURES_AND_LOGS + 3 * 3000
     assert expected_bytes(SECOND_CYCLEGAN, two, prepared) == expected_bytes(CYCLEGAN, two, prepared)
 
 

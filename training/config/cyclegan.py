@@ -34,6 +34,10 @@ class CycleGANConfig:
     segmentation_weight: float = field(default=0.0, metadata={"added": True})
     """Weight of a segmenter that is trained beside, on synthetic T2 with T1's labels, so that a tumour that is erased
     costs; 0 leaves it out, as in the paper. Published for crossMoDA 2022."""
+    site_code: bool = field(default=False, metadata={"added": True})
+    """Whether the T1 -> T2 generator and its discriminator are told the site of T2, for editions with several, so that
+    it can give the look of each; the way back is not told. Synthetic T2 then has every site's look. Not for arms that
+    transfer tumours, which have one look of T2."""
     align: bool = False
     """Sample the parts of T2 slices as many rows below those of T1 slices as the generators are seen to shift anatomy.
     Needs a `sampling.crop_yx` with fewer rows than the slices. Our addition."""

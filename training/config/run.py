@@ -18,7 +18,7 @@ from training.config.self_training import SelfTrainingConfig
 from training.config.singan import SinGANConfig
 from training.config.transfer import TransferConfig
 from training.phantom.config import PhantomConfig
-from training.stage_table import CYCLEGAN, PIX2PIX, SECOND_CYCLEGAN, SELF_TRAINING
+from training.stage_table import CYCLEGAN, PIX2PIX, SECOND_CYCLEGAN, SELF_TRAINING, TRANSFER
 from vestibule.editions import get_edition
 from vestibule.preprocessing import PreprocessingConfig
 
@@ -89,7 +89,7 @@ class RunConfig:
         self._check_segmenters()
         self._check_part(CYCLEGAN.name, self.cyclegan)
         self._check_part(PIX2PIX.name, self.pix2pix)
-        self._check_alignment(CYCLEGAN.name, self.cyclegan)
+        self._check_pair(CYCLEGAN.name, self.cyclegan)
         if self.second_cyclegan is not None:
             self._check_second(self.second_cyclegan)
 
@@ -102,15 +102,29 @@ class RunConfig:
                 "name one of these, or leave the section out"
             )
         self._check_part(SECOND_CYCLEGAN.name, settings)
-        self._check_alignment(SECOND_CYCLEGAN.name, settings)
+        self._check_pair(SECOND_CYCLEGAN.name, settings)
 
-    def _check_alignment(self, section: str, settings: CycleGANConfig) -> None:
-        """Raise ValueError where parts of slices are to be sampled apart, and are as high as the slices."""
+    def _check_pair(self, section: str, settings: CycleGANConfig) -> None:
+        """Raise ValueError where a CycleGAN is asked for what the run's slices, edition or arms do not allow."""
         rows, _ = self.prepare.size_yx
         part_rows, _ = settings.sampling.crop_yx or self.prepare.size_yx
         if settings.align and part_rows == rows:
             raise ValueError(
                 f"{section}.align needs a {section}.sampling.crop_yx of fewer rows than the slice's {rows}"
+            )
+        if not settings.site_code:
+            return
+        sites = get_edition(self.edition).sites
+        if len(sites) < 2:
+            raise ValueError(
+                f"{section}.site_code is for editions with several sites, and {self.edition} has {sites[0]} alone; "
+                "leave it out"
+            )
+        with_transfer = [arm.name for arm in arms_of(self.arms) if TRANSFER in arm.stages]
+        if with_transfer:
+            raise ValueError(
+                f"{section}.site_code gives several looks of T2, and the arm {with_transfer[0]!r} transfers tumours "
+                "into one; leave out one of the two"
             )
 
     def _check_segmenters(self) -> None:

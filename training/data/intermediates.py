@@ -10,6 +10,7 @@ from torch import nn
 
 from training.config import build
 from training.data.raw_cases import named_folders
+from training.data.site_code import OfSite, SiteCoded, read_sites
 from training.run_folder import DATA, recorded_config
 from training.stage_table import PHANTOM, PREPARE, Stage
 from vestibule.data_folders import TARGET, locate, references_of
@@ -21,6 +22,9 @@ from vestibule.pipeline import pick_device
 from vestibule.tensors import read_tensors
 from vestibule.translation import translate
 
+TO_TARGET = "source_to_target"
+"""File of a CycleGAN's T1 -> T2 generator, without its ending."""
+
 
 class Translators:
     """The trained generators of a run, each loaded when it is first asked for."""
@@ -28,15 +32,17 @@ class Translators:
     def __init__(self, run_dir: Path) -> None:
         """Generators of the run in `run_dir`."""
         self._run_dir = run_dir
-        self._loaded: dict[tuple[Stage, str], nn.Module] = {}
+        self._loaded: dict[tuple[Stage, str, str | None], nn.Module] = {}
 
-    def __call__(self, stage: Stage, name: str, volume: np.ndarray) -> np.ndarray:
+    def __call__(self, stage: Stage, name: str, volume: np.ndarray, site: str | None = None) -> np.ndarray:
         """Translate a volume.
 
         Args:
             stage: Which stage trained the generator.
             name: The generator's file, without its ending.
             volume: (Z, Y, X) in [-1, 1].
+            site: Whose look a generator with a site code shall give; None, or a site that it does not know: that of the
+                first.
 
         Returns:
             Float32 (Z, Y, X) in [-1, 1].
@@ -44,20 +50,27 @@ class Translators:
         Raises:
             InputError: The stage is not done.
         """
-        key = stage, name
+        key = stage, name, site
         if key not in self._loaded:
-            self._loaded[key] = self._load(stage, name)
+            self._loaded[key] = self._load(stage, name, site)
         return translate(self._loaded[key], volume)
 
-    def _load(self, stage: Stage, name: str) -> nn.Module:
+    def _load(self, stage: Stage, name: str, site: str | None) -> nn.Module:
         """The generator as its stage left it, on the device that there is."""
         section = recorded_config(self._run_dir, stage)[stage.name]
         settings = build(GeneratorConfig, section["generator"], f"{stage.name}.generator")
         generator = build_generator(settings)
 
         folder = stage.folder(self._run_dir)
+        # Only the way to T2 is told a site.
+        sites = read_sites(folder) if name == TO_TARGET else []
+        if sites:
+            generator = SiteCoded(generator, len(sites))
         weights = read_tensors(folder / f"{name}.safetensors")
         generator.load_state_dict(weights)
+        if sites:
+            place = sites.index(site) if site in sites else 0
+            generator = OfSite(generator, place, len(sites))
         generator.to(pick_device())
         return generator.eval()
 

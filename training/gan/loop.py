@@ -60,7 +60,7 @@ class AdversarialModel(ABC):
 
 def fit(
     model: AdversarialModel,
-    sample_batch: Callable[[], tuple[torch.Tensor, ...]],
+    sample_batch: Callable[[], tuple[torch.Tensor | None, ...]],
     generator: np.random.Generator,
     folder: Path,
 ) -> None:
@@ -140,7 +140,7 @@ def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None
 
 @rank_zero_only
 @torch.no_grad()
-def _save_samples(model: AdversarialModel, batch: tuple[torch.Tensor, ...], path: Path) -> None:
+def _save_samples(model: AdversarialModel, batch: tuple[torch.Tensor | None, ...], path: Path) -> None:
     images = {}
     for title, batch_of_images in model.sheet(*batch).items():
         shown = batch_of_images[:SHEET_ROWS, 0]  # (rows, Y, X)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from training.config import RunConfig, SelfTrainingConfig
-from training.data.intermediates import Translators
+from training.data.intermediates import TO_TARGET, Translators
 from training.data.slices import PreparedCase
 from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.masks import labels_in, largest_tumour
@@ -19,11 +19,11 @@ from vestibule.progress import track
 
 Overlaps = dict[str, dict[str, float]]
 """Dice by the name of a view and by structure."""
-Change = Callable[[np.ndarray], np.ndarray]
-"""Makes an image, or a mask, (Z, Y, X) of another."""
+Change = Callable[[np.ndarray, PreparedCase], np.ndarray]
+"""Makes an image of a case, or a mask, (Z, Y, X) of another."""
 
 
-def mirror(volume: np.ndarray) -> np.ndarray:
+def mirror(volume: np.ndarray, _: PreparedCase) -> np.ndarray:
     """`volume` (Z, Y, X) with left and right exchanged."""
     return np.ascontiguousarray(volume[:, :, ::-1])
 
@@ -35,14 +35,14 @@ def remade_by(translators: Translators) -> Change:
     is what both know.
     """
 
-    def remake(volume: np.ndarray) -> np.ndarray:
+    def remake(volume: np.ndarray, case: PreparedCase) -> np.ndarray:
         source = translators(CYCLEGAN, "target_to_source", volume)
-        return translators(SECOND_CYCLEGAN, "source_to_target", source)
+        return translators(SECOND_CYCLEGAN, TO_TARGET, source, case.site)
 
     return remake
 
 
-def unchanged(volume: np.ndarray) -> np.ndarray:
+def unchanged(volume: np.ndarray, _: PreparedCase) -> np.ndarray:
     """`volume` itself."""
     return volume
 
@@ -106,9 +106,9 @@ def overlaps_of(
         segmenter = load_segmenter(config, weights, view.folds, mirrored=False)
         for case in track(cases, view.name):
             image = np.asarray(case.image, dtype=np.float32)
-            seen = view.before(image)
+            seen = view.before(image, case)
             found = labels_in(seen, case, segmenter)
-            found = view.after(found)
+            found = view.after(found, case)
             # As the pseudo-labels were found.
             found = largest_tumour(found, edition)
             of_case = overlaps[case.name]

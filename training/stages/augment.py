@@ -3,6 +3,7 @@
 For each labelled T1 case I: J = phi0_AB(I), and copies of J in which the tumour's intensity (on [0, 1]) is multiplied
 by a factor and then harmonised by the one-shot model. Small tumours, medium ones and large uneven ones have factors of
 their own; the cochlea's, where there are any, are for its own copies. A second CycleGAN makes as many again.
+With a site code J has the look of every site, and its copies that of one, by turns.
 """
 
 from __future__ import annotations
@@ -61,17 +62,19 @@ def augment(config: RunConfig, run_dir: Path) -> list[Path]:
 
     entries = []
     paths = []
+    looks = looks_of(config, run_dir)
     for number, case in enumerate(track(cases, AUGMENT.name)):
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
         turn = number % len(fitted)
         harmoniser, _ = fitted[turn]
-        for order, look in enumerate(looks_of(config)):
+        for order, look in enumerate(looks):
             plain = look.of(source, translators)
             # No two volumes of a run share their noise.
             noise = noise_of(config.seed, number + order * len(cases))
-            copies = altered_copies(case, plain, harmoniser, settings, edition, noise)
-
-            volumes = {"": plain, **copies}
+            volumes = {"": plain}
+            # Sites take turns with the copies, or there would be three times as many.
+            if look.has_turn(number):
+                volumes |= altered_copies(case, plain, harmoniser, settings, edition, noise)
             for suffix, volume in volumes.items():
                 name = f"{case.name}{look.suffix}{suffix}"
                 image = Path("source") / f"{name}.npy"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import nn
 from torch.nn.functional import l1_loss
 
 from training.config import CycleGANConfig, RunConfig
+from training.data.raw_cases import KnownCases
+from training.data.site_code import SITES, SiteCoded, check_sites, code_of, sites_of, with_code
 from training.data.slices import SliceSampler, load_labels, load_slices, read_cases
 from training.gan.alignment import Alignment
 from training.gan.checkpoint import Stateful, freeze, save_weights
@@ -28,6 +30,8 @@ from training.gan.loop import AdversarialModel, fit
 from training.gan.optimiser import Optimiser
 from training.gan.segmentation_head import SegmentationHead, label_values
 from training.stage_table import CYCLEGAN
+from vestibule.editions import get_edition
+from vestibule.files import write_json
 from vestibule.networks import build_generator
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -50,22 +54,29 @@ class CycleGAN(AdversarialModel):
     measures = ("shift_rows", "apart_rows")
     compared: ClassVar[Mapping[str, str]] = {"T1 back": "T1", "T2 back": "T2"}
 
-    def __init__(self, config: CycleGANConfig, fabric: Fabric, label_values: Sequence[int] = ()) -> None:
+    def __init__(
+        self, config: CycleGANConfig, fabric: Fabric, label_values: Sequence[int] = (), sites: Sequence[str] = ()
+    ) -> None:
         """Weights are random, by PyTorch's generator.
 
         Args:
             config: Networks and losses.
             fabric: Knows the processes, the device and the arithmetic.
             label_values: What the segmentation head is to find, where the configuration has one.
+            sites: Names of those whose code the T1 -> T2 generator is given; none: it has no code.
         """
         self.config = config
         self.fabric = fabric
+        self.sites = list(sites)
         # A seed fixes the weights, so the order in which the networks are made must stay.
         to_target = initialise(build_generator(config.generator))
         to_source = initialise(build_generator(config.generator))
-        build_discriminator = partial(PatchGAN, 1, config.discriminator_width, config.discriminator_layers)
-        of_source = initialise(build_discriminator())
-        of_target = initialise(build_discriminator())
+        if self.sites:
+            to_target = SiteCoded(to_target, len(self.sites))
+        size = (config.discriminator_width, config.discriminator_layers)
+        of_source = initialise(PatchGAN(1, *size))
+        # It sees the code, too, or nothing would tie it to a look.
+        of_target = initialise(PatchGAN(1 + len(self.sites), *size))
 
         self.source_to_target = fabric.setup_module(to_target)
         self.target_to_source = fabric.setup_module(to_source)
@@ -100,6 +111,7 @@ class CycleGAN(AdversarialModel):
         target: torch.Tensor,
         choices: torch.Tensor,
         labels: torch.Tensor | None = None,
+        code: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Update the generators once, then the discriminators.
 
@@ -108,11 +120,14 @@ class CycleGAN(AdversarialModel):
             target: T2 slices likewise.
             choices: What the replay pools show, (2, B, 2) in [0, 1), B counted over all processes.
             labels: Labels of the T1 slices (B, 1, Y, X), where there is a segmentation head.
+            code: Sites of the T2 slices (B, sites), where there is a code. T1 is given the same looks.
 
         Returns:
             The losses by name, detached scalars.
         """
-        fake_target, fake_source, losses = self._update_generators(source, target, labels)
+        fake_target, fake_source, losses = self._update_generators(source, target, labels, code)
+        fake_target = with_code(fake_target, code)
+        real_target = with_code(target, code)
 
         # The pools are the same in every process, so they see the fakes of all.
         of_source, of_target = choices
@@ -121,13 +136,17 @@ class CycleGAN(AdversarialModel):
         exchange = partial(self.pool_target.exchange, choices=of_target)
         shown_target = together(self.fabric, exchange, fake_target)
 
-        source_loss, target_loss = self._update_discriminators((source, shown_source), (target, shown_target))
+        source_loss, target_loss = self._update_discriminators((source, shown_source), (real_target, shown_target))
         losses["discriminator_a"] = source_loss
         losses["discriminator_b"] = target_loss
         return losses
 
     def _update_generators(
-        self, source: torch.Tensor, target: torch.Tensor, labels: torch.Tensor | None
+        self,
+        source: torch.Tensor,
+        target: torch.Tensor,
+        labels: torch.Tensor | None,
+        code: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Returns the fake target and source slices (B, 1, Y, X) and the losses, all detached."""
         # Gradients pass through the discriminators here, but their weights need none.
@@ -137,7 +156,8 @@ class CycleGAN(AdversarialModel):
         identity_weight = self.config.identity_weight
         if identity_weight:
             # One pass over both: every image is normalised by itself, so that they do not mix.
-            to_target = self.source_to_target(torch.cat([source, target]))  # (2 B, 1, Y, X)
+            towards_target = torch.cat([with_code(source, code), with_code(target, code)])
+            to_target = self.source_to_target(towards_target)  # (2 B, 1, Y, X)
             to_source = self.target_to_source(torch.cat([target, source]))
             fake_target, kept_target = to_target.chunk(2)
             fake_source, kept_source = to_source.chunk(2)
@@ -145,14 +165,16 @@ class CycleGAN(AdversarialModel):
             kept = l1_loss(kept_source, source) + l1_loss(kept_target, target)
             identity = weight * identity_weight * kept
         else:
-            fake_target = self.source_to_target(source)
+            fake_target = self.source_to_target(with_code(source, code))
             fake_source = self.target_to_source(target)
             identity = torch.zeros((), device=source.device)
 
-        adversarial_ab = least_squares(self.discriminator_target(fake_target), real=True)
+        coded = with_code(fake_target, code)
+        adversarial_ab = least_squares(self.discriminator_target(coded), real=True)
         adversarial_ba = least_squares(self.discriminator_source(fake_source), real=True)
         cycle_a = weight * l1_loss(self.target_to_source(fake_target), source)
-        cycle_b = weight * l1_loss(self.source_to_target(fake_source), target)
+        back = self.source_to_target(with_code(fake_source, code))
+        cycle_b = weight * l1_loss(back, target)
 
         losses = {
             "adversarial_ab": adversarial_ab.detach(),
@@ -181,21 +203,27 @@ class CycleGAN(AdversarialModel):
         self.discriminator_optimiser.minimise(source_loss + target_loss)
         return source_loss.detach(), target_loss.detach()
 
-    def measure(self, interval: int, source: torch.Tensor, target: torch.Tensor, *_: torch.Tensor) -> dict[str, float]:
+    def measure(self, interval: int, source: torch.Tensor, target: torch.Tensor, *more: Any) -> dict[str, float]:
         """Measure what the generators shift on slices (B, 1, Y, X); correct it by what `interval` iterations owe."""
+        code = self._code_in(more)
         with torch.no_grad():
-            fake_target = self.source_to_target(source)
+            fake_target = self.source_to_target(with_code(source, code))
             fake_source = self.target_to_source(target)
         over_processes = partial(mean_over_processes, self.fabric)
         self.alignment.look((source, fake_target), (target, fake_source), over_processes)
         self.alignment.correct(interval)
         return {"shift_rows": self.alignment.shift, "apart_rows": self.alignment.rows}
 
-    def sheet(self, source: torch.Tensor, target: torch.Tensor, *_: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _code_in(self, more: Sequence[Any]) -> torch.Tensor | None:
+        """The code in what follows the slices of a batch, where there is one."""
+        return more[-1] if self.sites else None
+
+    def sheet(self, source: torch.Tensor, target: torch.Tensor, *more: Any) -> dict[str, torch.Tensor]:
         """Each domain, its translation and the way back, (B, 1, Y, X); last what the segmentation head finds."""
         to_target = self.averages.network("source_to_target")
         to_source = self.averages.network("target_to_source")
-        fake_target = to_target(source)
+        code = self._code_in(more)
+        fake_target = to_target(with_code(source, code))
         fake_source = to_source(target)
         columns = {
             "T1": source,
@@ -203,7 +231,7 @@ class CycleGAN(AdversarialModel):
             "T1 back": to_source(fake_target),
             "T2": target,
             "synthetic T1": fake_source,
-            "T2 back": to_target(fake_source),
+            "T2 back": to_target(with_code(fake_source, code)),
         }
         if self._plain_head is not None:
             columns["found in synthetic T2"] = self._plain_head.found(fake_target)
@@ -228,6 +256,22 @@ class CycleGAN(AdversarialModel):
         return parts
 
 
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where a site code is asked for, and T2 cases do not tell several sites."""
+    check_site_code(config.cyclegan, config, known)
+
+
+def check_site_code(settings: CycleGANConfig, config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError as `check` does, for the settings of any CycleGAN."""
+    if not settings.site_code:
+        return
+    edition = get_edition(config.edition)
+    found = {}
+    for case in known.of("target"):
+        found[case.name] = edition.site_of(case.name)
+    check_sites(found)
+
+
 @subnormals_as_zero()
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train on the prepared cases; leaves both generators as safetensors, curves and sample sheets in `cyclegan/`."""
@@ -250,16 +294,21 @@ def train_pair(
         folder: Where both generators are left as safetensors, curves and sample sheets.
 
     Returns:
-        Paths of the generators.
+        Paths of the generators; with a site code of the names of the sites, too.
     """
     source_cases = read_cases(run_dir, "source")
+    target_cases = read_cases(run_dir, "target")
     values = label_values(source_cases) if settings.segmentation_weight else []
-    model = CycleGAN(settings, make_fabric(precision), values)
+    sites = sites_of(target_cases) if settings.site_code else []
+    model = CycleGAN(settings, make_fabric(precision), values, sites)
     sources = SliceSampler(source_cases, settings.sampling)
-    targets = SliceSampler(read_cases(run_dir, "target"), settings.sampling)
+    targets = SliceSampler(target_cases, settings.sampling)
     fit(model, partial(sample_batch, model, sources, targets, generator), generator, folder)
 
     paths = []
+    if sites:
+        write_json(folder / SITES, {"sites": sites})
+        paths.append(folder / SITES)
     for name in ("source_to_target", "target_to_source"):
         path = folder / f"{name}.safetensors"
         save_weights(model.averages.network(name), path)
@@ -269,10 +318,11 @@ def train_pair(
 
 def sample_batch(
     model: CycleGAN, sources: SliceSampler, targets: SliceSampler, generator: np.random.Generator
-) -> tuple[torch.Tensor, ...]:
-    """This process's source and target slices (B, 1, Y, X) for a step, and what the replay pools shall show.
+) -> tuple[torch.Tensor | None, ...]:
+    """This process's batch for a step, as `CycleGAN.step` takes it.
 
-    With a segmentation head the labels of the source slices (B, 1, Y, X), too.
+    Source and target slices (B, 1, Y, X), and what the replay pools shall show; with a segmentation head or a site code
+    the labels of the source slices and the sites of the target slices, too.
     """
     fabric = model.fabric
     rows = model.alignment.rows
@@ -284,7 +334,11 @@ def sample_batch(
     # For the fakes of all processes, which every pool sees.
     fakes = len(source) * fabric.world_size
     choices = torch.from_numpy(generator.random((2, fakes, 2)))
-    if model.head is None:
-        return source, target, choices
-    labels = fabric.to_device(load_labels(source_picks))
-    return source, target, choices, labels
+    labels = None
+    if model.head is not None:
+        labels = fabric.to_device(load_labels(source_picks))
+    if not model.sites:
+        return source, target, choices, labels
+    shown = [pick.case for pick in target_picks]
+    code = fabric.to_device(code_of(shown, model.sites))
+    return source, target, choices, labels, code

@@ -12,12 +12,19 @@ import numpy as np
 import torch
 
 from training.config import RunConfig
+from training.data.raw_cases import KnownCases
 from training.gan.devices import subnormals_as_zero
 from training.stage_table import SECOND_CYCLEGAN
-from training.stages.cyclegan import train_pair
+from training.stages.cyclegan import check_site_code, train_pair
 
 SEED_STEP = 15_485_863
 """Keeps its first weights apart from those of the first one; any prime will do."""
+
+
+def check(config: RunConfig, known: KnownCases) -> None:
+    """Raise InputError where a site code is asked for, and T2 cases do not tell several sites."""
+    if config.second_cyclegan is not None:
+        check_site_code(config.second_cyclegan, config, known)
 
 
 @subnormals_as_zero()

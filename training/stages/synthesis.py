@@ -1,6 +1,6 @@
 """Synthetic T2 of every labelled T1 case by the CycleGAN: phi0_AB, with the labels of the T1.
 
-By a second CycleGAN, where there is one, too.
+Where there is a second CycleGAN, by that one, too; where they are told a site, in the look of every site.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ def synthesise(config: RunConfig, run_dir: Path) -> list[Path]:
 
     entries = []
     paths = []
+    looks = looks_of(config, run_dir)
     for case in track(read_cases(run_dir, "source"), SYNTHESIS.name):
         source = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
-        for look in looks_of(config):
+        for look in looks:
             synthetic = look.of(source, translators)
             name = f"{case.name}{look.suffix}"
             image = Path("source") / f"{name}.npy"

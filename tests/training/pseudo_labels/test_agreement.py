@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,13 +35,14 @@ def test_agreement_is_the_mean_over_views_of_the_worst_structure():
 def test_image_goes_through_both_translators_where_a_run_has_two():
     called = []
 
-    def translators(stage, name, volume):
-        called.append((stage.name, name))
+    def translators(stage, name, volume, site=None):
+        called.append((stage.name, name, site))
         return volume / 2
 
     *_, view = views_of(SelfTrainingConfig(), (), translators)
-    assert view.before(np.ones((1, 2, 2)))[0, 0].tolist() == [0.25, 0.25]
-    assert called == [("cyclegan", "target_to_source"), ("second_cyclegan", "source_to_target")]
+    case = SimpleNamespace(site="etz")
+    assert view.before(np.ones((1, 2, 2)), case)[0, 0].tolist() == [0.25, 0.25]
+    assert called == [("cyclegan", "target_to_source", None), ("second_cyclegan", "source_to_target", "etz")]
     assert len(views_of(SelfTrainingConfig(translators=False), (), translators)) == 1
 
 
@@ -87,5 +89,5 @@ def test_mask_of_the_mirrored_image_is_brought_back_before_it_is_compared(
 
 def test_mirroring_exchanges_left_and_right_alone():
     volume = np.arange(12).reshape(1, 3, 4)
-    assert mirror(volume)[0, 0].tolist() == [3, 2, 1, 0]
-    np.testing.assert_array_equal(mirror(mirror(volume)), volume)
+    assert mirror(volume, None)[0, 0].tolist() == [3, 2, 1, 0]
+    np.testing.assert_array_equal(mirror(mirror(volume, None), None), volume)

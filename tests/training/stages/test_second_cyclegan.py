@@ -47,8 +47,8 @@ def test_with_the_same_settings_its_weights_are_others(two, run_dir):
 def translators(monkeypatch):
     """Stand-ins: the first CycleGAN halves an image, the second makes it negative."""
 
-    def translate(stage, name, volume):
-        assert name == "source_to_target"
+    def translate(stage, name, volume, site):
+        assert (name, site) == ("source_to_target", None)
         return volume / 2 if stage == CYCLEGAN else -volume
 
     for module in (synthesis, augment):
