@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from training.config import AugmentConfig, CycleGANConfig, Pix2PixConfig, RunConfig, SelfTrainingConfig
+from training.config import CycleGANConfig, Pix2PixConfig, RunConfig, rounds_of, trainings_in
 from training.gan.discriminators import PatchGAN
 from training.stage_table import (
     AUGMENT,
@@ -150,23 +150,17 @@ def _supervised(config: RunConfig, source: int, target: int) -> int:
 
 
 def _direct_segmenter(config: RunConfig, source: int, target: int) -> int:
-    settings = config.self_training
-    if settings is None or DIRECT_SEGMENTER.name not in settings.stages:
-        return _nnunet(config, _synthesis(config, source, target))
-    return _rounds(settings, config, _synthesis(config, source, target), target)
+    synthetic = _synthesis(config, source, target)
+    rounds = rounds_of(config, DIRECT_SEGMENTER)
+    if rounds is None:
+        return _nnunet(config, synthetic)
+    return trainings_in(rounds) * _nnunet(config, synthetic + target)
 
 
 def _self_training(config: RunConfig, source: int, target: int) -> int:
     synthetic = _augment(config, source, target)
-    settings = config.self_training
-    if settings is None or SELF_TRAINING.name not in settings.stages:
-        return _rounds(config.augment, config, synthetic, target)
-    return _rounds(settings, config, synthetic, target)
-
-
-def _rounds(rounds: AugmentConfig | SelfTrainingConfig, config: RunConfig, synthetic: int, target: int) -> int:
-    count = 1 + rounds.rounds + int(rounds.last_on_target)
-    return count * _nnunet(config, synthetic + target)
+    rounds = rounds_of(config, SELF_TRAINING) or config.augment
+    return trainings_in(rounds) * _nnunet(config, synthetic + target)
 
 
 ESTIMATES: dict[Stage, Callable[[RunConfig, int, int], int]] = {

@@ -11,6 +11,7 @@ from training.config.pix2pix import Pix2PixConfig
 from training.config.postprocessing import PostprocessingConfig
 from training.config.reader import build, read_config
 from training.config.reference import ReferenceConfig
+from training.config.rounds import Rounds, rounds_of, trainings_in
 from training.config.run import RunConfig
 from training.config.sampling import SamplingConfig
 from training.config.segmenter import SegmenterConfig
@@ -31,6 +32,7 @@ __all__ = [
     "Pix2PixConfig",
     "PostprocessingConfig",
     "ReferenceConfig",
+    "Rounds",
     "RunConfig",
     "SamplingConfig",
     "SegmenterConfig",
@@ -39,6 +41,8 @@ __all__ = [
     "TransferConfig",
     "build",
     "read_config",
+    "rounds_of",
     "scheduled",
     "stages_of",
+    "trainings_in",
 ]

@@ -1,8 +1,8 @@
 """A generator that is told whose look of T2 it shall give: each site has a scale and a shift in every normalisation.
 
-Conditional instance normalisation, Dumoulin et al. 2017 ("A learned representation for artistic style"); for sites as
-the winner of crossMoDA 2023 had it. A code that is only a further channel of the image would do nothing: the
-normalisation behind the first convolution takes every constant away.
+Conditional instance normalisation, Dumoulin et al. 2017 ("A learned representation for artistic style"). The winner of
+crossMoDA 2023 had a site code, too. One that is only a further channel of the image would do nothing: the normalisation
+behind the first convolution takes every constant away.
 """
 
 from __future__ import annotations

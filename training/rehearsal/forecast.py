@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.config import RunConfig
+from training.config import RunConfig, trainings_in
+from training.config import rounds_of as section_of_rounds
 from training.rehearsal.shorten import ITERATIONS_PER_EPOCH
 from training.rehearsal.trial import Trial
 from training.stage_table import (
@@ -17,6 +18,7 @@ from training.stage_table import (
     EXPORT,
     HARMONISER,
     PIX2PIX,
+    SECOND_CYCLEGAN,
     SEGMENTER,
     SELF_TRAINING,
     SUPERVISED,
@@ -81,10 +83,8 @@ def trainings_of(rehearsed: Rehearsed) -> int:
 
 def rounds_of(rehearsed: Rehearsed) -> int:
     """Rounds of self-training, the first among them; 1 for every other stage."""
-    if rehearsed.stage != SELF_TRAINING:
-        return 1
-    augment = rehearsed.config.augment
-    return 1 + augment.rounds + int(augment.last_on_target)
+    rounds = section_of_rounds(rehearsed.config, rehearsed.stage)
+    return 1 if rounds is None else trainings_in(rounds)
 
 
 def _by_case(rehearsed: Rehearsed) -> float:
@@ -96,7 +96,8 @@ def _once(rehearsed: Rehearsed) -> float:
 
 
 def _gan(rehearsed: Rehearsed) -> float:
-    settings = rehearsed.config.cyclegan if rehearsed.stage == CYCLEGAN else rehearsed.config.pix2pix
+    # A GAN's section is called as its stage.
+    settings = getattr(rehearsed.config, rehearsed.stage.name)
     return pace(rehearsed.folder / "losses.csv") * settings.iterations
 
 
@@ -123,15 +124,16 @@ def _nnunet(rehearsed: Rehearsed) -> float:
     folds = len(settings.folds) or 1
     rounds = rounds_of(rehearsed)
     epochs = settings.epochs * rounds
-    last = rehearsed.config.augment.last_epochs
-    if rehearsed.stage == SELF_TRAINING and rehearsed.config.augment.last_on_target and last is not None:
-        epochs += last - settings.epochs
+    section = section_of_rounds(rehearsed.config, rehearsed.stage)
+    if section is not None and section.last_on_target and section.last_epochs is not None:
+        epochs += section.last_epochs - settings.epochs
     return epoch * epochs * folds + planning * rounds
 
 
 SECONDS: dict[Stage, Callable[[Rehearsed], float]] = {
     CYCLEGAN: _gan,
     HARMONISER: _harmoniser,
+    SECOND_CYCLEGAN: _gan,
     PIX2PIX: _gan,
     SEGMENTER: _nnunet,
     DIRECT_SEGMENTER: _nnunet,

@@ -47,11 +47,16 @@ def shortened(config: RunConfig, steps: int) -> RunConfig:
         pix2pix=replace(config.pix2pix, iterations=steps),
         reference=replace(config.reference, count=1),
         augment=replace(config.augment, rounds=0, last_on_target=False, last_epochs=None),
+        # The rounds are those of `augment` then, none.
+        self_training=None,
         segmenter=segmenter,
     )
     if hasattr(config.harmoniser, "iterations"):
         harmoniser = replace(config.harmoniser, iterations=steps)  # type: ignore[call-arg]  # not all kinds have them
         short = replace(short, harmoniser=harmoniser)
+    if config.second_cyclegan is not None:
+        second = replace(config.second_cyclegan, iterations=steps)
+        short = replace(short, second_cyclegan=second)
     if config.postprocessing is not None:
         short = replace(short, postprocessing=replace(config.postprocessing, min_cases=1))
     if config.phantom is not None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.config import RunConfig
+from training.config import RunConfig, rounds_of
 from training.data.raw_cases import KnownCases
 from training.data.slices import read_cases
 from training.postprocessing.held_back import remaining
 from training.stage_table import DIRECT_SEGMENTER, SYNTHESIS
 from training.stages.segmenter import check_training, labelled, train_on
-from training.stages.self_training import check_rounds, inspect_rounds, rounds_of, train_in_rounds
+from training.stages.self_training import check_rounds, inspect_rounds, train_in_rounds
 
 
 def check(config: RunConfig, known: KnownCases) -> None:

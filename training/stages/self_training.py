@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.config import AugmentConfig, RunConfig, SelfTrainingConfig
+from training.config import Rounds, RunConfig, rounds_of, trainings_in
 from training.config.segmenter import SPLITS
 from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
@@ -22,9 +22,6 @@ from training.stage_table import AUGMENT, SELF_TRAINING, Stage
 from training.stages.segmenter import check_training, labelled, train_on
 from vestibule.editions import get_edition
 from vestibule.files import read_json, write_json, write_text
-
-Rounds = AugmentConfig | SelfTrainingConfig
-"""Settings with `rounds`, `last_on_target` and `last_epochs`."""
 
 
 @dataclass
@@ -48,14 +45,6 @@ def check_rounds(rounds: Rounds, config: RunConfig, known: KnownCases) -> None:
     if rounds.last_on_target:
         targets = known.of("target")
         check_training(config, len(targets), "T2")
-
-
-def rounds_of(config: RunConfig, stage: Stage) -> SelfTrainingConfig | None:
-    """The section `self_training` of a whole configuration, where it is for a stage."""
-    settings = config.self_training
-    if settings is None or stage.name not in settings.stages:
-        return None
-    return settings
 
 
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
@@ -86,9 +75,7 @@ def train_in_rounds(stage: Stage, made_by: Stage, rounds: Rounds, config: RunCon
     synthetic = read_cases(run_dir, "source", made_by)
     synthetic = remaining(synthetic, config.segmenter.held_back, config.seed)
     targets = read_cases(run_dir, "target")
-    last = rounds.rounds
-    if rounds.last_on_target:
-        last += 1
+    last = trainings_in(rounds) - 1
 
     taught = Taught()
     outputs: list[Path] = []

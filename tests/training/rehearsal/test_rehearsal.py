@@ -10,14 +10,23 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from training.config import read_config, stages_of
+from training.config import AugmentConfig, SelfTrainingConfig, read_config, stages_of
 from training.rehearsal import rehearse as module
 from training.rehearsal.forecast import Rehearsed, bytes_of, pace, seconds_of
 from training.rehearsal.rehearse import rehearse
 from training.rehearsal.report import duration, lines_of
 from training.rehearsal.shorten import CASES, shortened
 from training.rehearsal.trial import Trial, tried
-from training.stage_table import CYCLEGAN, HARMONISER, PHANTOM, PREPARE, SEGMENTER, SELF_TRAINING
+from training.stage_table import (
+    CYCLEGAN,
+    DIRECT_SEGMENTER,
+    HARMONISER,
+    PHANTOM,
+    PREPARE,
+    SECOND_CYCLEGAN,
+    SEGMENTER,
+    SELF_TRAINING,
+)
 from vestibule.cli import cli
 from vestibule.errors import InputError
 
@@ -93,6 +102,22 @@ def test_nnunet_takes_its_pace_for_all_epochs_folds_and_rounds(tiny, tmp_path):
     rounds = replace(config, augment=augment)
     found = seconds_of(rehearsed(rounds, SELF_TRAINING, tmp_path, seconds=110.0, share=5.0))
     assert found == pytest.approx((10 + 10 + 40) * epoch * 2 + 3 * planning)
+
+
+def test_rounds_and_a_second_translator_are_forecast_by_their_sections(tiny, tmp_path):
+    (tmp_path / "training_log_1.txt").write_text("Epoch time: 7.0 s\n")
+    write_losses(tmp_path, ["1,30.0", "3,34.0"])
+    rounds = SelfTrainingConfig(rounds=1, last_epochs=3)
+    second = replace(tiny.cyclegan, iterations=50)
+    arms = ("direct", "blending")
+    config = replace(tiny, arms=arms, augment=AugmentConfig(), self_training=rounds, second_cyclegan=second)
+    assert seconds_of(rehearsed(config, SECOND_CYCLEGAN, tmp_path)) == 100.0
+    # Two steps of 3 s and a third of one, in the tiny configuration's four epochs, twice, and at last in three.
+    found = seconds_of(rehearsed(config, DIRECT_SEGMENTER, tmp_path, seconds=7.0))
+    assert found == pytest.approx((4 + 4 + 3) * 7.0)
+    short = shortened(config, 6)
+    assert stages_of(short) == stages_of(config)
+    assert short.second_cyclegan.iterations == 6
 
 
 def test_disk_grows_with_cases_and_with_networks(tiny, tmp_path):
