@@ -32,7 +32,9 @@ COPY --chmod=755 process.py ./
 COPY --chmod=755 vestibule/ vestibule/
 RUN python3 -m compileall -q . && python3 -c "import process"
 
-ARG API_METHOD=exec
+# How the platform calls the image, and how the image finds out what is asked of it.
+ARG API_METHOD=invoke
+ARG API=auto
 ARG VERSION=0
 ARG REVISION=unknown
 LABEL org.grand-challenge.api-method="${API_METHOD}" \
@@ -41,6 +43,6 @@ LABEL org.grand-challenge.api-method="${API_METHOD}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-ENV VESTIBULE_API=${API_METHOD}
+ENV VESTIBULE_API=${API}
 USER 1000:1000
 ENTRYPOINT ["python3", "/opt/vestibule/process.py"]

@@ -16,7 +16,8 @@ Builds the submission's image with docker or podman.
   --python VERSION  the base's Python, for --cpu (default: 3.11)
   --weights DIR     bundle of weights to put into the image (default: weights/phantom)
   --no-weights      no weights in the image: they are mounted at /opt/ml/model, see ./export.sh --weights
-  --api METHOD      how the platform calls it: exec (default), or invoke, a server that loads the weights once
+  --api METHOD      how the platform calls it: invoke (default), a server that loads all it needs once, or exec; a
+                    flat folder of cases in /input is done in one run in either
   --evaluation      the organisers' image instead, which scores masks: evaluation/Dockerfile, no weights
   --engine PROGRAM  docker or podman (default: $ENGINE, else the first that is there)
   -h, --help        this text
@@ -33,7 +34,7 @@ wrong() {
 	exit 2
 }
 
-tag="" base="" cpu="" evaluation="" python=3.11 weights=weights/phantom api=exec
+tag="" base="" cpu="" evaluation="" python=3.11 weights=weights/phantom api=invoke
 engine=${ENGINE:-$(command -v docker || command -v podman || true)}
 while (($#)); do
 	case $1 in
@@ -109,8 +110,11 @@ arguments=(--tag "$tag")
 if [[ -n $evaluation ]]; then
 	arguments+=(--file evaluation/Dockerfile)
 else
-	arguments+=(--build-arg "WEIGHTS=$staged" --build-arg "API_METHOD=$api")
+	arguments+=(--build-arg "WEIGHTS=$staged")
 fi
+arguments+=(--build-arg "API_METHOD=$api")
+# An image that is called as exec never serves, whatever lies in /input.
+[[ $api == invoke ]] || arguments+=(--build-arg API=exec)
 [[ -z $base ]] || arguments+=(--build-arg "BASE_IMAGE=$base")
 [[ -z $cpu ]] || arguments+=(--network none --build-arg OFFLINE=1)
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vestibule/__init__.py)

@@ -1,6 +1,6 @@
 """The submission: segments what lies in /input and writes to /output, for Grand Challenge and for the organisers.
 
-    python process.py [--input /input] [--output /output] [--weights BUNDLE] [--api exec|invoke] [--require-gpu]
+    python process.py [--input /input] [--output /output] [--weights BUNDLE] [--api auto|exec|invoke] [--require-gpu]
 
 A Grand Challenge job (/input/images/<slug>/ with one image) gives /output/images/<slug>/<name>.mha and
 /output/results.json; a flat folder of cases gives one mask a case, named as its edition has it, right in /output.
@@ -33,7 +33,7 @@ from vestibule.inputs import (
     prepare_output,
 )
 from vestibule.predict import Outcome, edition_for, failure_message, predict_cases
-from vestibule.serve import serve
+from vestibule.serve import api_option, serve, serves
 from vestibule.volume import from_image, to_image
 from vestibule.weights import find_bundle, open_bundle
 
@@ -123,13 +123,7 @@ class Submission(SegmentationAlgorithm):
     envvar="VESTIBULE_OUTPUT_SLUG",
     help="Folder of the mask under /output/images in a Grand Challenge job.",
 )
-@click.option(
-    "--api",
-    type=click.Choice(["exec", "invoke"]),
-    default="exec",
-    envvar="VESTIBULE_API",
-    help="Segment and exit, or serve the platform's /invoke on port 4743.",
-)
+@api_option("exec", "Segment and exit; or serve the platform's /invoke on port 4743.")
 @click.option("--require-gpu", is_flag=True, envvar="VESTIBULE_REQUIRE_GPU", help="Fail where there is no GPU.")
 def process(
     input_dir: Path,
@@ -147,7 +141,7 @@ def process(
     chosen = edition_for(bundle, edition)
     device = "cuda" if require_gpu else "auto"
 
-    if api == "exec":
+    if not serves(api, input_dir):
         # The cases first: where there are none, that is told without waiting for the weights.
         selection = select_cases(input_dir, output_dir, chosen, output_slug)
         model = load_announced(bundle, arm, device)

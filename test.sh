@@ -149,6 +149,8 @@ if [[ -n $outside ]]; then
 	run_outside
 else
 	api=$("$engine" image inspect --format '{{index .Config.Labels "org.grand-challenge.api-method"}}' "$tag")
+	# A flat folder of cases is done in one run, whatever the label says.
+	[[ -d $input/images || -e $input/inputs.json ]] || api="exec"
 	run_image
 fi
 if [[ -n $update ]]; then

@@ -39,6 +39,25 @@ OFFERED = ("/tmp", "/output", "/input", "/dev", "/proc", "/sys", "/etc", "/run")
 """Where a run may write, or the engine itself does."""
 OUT_OF_MEMORY = 137
 """Exit code of a process that was killed, as for want of memory."""
+CLIENT = """
+import sys, time, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+end = time.monotonic() + 300
+while True:
+    try:
+        opener.open("http://127.0.0.1:4743/health", timeout=5).close()
+        break
+    except OSError:
+        if time.monotonic() > end:
+            sys.exit(1)
+        time.sleep(0.2)
+request = urllib.request.Request("http://127.0.0.1:4743/invoke", method="POST")
+try:
+    sys.exit(0 if opener.open(request).status == 201 else 1)
+except OSError:
+    sys.exit(1)
+"""
+"""Does in any image with Python what `vestibule.serve` does on this machine."""
 _TAIL_BYTES = 64 << 10
 _numbers = itertools.count()
 
@@ -246,21 +265,12 @@ class Engine:
 
         Returns:
             What became of it; the exit code is 0 where /invoke answered 201.
-
-        Raises:
-            InputError: This user may not enter its network.
         """
-        if os.geteuid() or shutil.which("nsenter") is None:
-            raise InputError("only root with nsenter can call a server that has no network")
         name = _new_name()
         started = time.monotonic()
         mounts = _mounts(input_dir, output_dir, input_place)
         self.call("run", "--detach", "--name", name, *STRICT, *READ_ONLY, *mounts, image)
-        process_id = self.call("inspect", "--format", "{{.State.Pid}}", name).stdout.strip()
-
-        # The client runs on this machine, in the network of the container, which leads nowhere else.
-        enter_network = ["nsenter", "--target", process_id, "--net"]
-        client = [*enter_network, sys.executable, "-m", "vestibule.serve"]
+        client = self._client_of(name)
         code: int | None = None
         try:
             finished = subprocess.run(client, capture_output=True, timeout=time_limit_s, check=False)
@@ -270,6 +280,15 @@ class Engine:
         errors = self.call("logs", name, check=False).stderr[-_TAIL_BYTES:]
         self.call("rm", "--force", name, check=False)
         return Run(code, time.monotonic() - started, errors)
+
+    def _client_of(self, container: str) -> list[str]:
+        """The command that calls a server which has no network but its own, and ends with 0 where it answers 201."""
+        if os.geteuid() == 0 and shutil.which("nsenter") is not None:
+            process_id = self.call("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
+            # It runs on this machine, in the network of the container, which leads nowhere else.
+            return ["nsenter", "--target", process_id, "--net", sys.executable, "-m", "vestibule.serve"]
+        # Other users may not enter it, so that the image's own Python must do.
+        return [self.program, "exec", container, "python3", "-c", CLIENT]
 
 
 def _new_name() -> str:

@@ -82,13 +82,22 @@ def test_no_engine_is_named(repository, stand_in, name):
 
 def test_build_puts_the_bundle_and_the_call_style_into_the_image(repository, stand_in, tmp_path):
     bundle = small_bundle(tmp_path / "bundle")
-    result = run_script(repository, stand_in, "build.sh", "--weights", bundle, "--api", "invoke", "--base", "b:1")
+    result = run_script(repository, stand_in, "build.sh", "--weights", bundle, "--base", "b:1")
     assert result.returncode == 0, result.stderr
     assert (stand_in / "built_with").read_text() == "manifest.json"
+    assert " API=" not in calls(stand_in)
     for argument in ("API_METHOD=invoke", "BASE_IMAGE=b:1", "--tag vestibule:latest", "--platform linux/amd64"):
         assert argument in calls(stand_in)
     staged = next(word for word in calls(stand_in).split() if word.startswith("WEIGHTS=")).removeprefix("WEIGHTS=")
     assert not (repository / staged).exists()
+
+
+@pytest.mark.parametrize("kind", [(), ("--evaluation",)])
+def test_an_image_for_the_older_style_never_serves(repository, stand_in, kind):
+    result = run_script(repository, stand_in, "build.sh", *kind, "--no-weights", "--api", "exec")
+    assert result.returncode == 0, result.stderr
+    assert "API_METHOD=exec" in calls(stand_in)
+    assert " API=exec" in calls(stand_in)
 
 
 def test_build_of_the_evaluation_takes_its_own_file_and_no_weights(repository, stand_in):

@@ -1,7 +1,7 @@
-"""The platform's `invoke` call style: a server that loads the weights once and segments a job for each request.
+"""The platform's `invoke` call style: a server that loads what it needs once and does a job for each request.
 
-GET /health answers 200 once the weights are loaded; POST /invoke segments what then lies in /input and answers 201, or
-500 with the cause. `python -m vestibule.serve` is the client that the container's own tests use.
+GET /health answers 200 once all is loaded; POST /invoke does what then lies in /input and answers 201, or 500 with the
+cause. `python -m vestibule.serve` is the client that the container's own tests use.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TypeVar
+
+import click
 
 from vestibule.errors import InputError
+from vestibule.inputs import is_platform_job
 from vestibule.memory import memory_shortage
 
 PORT = 4743
@@ -30,7 +35,50 @@ _MAX_BODY_BYTES = 1 << 20
 _IDLE_SECONDS = 60
 """A caller that sends nothing for so long is given up."""
 
+API_STYLES = ("auto", "exec", "invoke")
+"""How a container may be called."""
+
 logger = logging.getLogger(__name__)
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def api_option(default: str, help: str) -> Callable[[Command], Command]:
+    """The option `--api` of a container's command.
+
+    Args:
+        default: One of `API_STYLES`.
+        help: What the two styles do.
+    """
+    return click.option(
+        "--api",
+        type=click.Choice(API_STYLES),
+        default=default,
+        show_default=True,
+        envvar="VESTIBULE_API",
+        help=f"{help} `auto`: the former where a flat folder of cases lies in the input, else the latter.",
+    )
+
+
+def serves(api: str, input_dir: Path) -> bool:
+    """Whether a container that was started so is to answer requests, rather than do one job and end.
+
+    Args:
+        api: One of `API_STYLES`.
+        input_dir: Where the input lies, or will lie once the platform asks.
+    """
+    if api != "auto":
+        return api == "invoke"
+    # The organisers mount all cases before they start a container. The platform brings a job, or nothing yet.
+    return is_platform_job(input_dir) or not _holds_anything(input_dir)
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Whether a folder holds more than hidden files; what cannot be read holds nothing."""
+    try:
+        return any(not entry.name.startswith(".") for entry in folder.iterdir())
+    except OSError:
+        return False
 
 
 def serve(
@@ -42,7 +90,7 @@ def serve(
     """Answer the platform until a SIGTERM.
 
     Args:
-        invoke: Segments one job; raises InputError where that fails.
+        invoke: Does one job; raises InputError where that fails.
         report: Gets the cause of each job that failed, in one line. The server lives on.
         host: Address to listen on.
         port: Port to listen on.
@@ -113,14 +161,14 @@ def make_server(invoke: Callable[[], None], report: Callable[[str], None], host:
         """Answers one request."""
 
         def do_GET(self) -> None:
-            """Tell that the weights are loaded: they were, before the server was made."""
+            """Tell that all is loaded: it was, before the server was made."""
             if self.path == "/health":
                 self.answer(200, {"status": "ready"})
             else:
                 self.answer(404, {"error": "no such path"})
 
         def do_POST(self) -> None:
-            """Segment a job."""
+            """Do a job."""
             if not self.read_body():
                 return
             if self.path != "/invoke":

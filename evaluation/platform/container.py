@@ -9,6 +9,7 @@ a team, which also gives a ranking. Writes metrics.json and cases.csv, for teams
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ from vestibule.commands.options import edition_option, workers_option
 from vestibule.editions import Edition, image_stem
 from vestibule.errors import InputError
 from vestibule.files import write_json
+from vestibule.serve import api_option, serve, serves
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,6 +43,7 @@ from vestibule.files import write_json
 @mode_option(default="challenge", envvar="VESTIBULE_MODE")
 @click.option("--slug", envvar="VESTIBULE_SLUG", help="Which image output of a job to score, where it has several.")
 @workers_option(envvar="VESTIBULE_WORKERS")
+@api_option("exec", "Score and exit; or serve the platform's /invoke on port 4743.")
 def evaluate_input(
     input_dir: Path,
     references: Path,
@@ -49,12 +52,42 @@ def evaluate_input(
     mode: Mode,
     slug: str | None,
     workers: int | None,
+    api: str,
 ) -> None:
     """Score what lies in /input against the references.
 
     A missing or unusable mask counts as an empty one and is named; the scores are written, and the exit code is 0,
     because a submission is scored with what it lacks. It is 1 where a team of several has no usable mask at all.
     """
+    once = partial(evaluate_once, input_dir, references, output_dir, edition, mode, slug, workers)
+    if serves_evaluation(api, input_dir):
+        serve(once, lambda failure: click.echo(f"vestibule: error: {failure}", err=True))
+    else:
+        once()
+
+
+def serves_evaluation(api: str, input_dir: Path) -> bool:
+    """Whether the container is to answer requests: asked to, or with the platform's jobs or nothing in its input.
+
+    Args:
+        api: How it was started, one of `vestibule.serve.API_STYLES`.
+        input_dir: Where the input lies, or will lie.
+    """
+    if api == "auto" and (input_dir / LISTING).is_file():
+        return True
+    return serves(api, input_dir)
+
+
+def evaluate_once(
+    input_dir: Path,
+    references: Path,
+    output_dir: Path,
+    edition: Edition | None,
+    mode: Mode,
+    slug: str | None,
+    workers: int | None,
+) -> None:
+    """Score what lies in a folder: the platform's jobs, a submission, or those of teams. Raises InputError."""
     if not input_dir.is_dir():
         raise InputError(f"{input_dir}: no such folder")
     chosen = edition_of_masks(references, edition)

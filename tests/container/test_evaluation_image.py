@@ -51,6 +51,17 @@ def test_two_teams_are_scored_and_ranked_in_the_sandbox(engine, evaluation_image
     assert metrics["aggregates"]["vs_dice"]["mean"] == 1.0
 
 
+def test_it_is_a_server_where_nothing_lies_in_its_input_yet(engine, evaluation_image, tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    for folder in (source, output):
+        folder.mkdir()
+        folder.chmod(0o777)
+    # It is asked for a job, finds none, says so, and lives on: that is a server.
+    run = Engine(engine.program).invoke(evaluation_image, source, output, 120)
+    assert run.exit_code == 1
+    assert run.last_line.startswith("vestibule: error: ")
+
+
 def test_the_evaluation_image_holds_no_torch(engine, evaluation_image):
     code = "import importlib.util as u; print([n for n in ('torch', 'nnunetv2', 'evalutils') if u.find_spec(n)])"
     flags = ("--rm", "--network", "none", "--entrypoint", "python3")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contract.cases import full_size_case, generate_cases, write_flat
+from contract.cases import full_size_case, generate_cases, write_flat, write_job
 from contract.flat_folder import FULL_SIZE_SECONDS
 from contract.gpu import GPUS, check_gpu
 from contract.image import check_image
@@ -224,15 +224,25 @@ def test_without_a_gpu_it_says_so_and_stops_where_one_is_required(engine, image,
     assert "no CUDA device" in run.last_line
 
 
-def test_the_server_loads_once_and_answers_the_platform(engine, image, base, bundle, repository):
-    served = "localhost/vestibule:invoke"
-    command = ["./build.sh", "--cpu", "--base", base, "--weights", str(bundle), "--tag", served, "--api", "invoke"]
+def test_an_image_for_the_older_style_does_one_job_a_run(engine, image, base, bundle, repository):
+    older = "localhost/vestibule:exec"
+    command = ["./build.sh", "--cpu", "--base", base, "--weights", str(bundle), "--tag", older, "--api", "exec"]
     subprocess.run(command, cwd=repository, env=engine.environment, check=True, capture_output=True)
-    report = Report(served)
-    check_image(Engine(engine.program), served, EDITION, report)
+    report = Report(older)
+    check_image(Engine(engine.program), older, EDITION, report, "platform")
     assert report.failures == [], report.as_text()
     assert report.status_of("platform: one image") == "passed"
-    assert report.status_of("folder: runs") == "not testable here"
+
+
+def test_a_user_who_may_not_enter_a_containers_network_has_the_image_call_itself(engine, image, tmp_path, monkeypatch):
+    monkeypatch.setattr("contract.sandbox.shutil.which", lambda name: None if name == "nsenter" else name)
+    job = write_job(cases()[0], tmp_path / "job")
+    output = tmp_path / "output"
+    output.mkdir()
+    output.chmod(0o777)
+    run = Engine(engine.program).invoke(image, job, output, 600)
+    assert run.exit_code == 0, run.outcome
+    assert list(output.rglob("*.mha"))
 
 
 def test_the_scripts_test_and_export_the_image(engine, image, repository, tmp_path, capsys):

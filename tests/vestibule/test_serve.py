@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from vestibule.errors import InputError
-from vestibule.serve import call, make_server
+from vestibule.serve import call, make_server, serves
 from vestibule.volume import Geometry, Volume, read_header, write_volume
 
 GEOMETRY = Geometry((12, 40, 40), (1.5, 1.5, 1.5), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -91,6 +91,25 @@ def test_health_is_told_while_a_job_runs():
         assert answer(port, "/health", "GET")[0] == 200
         end.set()
         job.join()
+
+
+def test_what_lies_in_the_input_tells_what_is_asked(tmp_path):
+    def asked(*files: str) -> bool:
+        folder = tmp_path / "input"
+        shutil.rmtree(folder, ignore_errors=True)
+        for file in files:
+            path = folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return serves("auto", folder)
+
+    assert asked()
+    assert asked("images/head-mri/a.mha")
+    assert asked("inputs.json")
+    assert asked(".hidden")
+    assert not asked("crossmoda2021_ldn_1_hrT2.nii.gz")
+    assert serves("invoke", tmp_path / "input")
+    assert not serves("exec", tmp_path / "nothing")
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
 """The organiser's container: the platform's jobs, a folder of masks and several teams are scored by case."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluation.platform.container import evaluate_input
+from evaluation.platform import container
+from evaluation.platform.container import evaluate_input, serves_evaluation
 from evaluation.platform.grand_challenge import MaskEvaluation
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
@@ -217,3 +219,40 @@ def test_teams_are_ranked(tmp_path, references, capsys):
     assert [team["team"] for team in ranking["ranking"]] == ["first", "second", "third"]
     assert (tmp_path / "out" / "second" / "metrics.json").is_file()
     assert "1. first" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("api", "files", "served"),
+    [
+        ("auto", ["predictions.json"], True),
+        ("auto", [], True),
+        ("auto", ["crossmoda2021_ldn_1_Label.nii.gz"], False),
+        ("auto", ["team/crossmoda2021_ldn_1_Label.nii.gz"], False),
+        ("exec", ["predictions.json"], False),
+        ("invoke", ["crossmoda2021_ldn_1_Label.nii.gz"], True),
+    ],
+)
+def test_what_lies_in_the_input_tells_what_is_asked(tmp_path, api, files, served):
+    for file in files:
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert serves_evaluation(api, tmp_path) == served
+
+
+def test_each_request_scores_what_then_lies_in_the_input(tmp_path, references, monkeypatch):
+    asked = []
+    monkeypatch.setattr(container, "serve", lambda invoke, report: asked.append(invoke))
+    source, out = tmp_path / "in", tmp_path / "out"
+    arguments = ["--input", str(source), "--references", str(references), "--output", str(out), "--api", "auto"]
+    source.mkdir()
+    evaluate_input.main(arguments, standalone_mode=False)
+    (invoke,) = asked
+    with pytest.raises(InputError, match="none of its 0 masks"):
+        invoke()
+    for shift, dice in ((0, 1.0), (1, 0.75)):
+        shutil.rmtree(source)
+        platform_input(source, shift=shift)
+        invoke()
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["aggregates"]["vs_dice"]["mean"] == pytest.approx(dice)
