@@ -7,10 +7,11 @@
     python studies/arms.py --config configs/phantom.yaml --out runs/heads --heads DATA      real heads
     python studies/arms.py --config configs/phantom.yaml --out runs/tiny --size tiny --seeds 1
 
-A line is a way to train a segmenter: it is an arm, the CycleGAN with or without a segmenter beside (the head), tumours
-altered or not, local contrast or not. Of one training with rounds, every round is scored: the first has seen no mask of
-real T2. All lines of a seed share CycleGAN and harmoniser. A killed run goes on where it stopped. The section with the
-numbers is printed and written to `results.md` below `--out`; `--page docs/results.md` puts it there too.
+A line is a way to train a segmenter: it is an arm, the CycleGAN with or without a segmenter beside (the head), a second
+translator or none, tumours altered or not, local contrast or not, masks kept by trust or all of them. Of one training
+with rounds, every round is scored: the first has seen no mask of real T2. All lines of a seed share what they can. A
+killed run goes on where it stopped. The section with the numbers is printed and written to `results.md` below `--out`;
+`--page docs/results.md` puts it there too.
 
 With `--heads`, data are what `studies/real_heads.py` makes of a folder: each person with both contrasts is the unseen
 one in turn, in a folder of its own. Cochleae have no labels there.
@@ -41,21 +42,34 @@ from real_heads import COPIES, make_data, people_of
 
 from evaluation.scoring.scores import Row
 from training.arms import BASELINE, BLENDING, DIRECT, ONESHOT, UPPER_BOUND
-from training.config import LocalContrastConfig, RunConfig, read_config, stages_of
+from training.config import LocalContrastConfig, RunConfig, SelfTrainingConfig, read_config, stages_of
 from training.implant.files import RECORD
 from training.nnunet.trained import load_segmenter
 from training.parallel import side_by_side
 from training.run_folder import FINISHED, read_outputs
-from training.stage_table import CYCLEGAN, EXPORT, HARMONISER, PHANTOM, PREPARE, SEGMENTER, SELF_TRAINING, Stage
+from training.stage_table import (
+    CYCLEGAN,
+    EXPORT,
+    HARMONISER,
+    PHANTOM,
+    PREPARE,
+    SECOND_CYCLEGAN,
+    SEGMENTER,
+    SELF_TRAINING,
+    Stage,
+)
 from vestibule.editions import TUMOUR, get_edition
 from vestibule.errors import InputError
 from vestibule.files import read_json
+from vestibule.networks import GeneratorConfig
 from vestibule.pipeline import Model, pick_device
 
-SHARED = (PREPARE, CYCLEGAN, HARMONISER, SEGMENTER)
+SHARED = (PREPARE, CYCLEGAN, SECOND_CYCLEGAN, HARMONISER, SEGMENTER)
 """What the lines of a seed have in common, as far as they need it."""
 LEVEL = 4
 """Of the harmoniser, at which an altered tumour enters: n* of SinGAN for a slice's part of the demo's size."""
+SECOND_GENERATOR = GeneratorConfig("resnet", width=16, blocks=4)
+"""As the paper's, without skip connections."""
 HEAD_WEIGHT = 1.0
 """Of the segmenter beside the CycleGAN, relative to its adversarial term."""
 
@@ -74,6 +88,10 @@ class Line:
     """Whether intensities vary while nnU-Net trains."""
     head: bool = False
     """Whether a segmenter is trained beside the CycleGAN."""
+    filtered: bool = False
+    """Whether self-training keeps the masks alone that can be trusted."""
+    mixed: bool = False
+    """Whether a second CycleGAN, with the paper's generator, makes as much synthetic T2 again."""
 
 
 LINES = (
@@ -82,6 +100,8 @@ LINES = (
     Line(BLENDING.name, BLENDING.name),
     Line(DIRECT.name, BLENDING.name, altered=False, local_contrast=True),
     Line(UPPER_BOUND.name, UPPER_BOUND.name),
+    Line("blending_filtered", BLENDING.name, filtered=True),
+    Line("blending_mixed", BLENDING.name, mixed=True),
     Line("blending_head", BLENDING.name, head=True),
     Line("direct_plain", BLENDING.name, altered=False),
     Line("direct_head", BLENDING.name, altered=False, local_contrast=True, head=True),
@@ -188,9 +208,18 @@ def configured(config: RunConfig, line: Line) -> RunConfig:
     cyclegan = config.cyclegan
     if line.head:
         cyclegan = replace(cyclegan, segmentation_weight=HEAD_WEIGHT)
-    # The section may stand where a line has no stage that it concerns only if it is off.
-    contrast = LocalContrastConfig() if line.local_contrast else None
-    return replace(config, arms=(line.arm,), augment=augment, cyclegan=cyclegan, local_contrast=contrast)
+    # These sections may stand where a line has no stage that they concern only if they are off.
+    second = replace(config.cyclegan, generator=SECOND_GENERATOR, identity_weight=0.5) if line.mixed else None
+    filtering = SelfTrainingConfig(rounds=augment.rounds) if line.filtered else None
+    return replace(
+        config,
+        arms=(line.arm,),
+        augment=augment,
+        cyclegan=cyclegan,
+        second_cyclegan=second,
+        local_contrast=LocalContrastConfig() if line.local_contrast else None,
+        self_training=filtering,
+    )
 
 
 def run_all(configs: Sequence[RunConfig], out: Path, lines: list[Line], workers: int) -> None:
@@ -229,10 +258,10 @@ def train_shared(config: RunConfig, out: Path, head: bool, stage: Stage) -> None
         head: Whether the CycleGAN has a segmenter beside it.
         stage: One of `SHARED`.
     """
-    arms = (ONESHOT.name,)
-    own = replace(config, arms=arms)
-    if head:
-        own = replace(own, cyclegan=replace(config.cyclegan, segmentation_weight=HEAD_WEIGHT))
+    second = stage == SECOND_CYCLEGAN
+    # An arm that has the stage.
+    line = Line("shared", BLENDING.name if second else ONESHOT.name, head=head, mixed=second)
+    own = configured(config, line)
     folder = shared_folder(out, config, head)
     if head:
         link(shared_folder(out, config, False), folder, (PREPARE,))

@@ -44,6 +44,8 @@ def test_every_line_is_a_configuration_that_a_run_takes(study, tiny):
         assert own.arms == (line.arm,)
         assert (own.cyclegan.segmentation_weight > 0) == line.head
         assert (own.local_contrast is not None) == line.local_contrast
+        assert (own.self_training is not None) == line.filtered
+        assert (own.second_cyclegan is not None) == line.mixed
 
 
 def test_direct_alters_no_tumour_and_needs_no_level(study, tiny):
@@ -112,13 +114,15 @@ def test_lines_share_what_they_can_and_a_head_has_a_cyclegan_of_its_own(study, t
     monkeypatch.setattr(arms, "score_arm", lambda run_dir, arm, edition: rows(0.5))
     monkeypatch.setattr(arms, "score_model", lambda model, run_dir, name, edition: rows(0.6))
     monkeypatch.setattr(arms, "model_of_round", lambda config, run_dir, number: None)
-    names = ("baseline", "blending", "blending_head")
+    names = ("baseline", "blending", "blending_head", "blending_mixed")
     lines = [line for line in arms.LINES if line.name in names]
     arms.run_all([tiny], tmp_path, lines, 1)
 
     assert trained.count(("shared", "cyclegan")) == trained.count(("shared_head", "cyclegan")) == 1
     assert ("shared", "harmoniser") in trained
     assert ("shared_head", "harmoniser") not in trained
+    assert trained.count(("shared", "second_cyclegan")) == 1
+    assert not [run for run, name in trained if name == "second_cyclegan" and run != "shared"]
     assert ("blending_head", "self_training") in trained
     assert not [name for run, name in trained if run in names and name in ("prepare", "cyclegan", "segmenter")]
 
@@ -130,6 +134,9 @@ def test_lines_share_what_they_can_and_a_head_has_a_cyclegan_of_its_own(study, t
         "blending",
         "blending, a round more",
         "blending, self-training",
+        "blending_mixed",
+        "blending_mixed, a round more",
+        "blending_mixed, self-training",
         "blending_head",
         "blending_head, a round more",
         "blending_head, self-training",
