@@ -81,7 +81,8 @@ def _take(folder: Path) -> IO[str] | None:
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            stream = lock.open("a+", encoding="utf-8")
+            # Names of files may be of any bytes, also those in the command line that is written here.
+            stream = lock.open("a+", encoding="utf-8", errors="backslashreplace")
         except OSError:
             # Who cannot write here is told by what writes first, which knows the file that matters.
             return None
@@ -109,4 +110,7 @@ def _take(folder: Path) -> IO[str] | None:
 def _lock_of(path: Path) -> Path:
     # A name such as `.` has none before it is resolved.
     path = Path(path).resolve()
+    if not path.name:
+        # The root of all folders has nothing beside it.
+        return path / ".lock"
     return path.with_name(f".{path.name}.lock")

@@ -54,6 +54,16 @@ def test_images_whose_names_tell_no_contrast_are_found_by_their_whole_names(labe
     assert find_images(tmp_path, EDITION) == Images({"case7": tmp_path / "case7.nii.gz"})
 
 
+def test_images_whose_names_tell_no_contrast_serve_every_command(folders, monkeypatch) -> None:
+    for case in (GOOD, BAD):
+        (folders / "t2" / f"{case}_hrT2.nii.gz").rename(folders / "t2" / f"{case}.nii.gz")
+    for name in ("evaluate", "screen", "pictures", "check"):
+        arguments, result = COMMANDS[name]
+        # Nothing is said of images; the little masks are none of a head.
+        assert run(monkeypatch, *arguments) == (1 if name == "screen" else 0)
+        assert Path(result).is_file()
+
+
 def test_of_two_images_of_one_case_neither_is_taken(folders) -> None:
     shutil.copy(f"t2/{BAD}_hrT2.nii.gz", f"t2/{BAD}_hrT2.nii")
     found = find_images(Path("t2"), EDITION)

@@ -2,16 +2,17 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from vestibule.errors import InputError
-from vestibule.locks import claimed
+from vestibule.locks import _lock_of, claimed
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from vestibule.locks import claimed
+from vestibule.locks import _lock_of, claimed
 with claimed(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -54,4 +55,14 @@ def test_claim_ends_with_an_error_and_may_be_taken_again(tmp_path):
 def test_folder_without_a_place_for_the_lock_is_left_to_who_writes_first(tmp_path):
     (tmp_path / "file").write_text("")
     with claimed(tmp_path / "file" / "out"):
+        pass
+
+
+def test_root_of_all_folders_has_a_lock_within_it():
+    assert _lock_of(Path("/")) == Path("/.lock")
+
+
+def test_lock_that_holds_no_text_is_no_reason_to_fail(holder, tmp_path):
+    (tmp_path / ".out.lock").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is being written by"), claimed(tmp_path / "out"):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from training.phantom.tumour import VOLUME_RANGE_MM3
@@ -11,6 +12,10 @@ FEWEST_VALIDATION = 4
 """Unseen target patients where nobody says how many."""
 SMALLEST_SHAPE_VOX = 8
 """Voxels that an image has at least along each axis."""
+MOST_VOXELS = 512 * 512 * 512
+"""Voxels that an image has at most: no larger one is read."""
+MOST_PATIENTS = 100_000
+MOST_WORKERS = 1000
 SPACING_RANGE_MM = (0.1, 10.0)
 VOLUME_LIMITS_MM3 = (20.0, 20_000.0)
 """Volumes that a tumour of this shape can be given."""
@@ -48,16 +53,15 @@ class PhantomConfig:
     def __post_init__(self) -> None:
         edition = get_edition(self.edition)
 
-        fewest = min(self.cases, self.validation_cases, self.workers)
-        if fewest < 1:
-            raise ValueError("cases, validation and workers must be at least 1")
-
+        self._check_counts()
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
 
         smallest_mm, largest_mm = SPACING_RANGE_MM
         _check_zyx("shape_zyx", self.shape_zyx, SMALLEST_SHAPE_VOX)
         _check_zyx("spacing_zyx", self.spacing_zyx, smallest_mm)
+        if self.shape_zyx is not None and math.prod(self.shape_zyx) > MOST_VOXELS:
+            raise ValueError(f"shape_zyx must be at most {MOST_VOXELS} voxels, got {self.shape_zyx}")
         if self.spacing_zyx is not None and max(self.spacing_zyx) > largest_mm:
             raise ValueError(f"spacing_zyx must be at most {largest_mm:g} mm, got {self.spacing_zyx}")
 
@@ -78,6 +82,15 @@ class PhantomConfig:
             limits = f"between {lowest:g} and {highest:g} mm3"
             raise ValueError(f"volume_mm3 must be two rising numbers {limits}, got {self.volume_mm3}")
 
+    def _check_counts(self) -> None:
+        fewest = min(self.cases, self.validation_cases, self.workers)
+        if fewest < 1:
+            raise ValueError("cases, validation and workers must be at least 1")
+        if max(self.cases, self.validation_cases) > MOST_PATIENTS:
+            raise ValueError(f"cases and validation must be at most {MOST_PATIENTS}")
+        if self.workers > MOST_WORKERS:
+            raise ValueError(f"workers must be at most {MOST_WORKERS}, got {self.workers}")
+
     @property
     def validation_cases(self) -> int:
         """Unseen target patients."""
@@ -96,5 +109,7 @@ def _check_zyx(name: str, value: tuple[float, ...] | None, smallest: float) -> N
     if value is None:
         return
 
-    if len(value) != 3 or min(value) < smallest:
+    # Asked so that NaN is refused too.
+    are_large = all(number >= smallest for number in value)
+    if len(value) != 3 or not are_large:
         raise ValueError(f"{name} must be three numbers (Z, Y, X) of at least {smallest:g}, got {value}")

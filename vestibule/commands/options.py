@@ -11,7 +11,7 @@ import click
 
 from vestibule.editions import EDITIONS, Edition, edition_of, get_edition
 from vestibule.errors import InputError
-from vestibule.files import write_json
+from vestibule.files import NOT_UTF8, is_printable, printable, write_json
 from vestibule.locks import claimed
 from vestibule.terminal import has_unicode
 from vestibule.text import shown_json
@@ -51,7 +51,12 @@ def edition_option(
 
 
 def claim(folder: Path) -> None:
-    """Let the running command alone write to `folder`, to its end. Raises InputError where another one does."""
+    """Let the running command alone write to `folder`, to its end.
+
+    Raises InputError where another one does, or the folder's name is no text, which no image's may be.
+    """
+    if not is_printable(folder):
+        raise InputError(f"{printable(folder)}: {NOT_UTF8}")
     click.get_current_context().with_resource(claimed(folder))
 
 

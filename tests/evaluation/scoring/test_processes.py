@@ -1,10 +1,12 @@
 """Items in processes of their own; expressions stand for items, so that a child needs no module of the tests."""
 
+import contextlib
 import multiprocessing.context
 
 import pytest
 
 from evaluation.scoring.processes import default_workers, each_in_a_process, kept_processes
+from vestibule.cli import main
 from vestibule.errors import InputError
 
 
@@ -52,3 +54,24 @@ def test_a_system_that_lets_processes_share_nothing_is_named_with_the_way_out(mo
     with pytest.raises(InputError, match=r"/dev/shm: .*Read-only file system.*--workers 1"):
         list(each_in_a_process(abs, [-1], 2))
     assert list(each_in_a_process(abs, [-1], None)) == [(-1, 1)]
+
+
+@pytest.mark.parametrize("command", [("evaluate", "p", "r", "out", "--no-report"), ("screen", "p"), ("measure", "p")])
+def test_where_nothing_can_be_shared_one_worker_still_works(
+    command, save, labels, tmp_path, monkeypatch, capsys
+) -> None:
+    def refused(self):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(multiprocessing.context.BaseContext, "Lock", refused)
+    monkeypatch.chdir(tmp_path)
+    for folder in ("p", "r"):
+        save(folder, "crossmoda2022_ldn_1", labels)
+    ends = {}
+    for workers in ("1", "2"):
+        monkeypatch.setattr("sys.argv", ["vestibule", *command, "--workers", workers])
+        with contextlib.suppress(SystemExit):
+            main()
+        ends[workers] = capsys.readouterr().err.splitlines()[-1:]
+    assert "/dev/shm" not in str(ends["1"])
+    assert "/dev/shm: processes cannot share the cases (Read-only file system); use --workers 1" in ends["2"][0]

@@ -1,5 +1,6 @@
 """`vestibule phantom` as a user meets it."""
 
+import os
 import subprocess
 import sys
 
@@ -41,6 +42,15 @@ def test_population_is_made_without_a_word_on_stderr(monkeypatch, capsys, tmp_pa
         (["--cases", "0"], "at least 1"),
         (["--site", "etz"], "sites of edition 2021 are ldn"),
         (["--prevalence", "2"], "between 0 and 1"),
+        (["--prevalence", "nan"], "between 0 and 1"),
+        (["--spacing", "2,nan,2"], "spacing_zyx"),
+        (["--spacing", "nan,2,2"], "spacing_zyx"),
+        (["--spacing", "2,2,inf"], "spacing_zyx"),
+        (["--shape", "100000,100000,100000"], "at most 134217728 voxels"),
+        (["--cases", "1000000000"], "at most 100000"),
+        (["--validation", "1000000000"], "at most 100000"),
+        (["--workers", "1000000000"], "at most 1000"),
+        (["--seed", "-1"], "must not be negative"),
     ],
 )
 def test_wrong_usage_exits_2_and_says_why_last(monkeypatch, capsys, tmp_path, arguments, message):
@@ -63,6 +73,17 @@ def test_file_in_place_of_a_folder_exits_1(monkeypatch, capsys, tmp_path):
     code, _, err = run(monkeypatch, capsys, path, *SMALL)
     assert code == 1
     assert "is a file" in err[-1]
+
+
+def test_folder_whose_name_is_no_text_is_refused_in_one_line(tmp_path):
+    out = os.fsencode(tmp_path) + b"/M\xfcller"
+    command = [sys.executable, "-m", "vestibule", "phantom", out, *SMALL]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        rf"vestibule: error: {tmp_path}/M\xfcller: its name is not UTF-8 text, or holds control characters; rename it"
+    ]
+    assert os.listdir(tmp_path) == []
 
 
 def test_phantoms_need_no_torch():
