@@ -11,9 +11,9 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetNumpy
 
 from training.config import SegmenterConfig
-from training.gan.checkpoint import save_state
 from training.nnunet.randomness import global_state
 from training.stages.segmenter import DATASET, PLANNED, PLANS, START
+from vestibule.checkpoints import save_state
 from vestibule.files import file_sha256, write_json
 
 SHAPE_ZYX = (8, 24, 24)

@@ -15,6 +15,10 @@ MODULES = {"simpleitk": "SimpleITK"}
 COMES_WITH = {"pandas": "evalutils"}
 
 
+ROOMS_WITH_EXTRAS = {"dicom": ("dicom",), "exchange": ("onnx", "monai", "hf")}
+"""Folders of the inference package with the extras that they need."""
+
+
 def imported_modules(path):
     """Top-level names of all that a file imports, wherever in the file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -51,13 +55,16 @@ def test_inference_imports_only_the_core_dependencies(repository):
     imported = imports_of(repository / "vestibule") | set(imported_modules(repository / "process.py"))
     third_party = imported - set(sys.stdlib_module_names) - {"vestibule"}
     foreign = {module for module in third_party if COMES_WITH.get(module, module) not in core}
-    # DICOM is an extra, and a room of its own.
-    dicom = imports_of(repository / "vestibule" / "dicom")
-    extra = {re.match(r"[a-z]+", line).group() for line in project["optional-dependencies"]["dicom"]}
-    assert foreign == extra & dicom
-    for path in (repository / "vestibule").rglob("*.py"):
-        if path.parent.name != "dicom":
-            assert not set(imported_modules(path)) & extra, path
+    # What an extra installs is imported in the room that needs it alone.
+    allowed = set()
+    for room, extras in ROOMS_WITH_EXTRAS.items():
+        lines = [line for extra in extras for line in project["optional-dependencies"][extra]]
+        installed = {re.match(r"[a-z-]+", line).group().replace("-", "_") for line in lines}
+        allowed |= installed & imports_of(repository / "vestibule" / room)
+        for path in (repository / "vestibule").rglob("*.py"):
+            if path.parent.name != room:
+                assert not set(imported_modules(path)) & installed, path
+    assert foreign == allowed
 
 
 def test_process_imports_nothing_of_training_or_evaluation(repository):

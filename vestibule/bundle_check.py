@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vestibule.components import ComponentRule
-from vestibule.editions import get_edition
+from vestibule.editions import Edition, get_edition
 from vestibule.errors import InputError
 from vestibule.manifest import MANIFEST_NAME
 from vestibule.networks import GeneratorConfig
@@ -14,11 +14,20 @@ from vestibule.preprocessing import PreprocessingConfig
 from vestibule.weights import Bundle
 
 MAX_FOLDS = 32
-AXES_MIRRORED: tuple[list[int], ...] = ([], [0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2])
+AXES_MIRRORED = (0, 1, 2)
 MIN_TILE_STEP = 0.1
 """The least way that a window moves, as a share of its size: ten windows a side, where nnU-Net has two."""
 MAX_FEATURE_VALUES = 1 << 27
 """Most values of a generator's widest features on the region of interest: half a GiB of them."""
+
+
+def check_whole(bundle: Bundle) -> None:
+    """Refuse a bundle of which any arm's networks are unknown, or any tensor is not finite. Raises InputError."""
+    for arm in bundle.manifest["arms"]:
+        check_networks(bundle, arm)
+    for name in bundle.manifest["files"]:
+        if name.endswith(".safetensors"):
+            bundle.tensors(name.removesuffix(".safetensors"))
 
 
 def check_networks(bundle: Bundle, arm: str) -> None:
@@ -70,25 +79,47 @@ def _check_translator(path: Path, arm: str, entry: dict, preprocessing: Preproce
         )
 
 
-def _check_segmenter(bundle: Bundle, arm: str, entry: dict) -> None:
-    """Refuse a segmenter whose settings or plans are not those of a known network."""
+def check_settings(where: object, entry: dict, edition: Edition) -> None:
+    """Refuse a segmenter's entry of a manifest whose folds, mirroring, window or rules are none that are known.
+
+    Args:
+        where: Where the entry comes from, for messages.
+        entry: As a manifest has it.
+        edition: Whose structures the rules are for.
+
+    Raises:
+        InputError: Naming the key and what was expected.
+        ValueError: A rule is none that is known; TypeError and AttributeError likewise.
+    """
     folds = entry["tensors"]
     axes = entry["mirror_axes"]
     step = entry["tile_step"]
     wrong = None
     if not isinstance(folds, list) or not 1 <= len(folds) <= MAX_FOLDS:
         wrong = f"tensors must be a list of 1 to {MAX_FOLDS} names, got {folds!r:.80}"
-    elif not isinstance(axes, list) or sorted(axes) not in AXES_MIRRORED:
+    elif not isinstance(axes, list) or not _are_axes(axes):
         wrong = f"mirror_axes must be a list of some of 0, 1 and 2, got {axes!r:.80}"
     elif not isinstance(step, int | float) or not MIN_TILE_STEP <= step <= 1:
         wrong = f"tile_step must be from {MIN_TILE_STEP} to 1, got {step!r:.80}"
     if wrong is not None:
-        path = bundle.path / MANIFEST_NAME
-        raise InputError(f"{path}: {arm}: {wrong}")
-
+        raise InputError(f"{where}: {wrong}")
     for structure in component_rules(entry):
         # Raises ValueError for a structure that the edition does not have.
-        get_edition(bundle.manifest["edition"]).values_of(structure)
+        edition.values_of(structure)
+
+
+def _are_axes(axes: list) -> bool:
+    """Whether a list holds known axes, each once."""
+    for axis in axes:
+        if axis not in AXES_MIRRORED:
+            return False
+    return len(set(axes)) == len(axes)
+
+
+def _check_segmenter(bundle: Bundle, arm: str, entry: dict) -> None:
+    """Refuse a segmenter whose settings or plans are not those of a known network."""
+    edition = get_edition(bundle.manifest["edition"])
+    check_settings(f"{bundle.path / MANIFEST_NAME}: {arm}", entry, edition)
 
     plans_name = entry["plans"]
     plans = bundle.document(plans_name)

@@ -45,15 +45,23 @@ COMMANDS = {
     "pictures": ("evaluation.commands.pictures:pictures", "Draw results over the images they were made from."),
     "check": ("contract.commands.check:check", "Check masks or an image against the submission contract."),
     "doctor": ("vestibule.commands.doctor:doctor", "Look at this machine: what is here, what is wrong, what to do."),
-    "weights": ("vestibule.commands.weights:weights", "Show or verify a bundle of weights."),
+    "weights": ("vestibule.commands.weights:weights", "Show, verify, export or import weights."),
 }
 
 EXTRAS = ("training", "evaluation")
 """Our packages that need more than `vestibule` alone, each called as the extra that installs it."""
 
 
-FURTHER_EXTRAS = {"pydicom": "dicom", "highdicom": "dicom"}
+FURTHER_EXTRAS = {
+    "pydicom": "dicom",
+    "highdicom": "dicom",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "huggingface_hub": "hf",
+}
 """Packages of others that a single option or format needs, with the extra that installs each."""
+EXTRAS_OF_FORMATS = {("weights", "monai"): "monai"}
+"""The same for a command and a package that other commands need for more than a format."""
 
 
 class MissingPackageError(click.ClickException):
@@ -141,6 +149,7 @@ def _refuse_missing_package(error: ModuleNotFoundError, command: str) -> None:
     # An extra is called as the package that needs it.
     extra = package if package in EXTRAS else None
     extra = FURTHER_EXTRAS.get(missing, extra)
+    extra = EXTRAS_OF_FORMATS.get((command, missing), extra)
     wanted = f"vestibule[{extra}]" if extra else "vestibule"
     raise MissingPackageError(
         f"vestibule {command}: the package {missing} is not installed; run: pip install '{wanted}'"

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from vestibule.text import is_plain, shown
 PARTIAL = ".partial-"
 """How the name of a file begins that is being written."""
 unfinished: set[Path] = set()
-"""What is being written by `atomic` in this process."""
+"""What is being written by `atomic` and `new_folder` in this process."""
 NOT_UTF8 = "its name is not UTF-8 text, or holds control characters; rename it"
 """What is said of a file with such a name."""
 
@@ -59,6 +60,47 @@ def atomic(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         unfinished.discard(partial)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill in place of `path`; it becomes `path` when the block ends, and vanishes where the block fails.
+
+    It lies beside `path`, and is named by process. Missing parent folders are made.
+
+    Args:
+        path: The folder that is wanted, which must not be there.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        InputError: `path` is there already, or the disk refuses.
+    """
+    path = Path(path)
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path}: is there already; name a folder that is not, or delete it first")
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    try:
+        unfinished.add(partial)
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        unfinished.discard(partial)
+
+
+def remove_unfinished() -> None:
+    """Remove what is being written, where the process is about to end without its blocks' own ends."""
+    for partial in list(unfinished):
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+            continue
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _bring_to_disk(path: Path) -> None:

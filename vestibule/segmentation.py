@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
 
 from vestibule.errors import InputError
@@ -48,25 +49,18 @@ class Segmenter:
         """
         manager = PlansManager(plans)
         chosen = manager.get_configuration(configuration)
-        label_manager = manager.get_label_manager(dataset)
-        # Not through nnUNetTrainer, whose import brings matplotlib, seaborn and augmentation into every container.
-        build_network = functools.partial(
-            get_network_from_plans,
-            chosen.network_arch_class_name,
-            chosen.network_arch_init_kwargs,
-            chosen.network_arch_init_kwargs_req_import,
-            determine_num_input_channels(manager, chosen, dataset),
-            label_manager.num_segmentation_heads,
-            deep_supervision=False,
-        )
-        # Without memory first, so that what is built is no larger than the parameters that came with it.
-        with torch.device("meta"):
-            planned = dict(build_network(allow_init=False).named_parameters())
+        planned = planned_parameters(plans, dataset, configuration)
         for fold in parameters:
             if shapes_of(planned) != shapes_of(fold):
                 raise InputError("segmenter weights do not fit the planned network; the bundle mixes files of two runs")
-        network = build_network().to(device)
+        network = _builder(manager, chosen, dataset)().to(device)
         states = [_complete_state(network, fold) for fold in parameters]
+        self.plan = chosen
+        """What nnU-Net planned: patch size, spacing, normalisation."""
+        self.network = network
+        """Holds the parameters of the last fold, until a prediction loads others."""
+        self.states = states
+        """What nnU-Net loads into the network, for each fold."""
 
         # nnU-Net prints to stdout, which belongs to our own commands.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -111,6 +105,28 @@ class Segmenter:
                 "free it, or run on the CPU"
             ) from error
         return np.asarray(probabilities, dtype=np.float32)
+
+
+def planned_parameters(plans: dict, dataset: dict, configuration: str) -> dict[str, nn.Parameter]:
+    """Parameters by name, without memory, of the network that nnU-Net has planned."""
+    manager = PlansManager(plans)
+    build_network = _builder(manager, manager.get_configuration(configuration), dataset)
+    # What is built later is then no larger than the parameters that came with it.
+    with torch.device("meta"):
+        return dict(build_network(allow_init=False).named_parameters())
+
+
+def _builder(manager: PlansManager, chosen: ConfigurationManager, dataset: dict) -> Callable[..., nn.Module]:
+    # Not through nnUNetTrainer, whose import brings matplotlib, seaborn and augmentation into every container.
+    return functools.partial(
+        get_network_from_plans,
+        chosen.network_arch_class_name,
+        chosen.network_arch_init_kwargs,
+        chosen.network_arch_init_kwargs_req_import,
+        determine_num_input_channels(manager, chosen, dataset),
+        manager.get_label_manager(dataset).num_segmentation_heads,
+        deep_supervision=False,
+    )
 
 
 def _complete_state(network: nn.Module, parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

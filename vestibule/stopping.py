@@ -125,9 +125,7 @@ def _watch(reader: int) -> None:
     _state["number"] = number
     time.sleep(GRACE_SECONDS)
     _kill_workers()
-    for partial in list(files.unfinished):
-        with contextlib.suppress(OSError):
-            partial.unlink()
+    files.remove_unfinished()
     _tell()
     os._exit(128 + number)
 

@@ -77,7 +77,7 @@ class Bundle:
 
     def document(self, name: str) -> dict:
         """The object in `name.json`. Raises InputError where it is not in the bundle or no JSON object."""
-        return _read_json(self._listed(f"{name}.json"))
+        return read_document(self._listed(f"{name}.json"))
 
     def _listed(self, name: str) -> Path:
         """Where a file of the bundle lies, which its manifest must list."""
@@ -103,7 +103,7 @@ def open_bundle(path: Path) -> Bundle:
         raise InputError(f"{path}: a bundle is a folder, got a file; expected a folder with {MANIFEST_NAME}")
     if not manifest_path.is_file():
         raise InputError(f"{path}: not a bundle of weights, {MANIFEST_NAME} is missing from it")
-    manifest = _read_json(manifest_path)
+    manifest = read_document(manifest_path)
     check_manifest(manifest_path, manifest)
     # All of them before the first is used: what is loaded later must be what was verified.
     for name, entry in manifest["files"].items():
@@ -193,6 +193,21 @@ def find_bundle(explicit: Path | None = None, root: Path | None = None) -> Path:
     raise InputError(f"no bundle of weights: looked at ${WEIGHTS_VARIABLE}, {looked}; name one with --weights")
 
 
+def read_document(path: Path) -> dict:
+    """The JSON object in a file that may come from anyone. Raises InputError, naming the file, where there is none."""
+    _refuse_lfs_pointer(path)
+    length = path.stat().st_size
+    if length > MAX_JSON_BYTES:
+        raise InputError(f"{path}: has {length} bytes, more than any of a bundle's documents")
+    try:
+        content = parse_json(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
 def _verify_file(folder: Path, name: str, entry: dict) -> None:
     """Refuse a listed file that is missing, lies elsewhere, or is not what the manifest says."""
     path = folder / name
@@ -224,21 +239,6 @@ def _refuse_lfs_pointer(path: Path) -> None:
 def _describe(path: Path) -> dict:
     """What the manifest says of a file."""
     return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
-
-
-def _read_json(path: Path) -> dict:
-    """The JSON object in a file that may come from anyone."""
-    _refuse_lfs_pointer(path)
-    length = path.stat().st_size
-    if length > MAX_JSON_BYTES:
-        raise InputError(f"{path}: has {length} bytes, more than any of a bundle's documents")
-    try:
-        content = parse_json(path.read_bytes())
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
-    return content
 
 
 def _to_json(content: dict, name: str) -> str:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import pickle
-import shutil
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +12,7 @@ import torch
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
 
+from vestibule.checkpoints import intact, save_state
 from vestibule.errors import InputError
 from vestibule.files import atomic
 from vestibule.finite import require_finite
@@ -23,17 +20,6 @@ from vestibule.tensors import write_tensors
 
 LARGEST_LOSS = 1e8
 """A training that goes on learns with losses of 100 at most in each iteration."""
-BROKEN = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    KeyError,
-    NotImplementedError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
-"""What PyTorch raises for a file that was cut short or altered, by where."""
 
 
 class Stateful(Protocol):
@@ -121,18 +107,6 @@ def save_weights(network: nn.Module, path: Path) -> None:
         write_tensors(partial, tensors)
 
 
-def save_state(content: dict[str, Any], path: Path) -> None:
-    """Write by `torch.save`, whole or not at all. Raises InputError where the disk refuses."""
-    # Given a path, PyTorch tells of a full disk by a RuntimeError that does not name it.
-    with atomic(path) as partial, partial.open("wb") as stream:
-        try:
-            torch.save(content, stream)
-        except RuntimeError as error:
-            # Even so where the disk is full by the last bytes alone.
-            free_mb = shutil.disk_usage(path.parent).free / 1e6
-            raise OSError(errno.EIO, f"PyTorch stopped half way, and the disk has {free_mb:.0f} MB free") from error
-
-
 def read_state(path: Path, by_deleting: str) -> dict[str, Any]:
     """What `torch.save` wrote to a file; no pickle of other objects is opened.
 
@@ -150,24 +124,9 @@ def read_state(path: Path, by_deleting: str) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-@contextlib.contextmanager
-def whole(path: Path, by_deleting: str) -> Iterator[None]:
-    """A block that reads a checkpoint; what PyTorch raises for a broken one becomes InputError with what to do.
-
-    PyTorch itself does not notice a tensor with another byte; its files hold checksums, which are compared here.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
-        yield
-    except PermissionError:
-        raise
-    except BROKEN as error:
-        # The first line tells the cause; PyTorch's advice after it does not apply.
-        cause = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: is cut short or damaged ({cause:.80}); delete it {by_deleting}") from error
+def whole(path: Path, by_deleting: str) -> contextlib.AbstractContextManager[None]:
+    """A block that reads a checkpoint; for a broken one it raises InputError, and says what deleting it is good for."""
+    return intact(path, f"delete it {by_deleting}")
 
 
 def diverged(what: str, stage: str, when: str, checkpoint: Path) -> str:

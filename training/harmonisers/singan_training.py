@@ -11,13 +11,14 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from training.config import SinGANConfig
-from training.gan.checkpoint import diverged, freeze, random_state, read_state, save_state, set_random_state
+from training.gan.checkpoint import diverged, freeze, random_state, read_state, set_random_state
 from training.gan.devices import layout_for
 from training.gan.logs import LossLog
 from training.harmonisers.critic_gradients import set_gradients
 from training.harmonisers.pyramid import resize
 from training.harmonisers.singan_network import ScaleCritic, SinGAN
 from training.stage_table import HARMONISER
+from vestibule.checkpoints import save_state
 from vestibule.errors import InputError
 from vestibule.finite import require_finite
 from vestibule.progress import track

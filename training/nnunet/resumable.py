@@ -13,9 +13,10 @@ from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAu
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
-from training.gan.checkpoint import LARGEST_LOSS, save_state, what_is_kept, whole
+from training.gan.checkpoint import LARGEST_LOSS, what_is_kept, whole
 from training.nnunet.environment import environment
 from training.nnunet.randomness import NumberedBatches, global_state, set_global_state
+from vestibule.checkpoints import NUMBERS, save_state
 from vestibule.errors import InputError
 
 LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"
@@ -27,14 +28,6 @@ EPOCHS_AT_RISK = 10
 OVERFLOWS = 20
 """Steps in a row whose loss may overflow in half precision: a scaled step that overflows changes no weight."""
 TRAINING, VALIDATION = 0, 1
-NUMBERS: list[Any] = [
-    np.float64(0).__reduce__()[0],
-    np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.float32)),
-    type(np.dtype(np.int64)),
-]
-"""What NumPy's numbers, which nnU-Net logs, are made of in a pickle."""
 
 
 def sampling_probabilities(cases: Sequence[str], weights: Mapping[str, float]) -> np.ndarray | None:

@@ -29,13 +29,14 @@ from training.config import RunConfig, SegmenterConfig
 from training.config.segmenter import SPLITS
 from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
-from training.gan.checkpoint import read_state, save_state
+from training.gan.checkpoint import read_state
 from training.gan.devices import has_bfloat16, subnormals_as_zero
 from training.nnunet.environment import environment
 from training.nnunet.randomness import global_state, seed_all, seed_plainly, set_global_state
 from training.nnunet.resumable import EPOCHS_AT_RISK, ResumableTrainer
 from training.postprocessing.held_back import remaining
 from training.stage_table import SEGMENTER
+from vestibule.checkpoints import save_state
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import atomic, file_sha256, parse_json, read_json, write_json

@@ -1,4 +1,4 @@
-"""`vestibule weights`: what a bundle is, and whether it is whole."""
+"""`vestibule weights`: what a bundle is, whether it is whole, and its way to other tools and back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vestibule.commands.options import json_option, write_result
+from vestibule.exchange.formats import FORMATS
+from vestibule.exchange.formats import export as export_bundle
 from vestibule.files import printable
 from vestibule.logs import say
 from vestibule.manifest import MANIFEST_NAME
@@ -20,9 +22,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+def _formats() -> str:
+    """The formats and what each is, for the help."""
+    lines = [f"{row.name}: {row.title}" for row in FORMATS.values()]
+    return "Formats: " + "; ".join(lines) + "."
+
+
 @click.group()
 def weights() -> None:
-    """Show or verify a bundle of weights."""
+    """Show, verify, export or import weights."""
 
 
 @weights.command()
@@ -48,14 +56,10 @@ def verify(bundle: Path | None, json_path: Path | None) -> None:
 
     By default it is the installed bundle. Nothing that the bundle names is imported or called.
     """
-    from vestibule.bundle_check import check_networks
+    from vestibule.bundle_check import check_whole
 
     opened = open_bundle(find_bundle(bundle))
-    for arm in opened.manifest["arms"]:
-        check_networks(opened, arm)
-    for name in opened.manifest["files"]:
-        if name.endswith(".safetensors"):
-            opened.tensors(name.removesuffix(".safetensors"))
+    check_whole(opened)
 
     listed = {MANIFEST_NAME, *opened.manifest["files"]}
     extra = []
@@ -69,6 +73,55 @@ def verify(bundle: Path | None, json_path: Path | None) -> None:
     say(f"{opened.path}: whole, {_size(opened)}, each as its sha256 says")
     if extra:
         say(f"not in the manifest, and so never read: {', '.join(sorted(extra))}")
+
+
+@weights.command(epilog=_formats())
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", "name", type=click.Choice(list(FORMATS)), required=True, help="The format; they are told below.")
+@click.option("--arm", help="The arm to export.  [default: the bundle's own; all, where the format holds several]")
+def export(bundle: Path, out: Path, name: str, arm: str | None) -> None:
+    """Write the weights of BUNDLE to the new folder OUT in a format of other tools. Nothing is uploaded.
+
+    BUNDLE is verified first. OUT must not be there; it appears whole or not at all.
+    """
+    arms = export_bundle(bundle, out, FORMATS[name], arm)
+    say(f"{out}: {FORMATS[name].title}, {', '.join(arms)}; its README.md says how to use it")
+
+
+@weights.command("import")
+@click.argument("folder", metavar="MODEL_FOLDER", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The bundle whose translators and working grid are taken.",
+)
+@click.option(
+    "--trained-on",
+    type=click.Choice(["same", "outside"]),
+    required=True,
+    help="What the nnU-Net was trained on: from scratch on the T1 that BUNDLE was trained on (same), or anything else.",
+)
+@click.option(
+    "--arm", "arms", multiple=True, help="An arm that gets it; repeat it for more.  [default: all that translate]"
+)
+@click.option(
+    "--checkpoint", default="checkpoint_final.pth", show_default=True, help="File of a fold with its weights."
+)
+def import_weights(
+    folder: Path, out: Path, bundle: Path, trained_on: str, arms: tuple[str, ...], checkpoint: str
+) -> None:
+    """Make the trained nnU-Net in MODEL_FOLDER the segmenter of T1 in a new bundle, OUT.
+
+    Its pickles are opened for tensors and numbers alone. Its network, labels and intensities must be ones that bundles
+    can have.
+    """
+    from vestibule.exchange.imported import import_segmenter
+
+    written = import_segmenter(folder, out, bundle, trained_on, arms, checkpoint)
+    say(f"{out}: {written.manifest['name']}, {_size(written)}; challenge rules: {_rules(written)}")
 
 
 def _facts(bundle: Bundle) -> Table:

@@ -7,9 +7,10 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
 from tests.planned_segmenter import segmenter_config, write_planned
 from training.nnunet.randomness import NumberedBatches, global_state, seed_all, set_global_state
-from training.nnunet.resumable import LATEST, NUMBERS, sampling_probabilities
+from training.nnunet.resumable import LATEST, sampling_probabilities
 from training.stages import segmenter
 from training.stages.segmenter import Trainer, train_on
+from vestibule.checkpoints import NUMBERS
 from vestibule.errors import InputError
 from vestibule.files import file_sha256
 
