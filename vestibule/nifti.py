@@ -339,7 +339,7 @@ def _warn_of_places(path: Path, header: nibabel.Nifti1Header) -> None:
         return
     try:
         qform = header.get_qform()
-    except ValueError:  # Its numbers are no rotation; ITK says so itself.
+    except Exception:  # No rotation, or a negative spacing: what follows says so. nibabel's own are of no common type.
         return
 
     size_xyz = np.asarray(header["dim"][1:4], dtype=float)

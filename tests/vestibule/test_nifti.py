@@ -137,3 +137,11 @@ def test_a_sign_of_the_third_axis_that_was_left_out_is_plus(tmp_path):
         expected = read_volume(raw(path, qform_only=qform_only)).geometry
         raw(path, qform_only=qform_only, pixdim=(0, 0.0))
         assert read_volume(path).geometry == expected
+
+
+@pytest.mark.parametrize("qform_only", [True, False])
+@pytest.mark.parametrize("index", [1, 2, 3])
+def test_a_negative_spacing_is_refused_by_name(tmp_path, index, qform_only):
+    path = raw(tmp_path / "a.nii", qform_only=qform_only, pixdim=(index, -1.5))
+    with pytest.raises(InputError, match=r"a\.nii: .*positive"):
+        read_volume(path)
