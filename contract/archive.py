@@ -31,6 +31,9 @@ MAX_MEMBERS = 100_000
 """Members of an archive: one that has more is none."""
 MAX_UNPACKED_BYTES = 64 << 30
 """An archive that unpacks to more is not read on: a few megabytes can pack terabytes."""
+READS_PAST_END = 16
+"""How often a stream may be read past its end: tarfile does so a few times, and without end for a member's size that is
+not true."""
 MAX_TAR_HEADER_BYTES = 1 << 20
 """Longest name or other text about a member, which is read into memory."""
 API_LABEL = "org.grand-challenge.api-method"
@@ -252,6 +255,11 @@ def _bounded(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for number, member in enumerate(archive):
         if number >= MAX_MEMBERS:
             raise InputError(f"{path}: more than {MAX_MEMBERS} members; expected an image or a bundle")
+        # tarfile would look for the next one at that distance, past the end too.
+        if member.size > MAX_UNPACKED_BYTES:
+            raise InputError(
+                f"{path}: {member.name!r:.80} says that it has {member.size} bytes; save the archive again"
+            )
         yield member
 
 
@@ -271,9 +279,10 @@ class _Member(tarfile.TarInfo):
 
 
 class BoundedGzip(gzip.GzipFile):
-    """A stream that ends with an error where it gives more than `MAX_UNPACKED_BYTES`."""
+    """A stream that ends with an error where it gives more than `MAX_UNPACKED_BYTES`, or is read on past its end."""
 
     left = MAX_UNPACKED_BYTES
+    past_end = 0
 
     def read(self, size: int | None = -1) -> bytes:
         """At most `size` bytes. Raises OSError where there were too many."""
@@ -281,6 +290,10 @@ class BoundedGzip(gzip.GzipFile):
         self.left -= len(content)
         if self.left < 0:
             raise OSError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 30} GiB")
+        if size and not content:
+            self.past_end += 1
+            if self.past_end > READS_PAST_END:
+                raise EOFError("it ends within a member")
         return content
 
 

@@ -251,6 +251,7 @@ def test_run_without_data_says_how_to_name_it(config, tmp_path):
         ("cyclegan", {"average": 1}, "average must be at least 0 and below 1"),
         ("pix2pix", {"tumour_share": 2}, "tumour_share must be from 0 to 1"),
         ("cyclegan", {"discriminator_layers": 6}, r"cyclegan\.discriminator_layers 6 needs at least 192 pixels"),
+        ("cyclegan", {"discriminator_layers": 3_000_000_000}, "needs at least 3145728 pixels"),
         ("augment", {"rounds": -1}, "rounds must not be negative, got -1"),
         ("augment", {"large_factors": [1.5, 0]}, r"large_factors must be above 0, got \[1.5, 0.0\]"),
         ("precision", "bf17", "precision must be one of .*, got 'bf17'"),

@@ -26,6 +26,8 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true
 """Arithmetic that Lightning Fabric has names for, and the choice by the device."""
 ROUNDS = ("rounds", "last_on_target", "last_epochs")
 """Keys of `augment` for which those of `self_training` stand, where there is such a section."""
+MOST_LAYERS = 20
+"""Of a discriminator whose least part is worked out: no image is as large as that of more."""
 USES = ("phantom", "challenge")
 """What a bundle can be for."""
 
@@ -188,7 +190,8 @@ class RunConfig:
             raise ValueError(f"crop_yx {part} must fit into prepare.size_yx {whole}")
 
         # Each layer halves the image, and the last two convolutions of the PatchGAN take a pixel each.
-        smallest = 3 * 2**settings.discriminator_layers
+        # The power of an absurd number would be computed without end.
+        smallest = 3 * 2 ** min(settings.discriminator_layers, MOST_LAYERS)
         if min(part) < smallest:
             raise ValueError(
                 f"{section}.discriminator_layers {settings.discriminator_layers} needs at least {smallest} pixels a "

@@ -6,6 +6,7 @@ Zips of masks, with their paths, links and bombs, are in tests/contract/test_pre
 import gzip
 import io
 import tarfile
+import time
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_file_with_holes_is_refused(tmp_path, look):
     path = packed(tmp_path / "x.tar.gz", header_of(kind=tarfile.GNUTYPE_SPARSE))
     with pytest.raises(InputError, match="a file with holes"):
         look(path, Report("x"))
+
+
+@pytest.mark.parametrize("look", [check_image_archive, check_weights_archive])
+@pytest.mark.parametrize("size", [1 << 35, 10**18])
+def test_member_whose_size_is_not_true_is_not_sought_without_end(tmp_path, look, size):
+    begin = time.process_time()
+    with pytest.raises(InputError, match=r"x\.tar\.gz: "):
+        look(packed(tmp_path / "x.tar.gz", header_of(size=size), header_of("b")), Report("x"))
+    assert time.process_time() - begin < 5
 
 
 def test_archive_that_unpacks_without_end_is_not_read_to_it():

@@ -20,6 +20,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.reliability.faults.clock import start_again_with_library
 from tests.reliability.faults.plan import all_trials, short_trials
 from tests.reliability.faults.trials import CLEAR, IN_NNUNET, SAME, SKIPPED, WRONG, Result, Template, stage_of
 from tests.reliability.faults.world import finish, warm_up
@@ -108,6 +109,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--out", type=Path, help="file for the counts, as Markdown")
     arguments = parser.parse_args()
+    if not arguments.short:
+        start_again_with_library()
 
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:

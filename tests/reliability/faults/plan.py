@@ -17,6 +17,7 @@ from tests.reliability.faults.trials import (
     damage_output,
     damage_state,
     fill_disk,
+    jump_clock,
     kill,
     set_clock_back,
     stop,
@@ -76,6 +77,7 @@ def all_trials(template: Template, seed: int) -> list[Trial]:
     for subject in ("cyclegan", "harmoniser", IN_NNUNET):
         for days in (1.0, -9000.0):
             trials.append(partial(_clock, template, subject, days))
+            trials.append(partial(_jump, template, subject, -days))
     trials += damage_trials(template, template.stages, tuple(DAMAGES))
     rng.shuffle(trials)
     return trials
@@ -146,6 +148,10 @@ def _filling(template: Template, subject: str, share: float, work: Path) -> list
 
 def _clock(template: Template, subject: str, days: float, work: Path) -> list[Result]:
     return [set_clock_back(template, subject, work, days)]
+
+
+def _jump(template: Template, subject: str, days: float, work: Path) -> list[Result]:
+    return [jump_clock(template, subject, work, days)]
 
 
 def _state(template: Template, stage: str, name: str, kind: str, work: Path) -> list[Result]:

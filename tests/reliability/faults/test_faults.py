@@ -1,11 +1,15 @@
 """The short part of the faults, about 20 s, and whether it would see what it looks for."""
 
+import os
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.reliability.faults.__main__ import table
+from tests.reliability.faults.clock import LIBRARY, build
 from tests.reliability.faults.plan import one_of_each_kind
 from tests.reliability.faults.trials import CLEAR, DAMAGES, SAME, WRONG, Result, Template, claim_of_checkpoint
 from tests.reliability.faults.world import LAST_LINE, TRACEBACK, Ending
@@ -47,6 +51,24 @@ def test_checkpoint_that_a_last_line_names_must_be_there(tmp_path):
     assert claim_of_checkpoint(line)
     path.write_text("")
     assert claim_of_checkpoint(line) is None
+
+
+def test_clock_of_a_process_and_of_what_it_forks_is_shifted(tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no compiler of C")
+    library = build(tmp_path, compiler)
+    code = "import datetime, os, time, tests.reliability.faults.clock as c; m = time.monotonic(); c.shift(-86400); "
+    code += "print(time.time(), datetime.datetime.now().timestamp(), time.monotonic() - m, flush=True); os.fork(); "
+    code += "print(time.time())"
+    environment = os.environ | {LIBRARY: str(library), "LD_PRELOAD": str(library)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    first, second, monotonic, *forked = map(float, done.stdout.split())
+    yesterday = time.time() - 86400
+    for told in (first, second, *forked):
+        assert abs(told - yesterday) < 60
+    assert len(forked) == 2
+    assert 0 <= monotonic < 60
 
 
 def test_damages_are_what_they_are_called(tmp_path):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.reliability.faults.clock import can_shift
 from tests.reliability.faults.world import Command, Ending, copy_run, finish, outputs_of, stage_command
 from vestibule.files import read_json
 
@@ -178,6 +179,21 @@ def set_clock_back(template: Template, subject: str, work: Path, days: float) ->
     for path in run.rglob("*"):
         os.utime(path, (moved, moved))
     return template.compare(subject, run, finish(stage, run), part)
+
+
+def jump_clock(template: Template, subject: str, work: Path, days: float) -> Result:
+    """Kill a stage and let it go on in a process whose clock is of another day."""
+    part = "clock of the process"
+    stage = stage_of(subject)
+    if not can_shift():
+        return Result(part, subject, SKIPPED, "another clock needs a compiler of C")
+    run = template.before(subject, work)
+    command = stage_command(stage, run)
+    time.sleep(0.6 * template.seconds(subject))
+    if not command.has_ended():
+        command.send(signal.SIGKILL)
+    command.wait()
+    return template.compare(subject, run, finish(stage, run, round(days * 86400)), part)
 
 
 def fill_disk(template: Template, subject: str, work: Path, share: float) -> list[Result]:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.reliability.faults.clock import shift
+
 CONFIG = Path(__file__).with_name("tiny.yaml")
 LAST_LINE = "vestibule: error: "
 TRACEBACK = 70
@@ -64,11 +66,14 @@ def warm_up() -> None:
 class Command:
     """A command of `vestibule`, running in a process of its own."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, ahead_s: int = 0) -> None:
+        """Start it; its clock is so many seconds ahead."""
         self._log = Path(f"{os.environ['FAULTS_WORK']}/stderr-{time.monotonic_ns()}")
         self._begin = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
+            if ahead_s:
+                shift(ahead_s)
             _become(["vestibule", *map(str, arguments)], self._log)
 
     def send(self, number: int) -> None:
@@ -118,14 +123,14 @@ def _become(words: list[str], log: Path) -> None:
         os._exit(code)
 
 
-def stage_command(stage: str, run_dir: Path) -> Command:
-    """`vestibule train STAGE`, started."""
-    return Command("train", stage, "--config", CONFIG, "--run", run_dir)
+def stage_command(stage: str, run_dir: Path, ahead_s: int = 0) -> Command:
+    """`vestibule train STAGE`, started; its clock is so many seconds ahead."""
+    return Command("train", stage, "--config", CONFIG, "--run", run_dir, ahead_s=ahead_s)
 
 
-def finish(stage: str, run_dir: Path) -> Ending:
+def finish(stage: str, run_dir: Path, ahead_s: int = 0) -> Ending:
     """`vestibule train STAGE`, to its end."""
-    return stage_command(stage, run_dir).wait()
+    return stage_command(stage, run_dir, ahead_s).wait()
 
 
 def outputs_of(stage: str, run_dir: Path) -> dict[str, str]:
