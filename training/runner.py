@@ -8,23 +8,19 @@ first, after all that the stage reads was looked at.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 from training import status
 from training.config import RunConfig, stages_of
-from training.config.view import SectionView, given_to, sections_of
-from training.data.raw_cases import KnownCases, data_dir, find_cases, known_cases, named_folders
+from training.data.raw_cases import KnownCases, data_dir, find_cases, known_cases
 from training.disk_space import shortage
-from training.fingerprint import KeyRules, differences, extending_keys, fingerprint_of, rules_of
+from training.fingerprint import KeyRules, differences, extending_keys, fingerprint_of
 from training.gan.distributed import from_leader, leads
 from training.run_folder import (
     DATA,
@@ -34,21 +30,21 @@ from training.run_folder import (
     STARTED,
     altered_output,
     check_age,
-    code_version,
     discard_unfinished,
     last_checkpoint,
     other_files,
-    read_outputs,
     read_record,
     set_aside,
     size_and_time,
     stage_record,
 )
+from training.stage_module import entry_of, parts_of, view_for
+from training.stage_record import describe, is_started, needs_of, rules_for
 from training.stage_table import PREPARE, Stage
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json, write_json
-from vestibule.locks import claimed
+from vestibule.locks import claimed, claimed_part, locked
 from vestibule.memory import memory_shortage
 from vestibule.stopping import telling
 
@@ -62,6 +58,7 @@ def run_stages(
     only: Stage | None = None,
     report: Callable[[str], None] = logger.info,
     named: dict[str, str] | None = None,
+    part: str | None = None,
 ) -> None:
     """Run every stage of a configuration in order, or one of them; what is done and unchanged is skipped.
 
@@ -74,18 +71,16 @@ def run_stages(
         only: The one stage to run; None: all.
         report: Called with a line on what happens.
         named: Folders within `data` by role, before those that the configuration names.
+        part: The one part of `only` to make; None: all of it.
 
     Raises:
         InputError: The configuration and the data do not go together, or a stage that is needed is missing.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    folders = config.folders.named | (named or {})
-    if data or folders:
-        _keep_in_mind(data, folders, config, run_dir)
-
+    keep_in_mind(data, named or {}, config, run_dir)
     stages = stages_of(config)
     if only is None:
         from_leader(lambda: check_run(config, run_dir))
+        from_leader(lambda: plan_status(config, run_dir))
     elif only in stages:
         stages = [only]
     else:
@@ -93,10 +88,29 @@ def run_stages(
         raise InputError(f"{config.name}: asks for no stage {only.name!r}; it has {names}")
 
     for stage in stages:
-        run_stage(stage, config, run_dir, report)
+        if part is None:
+            run_stage(stage, config, run_dir, report)
+        else:
+            run_part(stage, part, config, run_dir, report)
 
 
-def _keep_in_mind(data: Path | None, folders: dict[str, str], config: RunConfig, run_dir: Path) -> None:
+def plan_status(config: RunConfig, run_dir: Path) -> None:
+    """Note in the run's status which stages it is to have."""
+    needs = {}
+    for stage in stages_of(config):
+        needs[stage.name] = [needed.name for needed in needs_of(stage, config)]
+    status.plan(run_dir, needs)
+
+
+def keep_in_mind(data: Path | None, named: dict[str, str], config: RunConfig, run_dir: Path) -> None:
+    """Make a run's folder, and keep in it where the data lies where that is told; arguments as of `run_stages`."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    folders = config.folders.named | named
+    if data or folders:
+        _keep_data(data, folders, config, run_dir)
+
+
+def _keep_data(data: Path | None, folders: dict[str, str], config: RunConfig, run_dir: Path) -> None:
     """Keep where the data lies, and what its folders are called where they are named."""
     if config.phantom:
         raise InputError(
@@ -133,7 +147,7 @@ def check_known(config: RunConfig, known: KnownCases) -> None:
     """Raise InputError that names all that the stages of `config` will refuse of the cases that are known."""
     faults: list[str] = []
     for stage in stages_of(config):
-        module, _ = _entry_of(stage)
+        module, _ = entry_of(stage)
         if not hasattr(module, "check"):
             continue
         try:
@@ -187,18 +201,15 @@ def _run_claimed(
         return False
 
     begin = time.monotonic()
-    _, entry = _entry_of(stage)
-    # A stage that names no sections is given the configuration itself, which it may record whole.
-    view = config if stage.sections is None else SectionView(config, stage)
+    _, entry = entry_of(stage)
+    view = view_for(stage, config)
     run = partial(entry, view, run_dir)
-    with telling(partial(_what_is_kept, stage, run_dir)):
-        try:
-            outputs = run() if stage.shared else from_leader(run)
-        except Exception as error:
-            lacking = memory_shortage(error)
-            if lacking is None:
-                raise
-            raise InputError(f"{stage.name}: {lacking}; {_what_is_kept(stage, run_dir)}") from error
+    with ExitStack() as watching:
+        if leads():
+            watching.enter_context(status.followed(run_dir, stage.name))
+        watching.enter_context(telling(partial(_what_is_kept, stage, run_dir)))
+        watching.enter_context(_memory_in_words(stage, run_dir))
+        outputs = run() if stage.shared else from_leader(run)
     seconds = round(time.monotonic() - begin, 1)
 
     from_leader(lambda: _finish(stage, record, outputs, seconds, run_dir))
@@ -211,14 +222,73 @@ def _run_claimed(
     return True
 
 
+def run_part(
+    stage: Stage, name: str, config: RunConfig, run_dir: Path, report: Callable[[str], None] = logger.info
+) -> bool:
+    """Make one part of a stage, while other processes may make other parts of it.
+
+    Args:
+        stage: A row of the table.
+        name: Name of the part, among those that the stage's module tells.
+        config: The whole configuration; the stage is given what its row names.
+        run_dir: Folder of the run.
+        report: Called with a line on what happens.
+
+    Returns:
+        Whether it was made; not where the stage is done and unchanged.
+
+    Raises:
+        InputError: The stage has no such part, another process is making it or the whole stage, or something that it
+            needs is missing.
+    """
+    check_age(run_dir)
+    known = [part.name for layer in parts_of(stage, config) for part in layer]
+    if name not in known:
+        told = f"parts of stage {stage.name!r} here: {', '.join(known)}" if known else f"{stage.name!r} has no parts"
+        raise InputError(f"{config.name}: --part {name}: no such part; {told}")
+
+    folder = stage.folder(run_dir)
+    record = describe(stage, config, run_dir)
+    # Of several parts that begin at once, one makes the folder ready.
+    with locked(run_dir / f"begin-{stage.name}"):
+        if not is_started(stage, record, config, run_dir):
+            with claimed(folder):
+                if _begin(stage, config, run_dir, report) is None:
+                    return False
+
+    with claimed_part(folder, name):
+        status.begin(run_dir, stage.name, name)
+        begin = time.monotonic()
+        module, _ = entry_of(stage)
+        kept = partial(_what_is_kept, stage, run_dir)
+        with status.followed(run_dir, stage.name, name), telling(kept), _memory_in_words(stage, run_dir):
+            module.make_part(view_for(stage, config), run_dir, name)
+        seconds = round(time.monotonic() - begin, 1)
+        status.end(run_dir, stage.name, name, seconds)
+    report(f"{stage.name}, {name}: done in {seconds:.0f} s")
+    return True
+
+
 def _inspect(stage: Stage, view: object, run_dir: Path) -> None:
     """Warn of what a stage that is done finds in its own result, where it looks."""
-    module, _ = _entry_of(stage)
+    module, _ = entry_of(stage)
     inspect = getattr(module, "inspect", None)
     if inspect is None:
         return
     for text in inspect(view, run_dir):
         status.warn(run_dir, stage.name, text)
+
+
+@contextmanager
+def _memory_in_words(stage: Stage, run_dir: Path) -> Iterator[None]:
+    """A block in which a lack of memory becomes an InputError that says what a stage goes on from."""
+    try:
+        yield
+    except Exception as error:
+        lacking = memory_shortage(error)
+        if lacking is None:
+            raise
+        raise InputError(f"{stage.name}: {lacking}; {_what_is_kept(stage, run_dir)}") from error
 
 
 def _what_is_kept(stage: Stage, run_dir: Path) -> str:
@@ -229,18 +299,11 @@ def _what_is_kept(stage: Stage, run_dir: Path) -> str:
     return f"stage {stage.name!r} goes on from {checkpoint}"
 
 
-def _entry_of(stage: Stage) -> tuple[ModuleType, Callable]:
-    """The module of a stage, imported when it is asked for, and the function that runs it."""
-    name, _, function = stage.entry.partition(":")
-    module = importlib.import_module(name)
-    return module, getattr(module, function)
-
-
 def _begin(stage: Stage, config: RunConfig, run_dir: Path, report: Callable[[str], None]) -> dict | None:
     """Make the stage's folder ready; what `config.json` holds, or None where the stage is done."""
     folder = stage.folder(run_dir)
-    rules = _rules_for(stage, config)
-    record = _describe(stage, config, run_dir)
+    rules = rules_for(stage, config)
+    record = describe(stage, config, run_dir)
     fingerprint = record["fingerprint"]
     # Of records of earlier versions, too, so that a key that became harmless makes nothing again.
     done = stage_record(folder / FINISHED)
@@ -290,6 +353,7 @@ def _make_room(
 
     # What another configuration left must not be taken for this one's checkpoints.
     kept = set_aside(folder, run_dir)
+    status.start_over(run_dir, stage.name)
     if kept:
         why = f"since {differences(started, record, rules)}; " if started else ""
         report(f"{stage.name}: made again, {why}what was there is now in {kept}")
@@ -329,62 +393,3 @@ def _finish(stage: Stage, record: dict, outputs: list[Path], seconds: float, run
     }
     write_json(folder / FINISHED, finished)
     status.end(run_dir, stage.name)
-
-
-def _describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
-    """What a stage is made from, and the fingerprint of it."""
-    inputs: dict[str, dict] = {}
-    for needed in needs_of(stage, config):
-        inputs[needed.name] = read_outputs(run_dir, needed)
-    if stage == PREPARE and not config.phantom:
-        known_cases(config, run_dir)
-        inputs["data"] = _listing(run_dir)
-        named = named_folders(run_dir)
-        if named:
-            inputs["folders"] = named
-
-    values = asdict(config)
-    sections = {}
-    for section in sections_of(stage):
-        concerns = given_to(stage, config, section) is not None
-        sections[section] = values[section] if concerns else None
-    record = {
-        "stage": stage.name,
-        "seed": config.seed,
-        "config": sections,
-        "inputs": inputs,
-    }
-    record["fingerprint"] = fingerprint_of(record, _rules_for(stage, config))
-    # The version of the code is told, but a new commit alone does not train anything again.
-    record["code_version"] = code_version()
-    return record
-
-
-def _rules_for(stage: Stage, config: RunConfig) -> KeyRules:
-    """Which keys do not change what the stage leaves."""
-    # A stage that is given all of the configuration records all of it.
-    return rules_of(config, stage.name, every_key_counts=stage.sections is None)
-
-
-def needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
-    """Stages of the configuration that `stage` reads."""
-    present = stages_of(config)
-    if stage.needs is None:
-        return [other for other in present if other != stage]
-    return [other for other in present if other in stage.needs]
-
-
-def _listing(run_dir: Path) -> dict[str, list[int]]:
-    """Size and time of every image of the data: they tell a changed download without reading all of it."""
-    record = read_json(run_dir / DATA)
-    if not record:
-        return {}
-    root = Path(record["data"])
-    listing = {}
-    for path in sorted(root.rglob("*.nii*")):
-        # Hidden files are not images: a Mac leaves one beside each image that it copies.
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        name = str(path.relative_to(root))
-        listing[name] = size_and_time(path)
-    return listing

@@ -88,6 +88,14 @@ def is_started() -> bool:
     return bool(_handlers)
 
 
+def log_file() -> Path | None:
+    """The file that all messages are kept in; None where there is none."""
+    for handler in _handlers:
+        if isinstance(handler, logging.FileHandler):
+            return Path(handler.baseFilename)
+    return None
+
+
 def is_told(level: int) -> bool:
     """Whether messages of a level are told on stderr; also where nobody has said."""
     return not _handlers or _handlers[0].level <= level

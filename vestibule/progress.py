@@ -13,12 +13,25 @@ from typing import TypeVar
 from vestibule.logs import FILE_ONLY, PLAIN, is_told
 
 T = TypeVar("T")
+Listener = Callable[[str, int, int | None, int], None]
+"""Called with a loop's title, its steps done, its steps in all, and those that were done before it began."""
 
 FIRST_LINE_S = 20.0
 """Whatever takes no longer needs no line."""
 EVERY_S = 60.0
 
 logger = logging.getLogger(__name__)
+_listeners: list[Listener] = []
+
+
+@contextlib.contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """A block in which `listener` is told of every step of every loop with progress, in the process that leads."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 class ProgressLines:
@@ -53,14 +66,15 @@ def progress_line(title: str, done: int, total: int | None, start: int, elapsed_
     line = f"{title}: {done}"
     if total is not None:
         line += f" of {total}"
-    line += f", {_clock(elapsed_s)} so far"
+    line += f", {clock(elapsed_s)} so far"
     if total is not None and done > start:
         each_s = elapsed_s / (done - start)
-        line += f", {_clock(each_s * (total - done))} left"
+        line += f", {clock(each_s * (total - done))} left"
     return line
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """`0:30`, `1:02:03`: minutes and seconds, with hours before them where there are any."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
@@ -112,6 +126,8 @@ def progress_bar(title: str, total: int | None = None, start: int = 0) -> Iterat
             bar.update(task, completed=done, total=new_total)
             if leads:
                 lines.advance(done, of)
+                for listener in _listeners:
+                    listener(title, done, of, start)
 
         yield advance
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from training import runner
+from training import stage_module, stage_record
 from training.config import LocalContrastConfig, SelfTrainingConfig, stages_of
 from training.config.view import SectionView
 from training.fingerprint import extending_keys, harmless_keys
@@ -49,7 +49,7 @@ def fake(monkeypatch):
     CALLS.clear()
 
     def use(function):
-        monkeypatch.setattr(runner.importlib, "import_module", lambda name: SimpleNamespace(f=function))
+        monkeypatch.setattr(stage_module.importlib, "import_module", lambda name: SimpleNamespace(f=function))
 
     use(count_calls)
     return use
@@ -76,7 +76,7 @@ def test_run_tells_what_it_is_doing(fake, config, tmp_path):
 
 def test_what_a_stage_finds_in_its_result_is_told_and_kept(fake, config, tmp_path, monkeypatch, caplog):
     module = SimpleNamespace(f=count_calls, inspect=lambda config, run_dir: ["the tumours are gone"])
-    monkeypatch.setattr(runner.importlib, "import_module", lambda name: module)
+    monkeypatch.setattr(stage_module.importlib, "import_module", lambda name: module)
     run_stage(FAKE, config, tmp_path)
     assert "warning: fake: the tumours are gone" in caplog.text
     entry = read_json(tmp_path / "status.json")["fake"]
@@ -297,7 +297,7 @@ def test_altered_output_stops_the_stage_that_reads_it(fake, config, tmp_path):
 
 def test_export_reads_every_byte_of_what_it_packs(fake, config, tmp_path, monkeypatch):
     last = Stage("last", "an export", needs=None, sections=("cyclegan",), entry="somewhere:f")
-    monkeypatch.setattr(runner, "stages_of", lambda config: [FAKE, last])
+    monkeypatch.setattr(stage_record, "stages_of", lambda config: [FAKE, last])
     run_stage(FAKE, config, tmp_path)
     path = tmp_path / "fake" / "out.txt"
     time = path.stat().st_mtime_ns

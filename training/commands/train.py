@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from training.commands.train_status import status
 from training.stage_table import STAGES, Stage
 from vestibule.commands.options import claim, json_option, write_result
 from vestibule.data_folders import ROLES
@@ -38,6 +39,8 @@ def train() -> None:
     result, such as checkpoint_every, makes nothing again.
     """
 
+
+train.add_command(status)
 
 AFTER_A_STAGE = "What was finished is skipped, resumed or moved to RUN/old, never deleted: see vestibule train --help."
 """Below the help of whatever runs stages."""
@@ -282,16 +285,24 @@ def _claim(run_dir: Path, folder: str) -> None:
         claim(run_dir / folder)
 
 
-def _run(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str], only: Stage | None) -> None:
+def _run(
+    config_path: Path,
+    run_dir: Path,
+    data: Path | None,
+    folders: dict[str, str],
+    only: Stage | None,
+    part: str | None = None,
+) -> None:
     from training.config import read_config
     from training.runner import run_stages
 
-    run_stages(read_config(config_path), run_dir, data, only, say, folders)
+    run_stages(read_config(config_path), run_dir, data, only, say, folders, part)
 
 
 def _stage_command(stage: Stage) -> click.Command:
     @_options
-    def command(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str]) -> None:
-        _run(config_path, run_dir, data, folders, stage)
+    @click.option("--part", help="Make this part alone, such as fold_0, while others make other parts.")
+    def command(config_path: Path, run_dir: Path, data: Path | None, folders: dict[str, str], part: str | None) -> None:
+        _run(config_path, run_dir, data, folders, stage, part)
 
     return click.command(stage.name, help=stage.title, epilog=AFTER_A_STAGE)(command)

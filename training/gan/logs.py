@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning_fabric.loggers import TensorBoardLogger
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+from training.status import measured
 from vestibule.errors import InputError
 from vestibule.files import atomic
 
@@ -52,6 +53,7 @@ class LossLog:
     @rank_zero_only
     def write(self, iteration: int, values: dict[str, float]) -> None:
         """Append the values of one interval; `iteration` counts from 1. Raises InputError where the disk refuses."""
+        measured(values)
         seconds = time.monotonic() - self._begin
         shown = []
         for name in self._columns:

@@ -13,7 +13,8 @@ from training.data.raw_cases import KnownCases, find_cases, known_cases
 from training.rehearsal.forecast import Rehearsed, bytes_of, seconds_of
 from training.rehearsal.shorten import CASES, link_cases, shortened, some_of
 from training.rehearsal.trial import tried
-from training.runner import check_known, needs_of
+from training.runner import check_known
+from training.stage_record import needs_of
 from training.stage_table import Stage
 from vestibule.editions import get_edition
 from vestibule.errors import InputError

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from training.config import RunConfig, rounds_of
 from training.data.raw_cases import KnownCases
-from training.data.slices import read_cases
+from training.data.slices import PreparedCase, read_cases
+from training.parts import Layers
 from training.postprocessing.held_back import remaining
 from training.stage_table import DIRECT_SEGMENTER, SYNTHESIS
-from training.stages.segmenter import check_training, labelled, train_on
+from training.stages.segmenter import check_training, fold_parts, labelled, make_part_on, train_on
 from training.stages.self_training import check_rounds, inspect_rounds, train_in_rounds
 
 
@@ -25,12 +26,25 @@ def check(config: RunConfig, known: KnownCases) -> None:
         check_rounds(rounds, config, known)
 
 
+def parts(config: RunConfig) -> Layers:
+    """The folds, after what all of them share; none where there are rounds, each of which needs the one before."""
+    return fold_parts(config) if config.self_training is None else ()
+
+
+def make_part(config: RunConfig, run_dir: Path, name: str) -> None:
+    """Make what the folds share, or one fold."""
+    make_part_on(name, _cases(config, run_dir), "T2", config, DIRECT_SEGMENTER.folder(run_dir))
+
+
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Train nnU-Net on the synthetic T2 of the labelled cases; no label of T2 is learnt from."""
     if config.self_training is not None:
         return train_in_rounds(DIRECT_SEGMENTER, SYNTHESIS, config.self_training, config, run_dir)
-    cases = remaining(read_cases(run_dir, "source", SYNTHESIS), config.segmenter.held_back, config.seed)
-    return train_on(cases, "T2", config, DIRECT_SEGMENTER.folder(run_dir))
+    return train_on(_cases(config, run_dir), "T2", config, DIRECT_SEGMENTER.folder(run_dir))
+
+
+def _cases(config: RunConfig, run_dir: Path) -> list[PreparedCase]:
+    return remaining(read_cases(run_dir, "source", SYNTHESIS), config.segmenter.held_back, config.seed)
 
 
 def inspect(config: RunConfig, run_dir: Path) -> list[str]:

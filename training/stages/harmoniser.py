@@ -14,7 +14,10 @@ from training.harmoniser_table import harmoniser_class
 from training.harmonisers.base import RANDOM_SAMPLE, Harmoniser
 from training.harmonisers.fitted import folder_of, save_harmoniser
 from training.parallel import side_by_side
+from training.parts import Layers, Part
 
+REFERENCE = "reference_"
+"""Beginning of the names of parts."""
 SEED_STEP = 100_003
 """Between the seeds of one reference slice and the next; a prime, so that seeds of other uses are not met."""
 
@@ -26,22 +29,40 @@ def check(config: RunConfig, known: KnownCases) -> None:
     kind.planned_levels(config.harmoniser, reference.size_yx)
 
 
+def parts(config: RunConfig) -> Layers:
+    """The reference slices, where there are several."""
+    count = config.reference.count
+    if count < 2:
+        return ()
+    return (tuple(Part(f"{REFERENCE}{number}") for number in range(count)),)
+
+
+def make_part(config: RunConfig, run_dir: Path, name: str) -> None:
+    """Fit the harmoniser of one reference slice. Raises InputError where no slice can serve as a reference."""
+    number = int(name.removeprefix(REFERENCE))
+    fit_one(*_jobs(config, run_dir)[number])
+
+
 def train(config: RunConfig, run_dir: Path) -> list[Path]:
     """Choose the reference slices and fit a harmoniser to each, side by side; leaves them in `harmoniser/`.
 
     Raises InputError where no slice can serve as a reference.
     """
+    outputs: list[Path] = []
+    for paths in side_by_side(fit_one, _jobs(config, run_dir)):
+        outputs += paths
+    return outputs
+
+
+def _jobs(config: RunConfig, run_dir: Path) -> list[tuple[HarmoniserSettings, Reference, Path, int, str]]:
+    """Arguments of `fit_one` for each reference slice."""
     jobs = []
     for number, reference in enumerate(choose_references(config, run_dir)):
         folder = folder_of(run_dir, number)
         seed = config.seed + SEED_STEP * number
         job = (config.harmoniser, reference, folder, seed, config.precision)
         jobs.append(job)
-
-    outputs: list[Path] = []
-    for paths in side_by_side(fit_one, jobs):
-        outputs += paths
-    return outputs
+    return jobs
 
 
 def fit_one(

@@ -14,28 +14,28 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from batchgeneratorsv2.transforms.base.basic_transform import BasicTransform
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
+from nnunetv2.utilities.crossval_split import generate_crossval_split
 
-from training.augmentation.local_contrast import LocalContrast, with_local_contrast
+from training.augmentation.local_contrast import LocalContrast
 from training.config import RunConfig, SegmenterConfig
 from training.config.segmenter import SPLITS
 from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
 from training.gan.checkpoint import read_state
-from training.gan.devices import has_bfloat16, subnormals_as_zero
+from training.gan.devices import subnormals_as_zero
 from training.nnunet.environment import environment
 from training.nnunet.randomness import global_state, seed_all, seed_plainly, set_global_state
-from training.nnunet.resumable import EPOCHS_AT_RISK, ResumableTrainer
+from training.nnunet.trainer import FORMER_NAME, Trainer
+from training.parts import Layers, Part
 from training.postprocessing.held_back import remaining
 from training.stage_table import SEGMENTER
+from training.status import measured
 from vestibule.checkpoints import save_state
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
@@ -53,63 +53,15 @@ ALL = "all"
 """nnU-Net's name for a fold that holds every case."""
 PLANNED = "planned.json"
 """Written once nnU-Net has planned and preprocessed."""
+SHARED = "plan"
+"""Part that all folds need: splits, plans and preprocessed cases."""
 START = "planned.pt"
 """State of the random generators after that."""
+SPLIT_SEED = 12345
+"""Of nnU-Net's own splits."""
 ORIGIN = (0.0, 0.0, 0.0)
 DIRECTION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 """Prepared volumes have left the patient's space; these only fill the files' headers."""
-
-
-class Trainer(ResumableTrainer):
-    """nnU-Net's trainer with our length of training, and its prints in its log file alone."""
-
-    contrast: LocalContrast | None = None
-    """What is varied in the patches, beside nnU-Net's own augmentation; None: nothing."""
-
-    def configure(self, config: SegmenterConfig, contrast: LocalContrast | None = None) -> None:
-        """Set the length of training, the optimiser and a further augmentation; to be called before `initialize`."""
-        self.contrast = contrast
-        self.optimiser_name = config.optimiser
-        self.initial_lr = config.learning_rate
-        self.oversample_foreground_percent = config.foreground_share
-        self.num_epochs = config.epochs
-        self.num_iterations_per_epoch = config.iterations_per_epoch
-        self.num_val_iterations_per_epoch = max(1, config.iterations_per_epoch // 10)
-        self.save_every = min(max(1, config.epochs // 10), EPOCHS_AT_RISK)
-
-    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
-        """nnU-Net's own optimiser, or AdamW under nnU-Net's own schedule."""
-        if self.optimiser_name == "sgd":
-            return super().configure_optimizers()
-        optimiser = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay)
-        return optimiser, PolyLRScheduler(optimiser, self.initial_lr, self.num_epochs)
-
-    def get_training_transforms(self, *args: Any, **kwargs: Any) -> BasicTransform:
-        """nnU-Net's own, and the local contrast where it is asked for."""
-        transforms = super().get_training_transforms(*args, **kwargs)
-        if self.contrast is None:
-            return transforms
-        return with_local_contrast(transforms, self.contrast)
-
-    def train_step(self, batch: dict) -> dict:
-        """As nnU-Net's, under autocast on a CPU that has bfloat16 too."""
-        in_bfloat16 = self.device.type == "cpu" and has_bfloat16(self.device)
-        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
-            return super().train_step(batch)
-
-    def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
-        """Keep the console for our own progress."""
-        super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
-
-    def plot_network_architecture(self) -> None:
-        """Left out: it wants a plotting library that nothing else needs."""
-
-
-# nnU-Net's own commands look among its own classes for the one that a checkpoint names. Prediction is that class's:
-# what differs here concerns training alone.
-FORMER_NAME = Trainer.__name__
-"""How folders of results began before checkpoints named nnU-Net's own class."""
-Trainer.__name__ = "nnUNetTrainer"
 
 
 def check(config: RunConfig, known: KnownCases) -> None:
@@ -156,6 +108,42 @@ def train(config: RunConfig, run_dir: Path) -> list[Path]:
     return train_on(cases, "T1", config, SEGMENTER.folder(run_dir))
 
 
+def parts(config: RunConfig) -> Layers:
+    """The folds, after what all of them share: splits, plans and preprocessed cases."""
+    return fold_parts(config)
+
+
+def make_part(config: RunConfig, run_dir: Path, name: str) -> None:
+    """Make what the folds share, or one fold."""
+    cases = remaining(read_cases(run_dir, "source"), config.segmenter.held_back, config.seed)
+    make_part_on(name, cases, "T1", config, SEGMENTER.folder(run_dir))
+
+
+def fold_parts(config: RunConfig) -> Layers:
+    """Parts of a training of several folds; none where there is one network."""
+    folds = config.segmenter.folds
+    if len(folds) < 2:
+        return ()
+    shared = Part(SHARED, trains=False)
+    return (shared,), tuple(Part(f"fold_{fold}") for fold in folds)
+
+
+def make_part_on(name: str, cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
+    """Make one of `fold_parts`; the other arguments are those of `train_on`.
+
+    Raises InputError for a fold whose shared part is not there.
+    """
+    with _folders(folder / "nnunet"):
+        is_ready = _is_ready(folder)
+        if name == SHARED:
+            if not is_ready:
+                _make_ready(cases, channel, config, folder)
+            return
+        if not is_ready:
+            raise InputError(f"{folder}: is not planned and preprocessed, or damaged; make the part {SHARED!r} first")
+        _train_fold(int(name.removeprefix("fold_")), config, folder, None, {})
+
+
 def train_on(
     cases: list[PreparedCase],
     channel: str,
@@ -198,6 +186,11 @@ def _make_ready(cases: list[PreparedCase], channel: str, config: RunConfig, fold
         plan(config.segmenter)
     # The planner leaves its own number behind.
     torch.set_num_threads(threads)
+    if config.segmenter.folds:
+        # As the trainer would, but once, before several folds begin at the same time.
+        names = sorted(case.name for case in cases)
+        splits = generate_crossval_split(names, seed=SPLIT_SEED, n_splits=SPLITS)
+        write_json(folder / "nnunet" / "preprocessed" / DATASET / "splits_final.json", splits)
     save_state(global_state(), folder / START)
     files = {START: file_sha256(folder / START)}
     for path in sorted((folder / "nnunet" / "preprocessed").rglob("*.*")):
@@ -352,6 +345,7 @@ def _fit(trainer: Trainer) -> None:
             batch = next(trainer.dataloader_train)
             outputs.append(trainer.train_step(batch))
         trainer.on_train_epoch_end(outputs)
+        measured({"loss": float(np.mean([output["loss"] for output in outputs]))})
 
         with torch.no_grad():
             trainer.on_validation_epoch_start()

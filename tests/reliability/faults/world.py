@@ -52,11 +52,11 @@ def warm_up() -> None:
     matplotlib.use("agg")
     from nnunetv2.training.logging.nnunet_logger import MetaLogger
 
-    import training.runner
+    from training.stage_module import entry_of
     from training.stage_table import STAGES
 
     for stage in STAGES.values():
-        training.runner._entry_of(stage)
+        entry_of(stage)
     by_name = multiprocessing.get_context
     multiprocessing.get_context = lambda method=None: by_name("fork")
     # A plot of the losses after every epoch takes longer than the epoch.

@@ -8,8 +8,9 @@ from nnunetv2.training.logging.nnunet_logger import MetaLogger
 from tests.planned_segmenter import segmenter_config, write_planned
 from training.nnunet.randomness import NumberedBatches, global_state, seed_all, set_global_state
 from training.nnunet.resumable import LATEST, sampling_probabilities
+from training.nnunet.trainer import Trainer
 from training.stages import segmenter
-from training.stages.segmenter import Trainer, train_on
+from training.stages.segmenter import make_part_on, train_on
 from vestibule.checkpoints import NUMBERS
 from vestibule.errors import InputError
 from vestibule.files import file_sha256
@@ -226,3 +227,20 @@ def test_cases_are_sampled_by_their_weights_and_evenly_where_all_weigh_the_same(
     assert sampling_probabilities(["a", "b", "c"], {"b": 0.5, "c": 0.5}).tolist() == [0.5, 0.25, 0.25]
     assert sampling_probabilities(["a", "b"], {"other": 0.5}) is None
     assert sampling_probabilities(["a"], {"a": 0.5}) is None
+
+
+def test_folds_that_are_made_apart_in_any_order_have_the_weights_of_one_process(planned):
+    config = segmenter_config(folds=(0, 1), epochs=1)
+    together, apart = planned("together", 5), planned("apart", 5)
+    train_on([], "T1", config, together)
+    for part in ("plan", "fold_1", "fold_0"):
+        make_part_on(part, [], "T1", config, apart)
+    written = (apart / "fold_0.safetensors").stat().st_mtime_ns
+    assert len(train_on([], "T1", config, apart)) == 4
+    assert (apart / "fold_0.safetensors").stat().st_mtime_ns == written
+    assert [weights(apart, fold) for fold in (0, 1)] == [weights(together, fold) for fold in (0, 1)]
+
+
+def test_fold_whose_shared_part_is_missing_is_refused(tmp_path):
+    with pytest.raises(InputError, match="make the part 'plan' first"):
+        make_part_on("fold_0", [], "T1", segmenter_config(folds=(0, 1)), tmp_path)
