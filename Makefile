@@ -7,7 +7,7 @@ CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
-.PHONY: venv demo test gpu faults fuzz load audit docs lint container clean
+.PHONY: venv demo test gpu faults fuzz load audit docs lint container cluster clean
 
 venv: $(VENV)/installed
 
@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check "$$(tools/torch_requirement.sh $(TORCH))" || { \
 	  echo "torch $(TORCH) was not found: see 'The right torch' in README.md" >&2; exit 1; }
 	tools/torchvision.sh $(BIN)/python $(TORCHVISION)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,evaluation,dicom,onnx,monai,hf,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,evaluation,dicom,onnx,monai,hf,cluster,dev]'
 	touch $@
 
 demo: venv
@@ -29,7 +29,7 @@ test: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/density.py vestibule training evaluation --at-most 5.0
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not gpu" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not cluster and not gpu" $(ARGS)
 
 # What only a GPU shows: ARGS="-k prediction". The environment's torch must be one for CUDA.
 gpu: venv
@@ -68,6 +68,10 @@ docs: $(VENV)/docs
 
 container: venv
 	$(BIN)/python -m pytest -m container -rs --durations 10 $(ARGS)
+
+# Jobs on a real Slurm, which is installed and started where it can be.
+cluster: venv
+	$(BIN)/python -m pytest -m cluster -rs --durations 10 $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check --fix .

@@ -147,6 +147,10 @@ def set_aside(folder: Path, run_dir: Path) -> Path | None:
 
     Returns where it is now, None where there was nothing in it. Raises InputError where it cannot be moved.
     """
+    if folder.is_symlink():
+        # What it leads to is another run's, and stays there.
+        folder.unlink()
+        return None
     if not folder.is_dir():
         return None
     if not any(folder.iterdir()):

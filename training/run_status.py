@@ -37,6 +37,8 @@ class Job:
     """Stages that it reads and that are not done."""
     holder: str | None = None
     """Process that is making it, and where."""
+    queue: str | None = None
+    """Its number in an engine's queue, and why it waits there."""
     error: str | None = None
     """The last line of its failure."""
     log: str | None = None

@@ -248,10 +248,9 @@ def run_part(
         raise InputError(f"{config.name}: --part {name}: no such part; {told}")
 
     folder = stage.folder(run_dir)
-    record = describe(stage, config, run_dir)
     # Of several parts that begin at once, one makes the folder ready.
     with locked(run_dir / f"begin-{stage.name}"):
-        if not is_started(stage, record, config, run_dir):
+        if not is_started(stage, config, run_dir):
             with claimed(folder):
                 if _begin(stage, config, run_dir, report) is None:
                     return False

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from training.config import RunConfig, stages_of
-from training.config.view import given_to, sections_of
+from training.config.view import as_recorded, given_to, sections_of
 from training.data.raw_cases import known_cases, named_folders
 from training.fingerprint import KeyRules, fingerprint_of, rules_of
-from training.run_folder import DATA, FINISHED, STARTED, code_version, read_outputs, size_and_time, stage_record
+from training.run_folder import (
+    DATA,
+    FINISHED,
+    STARTED,
+    altered_output,
+    code_version,
+    read_outputs,
+    size_and_time,
+    stage_record,
+)
 from training.stage_table import PREPARE, Stage
+from vestibule.errors import InputError
 from vestibule.files import read_json
 
 
 def describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
-    """What a stage is made from, and the fingerprint of it."""
-    inputs: dict[str, dict] = {}
-    for needed in needs_of(stage, config):
-        inputs[needed.name] = read_outputs(run_dir, needed)
-    if stage == PREPARE and not config.phantom:
-        known_cases(config, run_dir)
-        inputs["data"] = _listing(run_dir)
-        named = named_folders(run_dir)
-        if named:
-            inputs["folders"] = named
+    """What a stage is made from, and the fingerprint of it. Raises InputError where an input is missing."""
+    record = record_of(stage, config, _inputs_of(stage, config, run_dir))
+    # The version of the code is told, but a new commit alone does not train anything again.
+    record["code_version"] = code_version()
+    return record
 
-    values = asdict(config)
+
+def is_unchanged(stage: Stage, config: RunConfig, run_dir: Path) -> bool:
+    """Whether the stage is done, and what it left and what it was made from are as they were."""
+    folder = stage.folder(run_dir)
+    done = stage_record(folder / FINISHED)
+    if not done:
+        return False
+    try:
+        record = record_of(stage, config, _inputs_of(stage, config, run_dir))
+    except InputError:
+        # Of what it reads something is missing or altered.
+        return False
+    is_same = fingerprint_of(done, rules_for(stage, config)) == record["fingerprint"]
+    return is_same and altered_output(folder, done) is None
+
+
+def record_of(stage: Stage, config: RunConfig, inputs: dict[str, Any]) -> dict[str, Any]:
+    """What a stage is made from where its inputs are these, with the fingerprint of it."""
+    values = as_recorded(config)
     sections = {}
     for section in sections_of(stage):
         concerns = given_to(stage, config, section) is not None
@@ -38,8 +61,6 @@ def describe(stage: Stage, config: RunConfig, run_dir: Path) -> dict:
         "inputs": inputs,
     }
     record["fingerprint"] = fingerprint_of(record, rules_for(stage, config))
-    # The version of the code is told, but a new commit alone does not train anything again.
-    record["code_version"] = code_version()
     return record
 
 
@@ -55,6 +76,20 @@ def needs_of(stage: Stage, config: RunConfig) -> list[Stage]:
     if stage.needs is None:
         return [other for other in present if other != stage]
     return [other for other in present if other in stage.needs]
+
+
+def _inputs_of(stage: Stage, config: RunConfig, run_dir: Path) -> dict[str, dict]:
+    """Hashes of all that a stage reads."""
+    inputs: dict[str, dict] = {}
+    for needed in needs_of(stage, config):
+        inputs[needed.name] = read_outputs(run_dir, needed)
+    if stage == PREPARE and not config.phantom:
+        known_cases(config, run_dir)
+        inputs["data"] = _listing(run_dir)
+        named = named_folders(run_dir)
+        if named:
+            inputs["folders"] = named
+    return inputs
 
 
 def _listing(run_dir: Path) -> dict[str, list[int]]:
@@ -73,10 +108,14 @@ def _listing(run_dir: Path) -> dict[str, list[int]]:
     return listing
 
 
-def is_started(stage: Stage, record: dict, config: RunConfig, run_dir: Path) -> bool:
-    """Whether the stage's folder holds an unfinished try of what `record` describes."""
+def is_started(stage: Stage, config: RunConfig, run_dir: Path) -> bool:
+    """Whether the stage's folder holds an unfinished try of what it would be made from now."""
     folder = stage.folder(run_dir)
     started = stage_record(folder / STARTED)
     if not started or (folder / FINISHED).is_file():
+        return False
+    try:
+        record = record_of(stage, config, _inputs_of(stage, config, run_dir))
+    except InputError:
         return False
     return fingerprint_of(started, rules_for(stage, config)) == record["fingerprint"]

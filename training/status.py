@@ -79,6 +79,37 @@ def end(run_dir: Path, stage: str, part: str | None = None, seconds: float | Non
     _change(run_dir, change)
 
 
+def fail(run_dir: Path, stage: str, part: str | None, last_line: str, log: Path) -> None:
+    """Note how a stage or part failed, where it could not do so itself."""
+
+    def change(status: dict[str, dict]) -> None:
+        _entry(status, stage, part).update(state=FAILED, error=last_line, log=str(log), changed=_now())
+
+    _change(run_dir, change)
+
+
+def forget_failure(run_dir: Path, stage: str, part: str | None) -> None:
+    """Note that a stage or part that has failed is to be tried again."""
+
+    def change(status: dict[str, dict]) -> None:
+        entry = status.get(stage, {})
+        if part is not None:
+            entry = entry.get(PARTS, {}).get(part, {})
+        if entry.get("state") == FAILED:
+            entry["state"] = WAITING
+            entry.pop("error", None)
+
+    _change(run_dir, change)
+
+
+def state_of(run_dir: Path, stage: str, part: str | None = None) -> str:
+    """What is noted of a stage or part; `WAITING` where nothing is."""
+    entry = read_status(run_dir).get(stage, {})
+    if part is not None:
+        entry = entry.get(PARTS, {}).get(part, {})
+    return entry.get("state", WAITING)
+
+
 def start_over(run_dir: Path, stage: str) -> None:
     """Forget all that is noted of a stage, whose folder is made anew."""
 

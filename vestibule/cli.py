@@ -58,6 +58,7 @@ FURTHER_EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "huggingface_hub": "hf",
+    "submitit": "cluster",
 }
 """Packages of others that a single option or format needs, with the extra that installs each."""
 EXTRAS_OF_FORMATS = {("weights", "monai"): "monai"}

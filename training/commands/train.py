@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from training.commands.train_status import status
+from training.commands.train_submit import submit
 from training.stage_table import STAGES, Stage
 from vestibule.commands.options import claim, json_option, write_result
 from vestibule.data_folders import ROLES
@@ -40,6 +41,7 @@ def train() -> None:
     """
 
 
+train.add_command(submit)
 train.add_command(status)
 
 AFTER_A_STAGE = "What was finished is skipped, resumed or moved to RUN/old, never deleted: see vestibule train --help."

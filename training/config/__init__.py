@@ -11,6 +11,7 @@ from training.config.pix2pix import Pix2PixConfig
 from training.config.postprocessing import PostprocessingConfig
 from training.config.reader import build, read_config
 from training.config.reference import ReferenceConfig
+from training.config.resources import ResourcesConfig, resources_for
 from training.config.rounds import Rounds, rounds_of, trainings_in
 from training.config.run import RunConfig
 from training.config.sampling import SamplingConfig
@@ -32,6 +33,7 @@ __all__ = [
     "Pix2PixConfig",
     "PostprocessingConfig",
     "ReferenceConfig",
+    "ResourcesConfig",
     "Rounds",
     "RunConfig",
     "SamplingConfig",
@@ -41,6 +43,7 @@ __all__ = [
     "TransferConfig",
     "build",
     "read_config",
+    "resources_for",
     "rounds_of",
     "scheduled",
     "stages_of",

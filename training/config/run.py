@@ -13,6 +13,7 @@ from training.config.local_contrast import LocalContrastConfig
 from training.config.pix2pix import Pix2PixConfig
 from training.config.postprocessing import PostprocessingConfig
 from training.config.reference import ReferenceConfig
+from training.config.resources import ResourcesConfig
 from training.config.segmenter import SegmenterConfig
 from training.config.self_training import SelfTrainingConfig
 from training.config.singan import SinGANConfig
@@ -71,6 +72,8 @@ class RunConfig:
     """Where set, nnU-Net on synthetic T2 goes on with those of its own masks of real T2 that can be trusted."""
     postprocessing: PostprocessingConfig | None = field(default=None, metadata={"added": True})
     """Where set, folds, mirroring and connected parts are chosen on held-back cases."""
+    resources: tuple[ResourcesConfig, ...] = field(default=(), metadata={"recorded": False})
+    """What jobs of stages are given by `vestibule train submit`: a list of entries. It changes no result."""
 
     def __post_init__(self) -> None:
         get_edition(self.edition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from training.config.run import RunConfig
@@ -49,5 +49,15 @@ def added_sections() -> set[str]:
 def sections_of(stage: Stage) -> tuple[str, ...]:
     """Names of the sections of the configuration that a stage is given."""
     if stage.sections is None:
-        return tuple(name for name in RunConfig.__dataclass_fields__ if name != "seed")
+        return tuple(name for name in _recorded() if name != "seed")
     return stage.sections
+
+
+def as_recorded(config: RunConfig) -> dict[str, Any]:
+    """The configuration as mappings, without what tells nothing of the result, such as a cluster's partitions."""
+    values = asdict(config)
+    return {name: values[name] for name in _recorded()}
+
+
+def _recorded() -> list[str]:
+    return [field.name for field in fields(RunConfig) if field.metadata.get("recorded", True)]

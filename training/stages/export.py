@@ -11,6 +11,7 @@ from pathlib import Path
 
 from training.arms import ARMS, Translator, arms_of, default_of
 from training.config import RunConfig, stages_of
+from training.config.view import as_recorded
 from training.data.challenge_rules import read_audit
 from training.data.reference_slice import RECORD
 from training.run_folder import code_version, is_done, read_record
@@ -147,7 +148,7 @@ def _provenance(config: RunConfig, run_dir: Path) -> dict:
     if config.postprocessing:
         choices = {arm.segmenter.name: read_choice(run_dir, arm.segmenter.name) for arm in arms_of(config.arms)}
         provenance[POSTPROCESSING.name] = choices
-    provenance["config"] = asdict(config)
+    provenance["config"] = as_recorded(config)
     provenance["stages"] = stages
     return provenance
 

@@ -1,0 +1,97 @@
+"""The engine `local`: the jobs of a graph as processes of this machine, each once what it needs is done."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.cluster.calls import call_for
+from training.cluster.graph import Graph, Job
+from training.cluster.records import FOLDER, all_records, write_records
+from training.cluster.schedule import Machine, Schedule
+from vestibule.errors import InputError
+from vestibule.stopping import telling
+
+POLL_S = 0.2
+REQUEUES = 1000
+"""How often a job may reach its time limit and go on."""
+SIGNAL_BEFORE_S = 30
+"""Seconds before its time limit at which a job is stopped."""
+
+
+def run_locally(
+    graph: Graph, root: Path, machine: Machine, seconds: Mapping[str, float], report: Callable[[str], None]
+) -> None:
+    """Make all that is missing, as many jobs at once as the machine has room for.
+
+    Args:
+        graph: All jobs.
+        root: Folder of the submission.
+        machine: What of this machine may be used.
+        seconds: How long jobs take, where that is known.
+        report: Called with a line on what happens.
+
+    Raises:
+        InputError: A job failed; what does not need it was made.
+    """
+    schedule = Schedule(graph, machine, seconds)
+    free_gpus = list(range(machine.gpus))
+    running: dict[str, tuple[Any, list[int]]] = {}
+    numbers: dict[str, str] = {}
+    dropped: list[str] = []
+    write_records(root, all_records(root, graph, "local", numbers))
+
+    try:
+        with telling(lambda: f"{len(running)} jobs were stopped and go on from their last checkpoints"):
+            while schedule.waiting or running:
+                while job := schedule.next():
+                    gpus, _ = machine.needs(job)
+                    devices, free_gpus = free_gpus[:gpus], free_gpus[gpus:]
+                    started = _start(job, root, devices)
+                    running[job.name] = (started, devices)
+                    numbers[job.name] = started.job_id
+                    write_records(root, all_records(root, graph, "local", numbers))
+                    report(f"{job.name}: begun")
+                time.sleep(POLL_S)
+                for name, (started, devices) in list(running.items()):
+                    if not started.done():
+                        continue
+                    del running[name]
+                    free_gpus += devices
+                    is_made = started.exception() is None
+                    dropped += schedule.end(name, is_made)
+                    report(f"{name}: {'done' if is_made else 'failed'}")
+    finally:
+        for started, _ in running.values():
+            started.cancel()
+
+    if schedule.failed:
+        names = ", ".join(schedule.failed)
+        more = f"; not made for want of them: {', '.join(dropped)}" if dropped else ""
+        raise InputError(f"{root}: failed: {names}{more}; see vestibule train status {root}, and submit again")
+
+
+def _start(job: Job, root: Path, devices: list[int]) -> Any:
+    """A local job of submitit, running."""
+    import submitit
+
+    executor = submitit.LocalExecutor(root.resolve() / FOLDER / "submitit", max_num_timeout=REQUEUES)
+    minutes = job.resources.hours * 60
+    executor.update_parameters(
+        timeout_min=minutes,
+        signal_delay_s=min(SIGNAL_BEFORE_S, int(minutes * 60 / 4)),
+        gpus_per_node=len(devices),
+        visible_gpus=devices,
+    )
+    return executor.submit(call_for(job, root, len(devices)))
+
+
+def this_machine() -> Machine:
+    """The GPUs and cores that this process may use."""
+    import torch
+
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(torch.cuda.device_count(), cpus)

@@ -1,0 +1,73 @@
+"""What was submitted: `jobs.json` in the folder of a submission, for its status and for submitting again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from training.cluster.graph import Graph, Job
+from vestibule.files import read_json, write_json
+
+JOBS = "jobs.json"
+"""File in the folder of a submission."""
+FOLDER = "jobs"
+"""Folder with the logs and with what engines write."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job as it was submitted."""
+
+    name: str
+    run: str
+    """Folder of the run, relative to that of the submission."""
+    stage: str
+    part: str | None
+    key: str
+    needs: tuple[str, ...]
+    log: str
+    """Path of its log, relative to the folder of the submission."""
+    engine: str
+    id: str | None = None
+    """What the engine calls it; None: it was done before."""
+
+
+def log_of(root: Path, job: Job) -> Path:
+    """Where a job's output is added."""
+    return root / FOLDER / "logs" / (job.name.replace("/", ".") + ".log")
+
+
+def record_of(root: Path, job: Job, engine: str, number: str | None) -> Record:
+    """The record of a job that an engine knows as `number`."""
+    return Record(
+        job.name,
+        str(job.run.folder.relative_to(root)),
+        job.stage.name,
+        job.part,
+        job.key,
+        job.needs,
+        str(log_of(root, job).relative_to(root)),
+        engine,
+        number,
+    )
+
+
+def write_records(root: Path, records: Iterable[Record]) -> None:
+    """Keep the records of a submission; those of earlier ones are replaced."""
+    write_json(root / JOBS, {"jobs": [asdict(record) for record in records]})
+
+
+def read_records(root: Path) -> dict[str, Record]:
+    """The records by the jobs' names; none where nothing was submitted."""
+    content = read_json(root / JOBS) or {}
+    records = {}
+    for entry in content.get("jobs", []):
+        record = Record(**{**entry, "needs": tuple(entry["needs"])})
+        records[record.name] = record
+    return records
+
+
+def all_records(root: Path, graph: Graph, engine: str, numbers: dict[str, str]) -> list[Record]:
+    """Records of all jobs of a graph; `numbers` has what the engine calls those that it knows."""
+    return [record_of(root, job, engine, numbers.get(job.name)) for job in graph.jobs.values()]
