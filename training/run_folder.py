@@ -6,7 +6,6 @@ import subprocess
 from datetime import datetime
 from pathlib import Path
 
-from training.config.view import added_sections
 from training.stage_table import STAGES, Stage
 from vestibule import __version__
 from vestibule.errors import InputError
@@ -187,6 +186,9 @@ def check_age(run_dir: Path) -> None:
 
     Such a run has a stage that has another name now, or a stage that was given other sections of the configuration.
     """
+    # The configuration's classes import torch, which somebody who only looks at a run need not wait for.
+    from training.config.view import added_sections
+
     old = []
     for name in OLD_STAGES:
         if (run_dir / name / STARTED).is_file():

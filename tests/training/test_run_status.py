@@ -171,3 +171,16 @@ def test_folder_without_a_run_is_refused(tmp_path):
 
 def test_job_that_waits_says_for_what():
     assert told(Job("pix2pix", "waiting", waits_for=("transfer",))) == "for transfer"
+
+
+def test_looking_at_a_run_needs_no_torch(tmp_path):
+    status.begin(tmp_path, PREPARE.name)
+    code = (
+        "import sys; from vestibule.cli import main\n"
+        f"sys.argv = ['vestibule', 'train', 'status', {str(tmp_path)!r}]\n"
+        "try: main()\n"
+        "finally: sys.stderr.write(','.join(name for name in ('torch', 'numpy', 'submitit') if name in sys.modules))"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "prepare" in finished.stdout
+    assert (finished.returncode, finished.stderr) == (0, "")

@@ -20,7 +20,20 @@ def call_for(job: Job, root: Path, gpus: int) -> StageCall:
     """
     root = root.resolve()
     run_dir = job.run.folder.resolve()
-    processes = gpus if job.stage.shared and job.part is None else 1
-    command = command_for(job.stage.name, job.part, run_dir, run_dir / CONFIG, processes)
-    links = tuple((place.absolute(), made.absolute()) for place, made in job.links)
-    return StageCall(run_dir, job.stage.name, job.part, command, log_of(root, job), job.resources.cpus, links)
+    stage = job.stage.name
+    processes = 1
+    if job.stage.shared and job.part is None:
+        processes = gpus
+
+    links = []
+    for place, made in job.links:
+        links.append((place.absolute(), made.absolute()))
+    return StageCall(
+        run_dir,
+        stage,
+        job.part,
+        command=command_for(stage, job.part, run_dir, run_dir / CONFIG, processes),
+        log=log_of(root, job),
+        cpus=job.resources.cpus,
+        links=tuple(links),
+    )

@@ -10,6 +10,9 @@ from training.disk_space import expected_bytes
 from training.run_folder import FINISHED, stage_record
 from training.status import PARTS, read_status
 
+PLAN = "plan"
+"""Part that takes little beside the others."""
+
 
 def expected_seconds(graph: Graph, like: Sequence[Path] = ()) -> dict[str, float]:
     """Seconds of the jobs of a graph, of those that are known.
@@ -21,8 +24,12 @@ def expected_seconds(graph: Graph, like: Sequence[Path] = ()) -> dict[str, float
     Returns:
         Job's name -> seconds.
     """
-    own = list(dict.fromkeys(job.run.folder for job in graph.jobs.values()))
-    measured = [_measured(folder) for folder in (*own, *like)]
+    folders: list[Path] = []
+    for job in graph.jobs.values():
+        if job.run.folder not in folders:
+            folders.append(job.run.folder)
+    folders += like
+    measured = [_measured(folder) for folder in folders]
     parts = _parts_by_stage(graph)
     seconds = {}
     for job in graph.jobs.values():
@@ -69,17 +76,26 @@ def _seconds_of(
 ) -> float | None:
     """What the first run that knows tells of a job."""
     stage = job.stage.name
-    has_parts = bool(parts[stage])
     for known in measured:
-        if (stage, job.part) in known and not (has_parts and job.part is None):
-            return known[stage, job.part]
-        if not has_parts or (stage, None) not in known:
-            continue
-        is_apart = any(name == stage and part is not None for name, part in known)
-        if job.part is None:
-            return known[stage, None] if is_apart else 0.0
-        if not is_apart:
-            # A run in one process: its time is shared out among what trains, about.
-            training = [part for part in parts[stage] if part != "plan"]
-            return known[stage, None] / len(training) if job.part in training else 0.0
+        own = known.get((stage, job.part))
+        whole = known.get((stage, None))
+        if not parts[stage] or (own is not None and job.part is not None):
+            found = own
+        elif whole is None:
+            found = None
+        elif any(name == stage and part is not None for name, part in known):
+            # Made in parts: what is known of the stage is the putting together alone.
+            found = own
+        else:
+            found = _share(job, whole, parts[stage])
+        if found is not None:
+            return found
     return None
+
+
+def _share(job: Job, whole: float, parts: list[str]) -> float:
+    """What a job would take of a stage that one process has made: its parts that train take all of it, about."""
+    training = [part for part in parts if part != PLAN]
+    if job.part not in training:
+        return 0.0
+    return whole / len(training)

@@ -17,7 +17,7 @@ from training.run_folder import DATA
 from training.stage_module import parts_of
 from training.stage_record import is_started, is_unchanged, needs_of, record_of
 from training.stage_table import PREPARE, Stage
-from training.status import DONE, PARTS, read_status
+from training.status import DONE, state_of
 from vestibule.files import read_json
 
 
@@ -62,7 +62,11 @@ class Graph:
 
     def waits_for(self, job: Job) -> list[str]:
         """Those of the jobs that `job` needs which are not done."""
-        return [name for name in job.needs if not self.jobs[name].is_done]
+        waits_for = []
+        for name in job.needs:
+            if not self.jobs[name].is_done:
+                waits_for.append(name)
+        return waits_for
 
 
 @dataclass
@@ -91,7 +95,8 @@ def build_graph(runs: Sequence[Run]) -> Graph:
     jobs: dict[str, Job] = {}
     for key, entry in made.items():
         for job in _jobs_of(entry, owners[key], made, owners):
-            jobs[job.name] = replace(job, is_done=key in done or _is_part_done(job))
+            is_done = key in done or _is_part_done(job)
+            jobs[job.name] = replace(job, is_done=is_done)
     return Graph(jobs)
 
 
@@ -101,7 +106,9 @@ def _stages_to_make(runs: Sequence[Run]) -> dict[str, _Made]:
     for run in runs:
         keys: dict[str, str] = {}
         for stage in stages_of(run.config):
-            needed = [keys[other.name] for other in needs_of(stage, run.config)]
+            needed = []
+            for other in needs_of(stage, run.config):
+                needed.append(keys[other.name])
             key = _key_of(stage, run, keys)
             keys[stage.name] = key
             if key in made:
@@ -117,11 +124,13 @@ def _key_of(stage: Stage, run: Run, keys: dict[str, str]) -> str:
     for needed in needs_of(stage, run.config):
         inputs[needed.name] = keys[needed.name]
     if stage == PREPARE and not run.config.phantom:
-        inputs["data"] = json.dumps(read_json(run.folder / DATA))
+        data = read_json(run.folder / DATA)
+        inputs["data"] = json.dumps(data)
     if stage.sections is None:
         # What is given everything is named after its run, and is nobody else's.
         inputs["run"] = run.name
-    return record_of(stage, run.config, inputs)["fingerprint"]
+    record = record_of(stage, run.config, inputs)
+    return record["fingerprint"]
 
 
 def _owner_of(entry: _Made, reads_done: bool) -> Run:
@@ -155,7 +164,9 @@ def _jobs_of(entry: _Made, owner: Run, made: dict[str, _Made], owners: dict[str,
     name = f"{owner.name}/{stage.name}"
     before = []
     for needed in entry.needs:
-        before.append(f"{owners[needed].name}/{made[needed].stage.name}")
+        owner_of_needed = owners[needed]
+        stage_of_needed = made[needed].stage
+        before.append(f"{owner_of_needed.name}/{stage_of_needed.name}")
     resources = resources_for(stage.name, owner.config.resources)
     without_gpus = replace(resources, gpus=0)
     links = _links_of(entry, owner, made, owners)
@@ -197,13 +208,7 @@ def _is_part_done(job: Job) -> bool:
     """Whether a part was made from what the job would make it from."""
     if job.part is None:
         return False
-    entry = read_status(job.run.folder).get(job.stage.name, {})
-    part = entry.get(PARTS, {}).get(job.part, {})
-    if part.get("state") != DONE:
+    run_dir = job.run.folder
+    if state_of(run_dir, job.stage.name, job.part) != DONE:
         return False
-    return is_begun(job)
-
-
-def is_begun(job: Job) -> bool:
-    """Whether the folder of a job's stage holds an unfinished try of what the job would make."""
-    return is_started(job.stage, job.run.config, job.run.folder)
+    return is_started(job.stage, job.run.config, run_dir)

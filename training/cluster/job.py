@@ -19,11 +19,12 @@ from typing import Any
 
 from training.cluster.links import make_links
 from training.status import FAILED, fail, forget_failure, state_of
+from vestibule.errors import InputError
 from vestibule.stopping import die_with_parent
 
 POLL_S = 0.2
-END_WITHIN_S = 30.0
-"""For a stage that is to stop; its command takes two seconds, and those that train together a little longer."""
+END_WITHIN_S = 10.0
+"""For a command that is to stop; it takes two seconds."""
 LINES_KEPT = 5
 """Of a failed job's log, in the message of the engine."""
 STOPPED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -51,7 +52,8 @@ class StageCall:
     def __call__(self) -> None:
         """Run the command to its end. Raises JobFailedError where it fails."""
         make_links(self.links)
-        forget_failure(self.run_dir, self.stage, self.part)
+        with contextlib.suppress(InputError):
+            forget_failure(self.run_dir, self.stage, self.part)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as stream:
             self._process = subprocess.Popen(
@@ -113,7 +115,9 @@ class StageCall:
             last = lines[-1] if lines and code > 0 else f"ended with exit code {code}"
             if code < 0:
                 last = f"killed by {signal.Signals(-code).name}"
-            fail(self.run_dir, self.stage, self.part, last, self.log)
+            # A full disk may be why it failed. The engine and the log tell it then.
+            with contextlib.suppress(InputError):
+                fail(self.run_dir, self.stage, self.part, last, self.log)
         told = "\n".join(lines)
         raise JobFailedError(f"{self.stage}: exit code {code}; log: {self.log}\n{told}")
 

@@ -63,7 +63,8 @@ def run_locally(
                     free_gpus += devices
                     is_made = started.exception() is None
                     dropped += schedule.end(name, is_made)
-                    report(f"{name}: {'done' if is_made else 'failed'}")
+                    word = "done" if is_made else "failed"
+                    report(f"{name}: {word}")
     finally:
         for started, _ in running.values():
             started.cancel()
@@ -80,9 +81,10 @@ def _start(job: Job, root: Path, devices: list[int]) -> Any:
 
     executor = submitit.LocalExecutor(root.resolve() / FOLDER / "submitit", max_num_timeout=REQUEUES)
     minutes = job.resources.hours * 60
+    quarter_s = int(minutes * 60 / 4)
     executor.update_parameters(
         timeout_min=minutes,
-        signal_delay_s=min(SIGNAL_BEFORE_S, int(minutes * 60 / 4)),
+        signal_delay_s=min(SIGNAL_BEFORE_S, quarter_s),
         gpus_per_node=len(devices),
         visible_gpus=devices,
     )
@@ -93,5 +95,9 @@ def this_machine() -> Machine:
     """The GPUs and cores that this process may use."""
     import torch
 
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(torch.cuda.device_count(), cpus)
+    cpus = os.cpu_count() or 1
+    # Not on a Mac.
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    gpus = torch.cuda.device_count()
+    return Machine(gpus, cpus)

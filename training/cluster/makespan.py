@@ -22,7 +22,8 @@ def makespan(graph: Graph, machine: Machine, seconds: Mapping[str, float]) -> fl
     now = 0.0
     while True:
         while job := schedule.next():
-            heapq.heappush(ends, (now + seconds.get(job.name, 0.0), job.name))
+            end = now + seconds.get(job.name, 0.0)
+            heapq.heappush(ends, (end, job.name))
         if not ends:
             return now
         now, name = heapq.heappop(ends)

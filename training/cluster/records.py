@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from training.cluster.graph import Graph, Job
 from vestibule.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from training.cluster.graph import Graph, Job
 
 JOBS = "jobs.json"
 """File in the folder of a submission."""
@@ -35,21 +38,24 @@ class Record:
 
 def log_of(root: Path, job: Job) -> Path:
     """Where a job's output is added."""
-    return root / FOLDER / "logs" / (job.name.replace("/", ".") + ".log")
+    name = job.name.replace("/", ".")
+    return root / FOLDER / "logs" / f"{name}.log"
 
 
 def record_of(root: Path, job: Job, engine: str, number: str | None) -> Record:
     """The record of a job that an engine knows as `number`."""
+    run = job.run.folder.relative_to(root)
+    log = log_of(root, job).relative_to(root)
     return Record(
         job.name,
-        str(job.run.folder.relative_to(root)),
+        str(run),
         job.stage.name,
         job.part,
         job.key,
         job.needs,
-        str(log_of(root, job).relative_to(root)),
-        engine,
-        number,
+        log=str(log),
+        engine=engine,
+        id=number,
     )
 
 
@@ -63,11 +69,16 @@ def read_records(root: Path) -> dict[str, Record]:
     content = read_json(root / JOBS) or {}
     records = {}
     for entry in content.get("jobs", []):
-        record = Record(**{**entry, "needs": tuple(entry["needs"])})
+        needs = tuple(entry.pop("needs"))
+        record = Record(**entry, needs=needs)
         records[record.name] = record
     return records
 
 
 def all_records(root: Path, graph: Graph, engine: str, numbers: dict[str, str]) -> list[Record]:
     """Records of all jobs of a graph; `numbers` has what the engine calls those that it knows."""
-    return [record_of(root, job, engine, numbers.get(job.name)) for job in graph.jobs.values()]
+    records = []
+    for job in graph.jobs.values():
+        number = numbers.get(job.name)
+        records.append(record_of(root, job, engine, number))
+    return records

@@ -34,8 +34,11 @@ def runs_of(configs: Sequence[Path], seeds: Sequence[int], root: Path) -> list[R
     for path in configs:
         config = read_config(path)
         for seed in seeds or (None,):
-            own = config if seed is None else replace(config, seed=seed)
-            name = Path(path).stem if seed is None else f"{Path(path).stem}_seed_{seed}"
+            own = config
+            name = Path(path).stem
+            if seed is not None:
+                own = replace(config, seed=seed)
+                name = f"{name}_seed_{seed}"
             if name in runs:
                 raise InputError(f"{path}: another configuration or seed is called {name!r} too; rename the file")
             runs[name] = Run(name, own, root / name)
@@ -62,11 +65,13 @@ def make_ready(runs: Sequence[Run], data: Path | None, named: dict[str, str]) ->
             keep_in_mind(data, named, run.config, run.folder)
             check_run(run.config, run.folder)
         except InputError as fault:
-            if str(fault) not in faults:
-                faults.append(str(fault))
+            told = str(fault)
+            if told not in faults:
+                faults.append(told)
     if faults:
         raise InputError("; ".join(faults))
     for run in runs:
         plan_status(run.config, run.folder)
+        values = asdict(run.config)
         # JSON is YAML.
-        write_json(run.folder / CONFIG, asdict(run.config))
+        write_json(run.folder / CONFIG, values)

@@ -17,7 +17,9 @@ class Machine:
 
     def needs(self, job: Job) -> tuple[int, int]:
         """GPUs and cores that a job gets: what it asks for, or the whole machine where that is less."""
-        return min(job.resources.gpus, self.gpus), min(job.resources.cpus, self.cpus)
+        gpus = min(job.resources.gpus, self.gpus)
+        cpus = min(job.resources.cpus, self.cpus)
+        return gpus, cpus
 
 
 class Schedule:
@@ -37,10 +39,12 @@ class Schedule:
         self.waiting = {job.name: job for job in graph.missing()}
         self.running: dict[str, Job] = {}
         self.failed: dict[str, Job] = {}
-        self._open = {name: set(graph.waits_for(job)) for name, job in self.waiting.items()}
+        self._open: dict[str, set[str]] = {}
+        for name, job in self.waiting.items():
+            self._open[name] = set(graph.waits_for(job))
         self._followers = followers_of(graph)
-        way = ways_to_the_end(graph, self._followers, seconds or {})
-        self._order = sorted(self.waiting, key=lambda name: -way[name])
+        ways = ways_to_the_end(graph, self._followers, seconds or {})
+        self._order = sorted(self.waiting, key=lambda name: -ways[name])
 
     def next(self) -> Job | None:
         """A job that may begin now, which is then running; None where there is none, or no room."""
@@ -49,7 +53,8 @@ class Schedule:
             if job is None or self._open[name]:
                 continue
             gpus, cpus = self._machine.needs(job)
-            if gpus <= self._free_gpus and cpus <= self._free_cpus:
+            has_room = gpus <= self._free_gpus and cpus <= self._free_cpus
+            if has_room:
                 self._free_gpus -= gpus
                 self._free_cpus -= cpus
                 self.running[name] = self.waiting.pop(name)
@@ -64,7 +69,8 @@ class Schedule:
         self._free_cpus += cpus
         if succeeded:
             for follower in self._followers[name]:
-                self._open.get(follower, set()).discard(name)
+                if follower in self._open:
+                    self._open[follower].discard(name)
             return []
         self.failed[name] = job
         return self._drop_followers(name)
@@ -91,6 +97,9 @@ def ways_to_the_end(graph: Graph, followers: Mapping[str, list[str]], seconds: M
     """For each job the seconds from its start to the end of all that needs it, were there no end of machines."""
     ways: dict[str, float] = {}
     for name in reversed(graph.jobs):
-        longest = max((ways[follower] for follower in followers[name]), default=0.0)
-        ways[name] = longest + seconds.get(name, 1.0)
+        longest = 0.0
+        for follower in followers[name]:
+            longest = max(longest, ways[follower])
+        own = seconds.get(name, 1.0)
+        ways[name] = own + longest
     return ways

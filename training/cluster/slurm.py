@@ -37,12 +37,14 @@ def submit_to_slurm(graph: Graph, root: Path, report: Callable[[str], None]) -> 
     groups = alike(graph, numbers)
     before = len(numbers)
     for jobs in groups:
-        for job, submitted in zip(jobs, _submit(jobs, graph, root, numbers), strict=True):
-            numbers[job.name] = submitted
+        submitted = _submit(jobs, graph, root, numbers)
+        for job, number in zip(jobs, submitted, strict=True):
+            numbers[job.name] = number
         # So that nothing is submitted twice where a later one is refused.
         write_records(root, all_records(root, graph, "slurm", numbers))
     write_records(root, all_records(root, graph, "slurm", numbers))
-    report(f"{len(numbers) - before} jobs submitted, {before} were in the queue already")
+    new = len(numbers) - before
+    report(f"{new} jobs submitted, {before} were in the queue already")
     return numbers
 
 
@@ -53,7 +55,9 @@ def _in_queue(graph: Graph, root: Path) -> dict[str, str]:
     numbers = {}
     for job in graph.missing():
         record = records.get(job.name)
-        if record is None or record.id not in states or states[record.id].state not in LIVING:
+        if record is None or record.id not in states:
+            continue
+        if states[record.id].state not in LIVING:
             continue
         if record.key != job.key:
             raise InputError(
@@ -82,7 +86,8 @@ def _submit(jobs: list[Job], graph: Graph, root: Path, numbers: dict[str, str]) 
     executor = submitit.SlurmExecutor(root.resolve() / FOLDER / "submitit", max_num_timeout=REQUEUES)
     first = jobs[0]
     after = [numbers[name] for name in graph.waits_for(first)]
-    executor.update_parameters(**parameters(first.resources, first.stage.name, after))
+    wanted = parameters(first.resources, first.stage.name, after)
+    executor.update_parameters(**wanted)
     calls = [call_for(job, root, job.resources.gpus) for job in jobs]
     try:
         submitted = executor.submit_array(calls)
@@ -102,6 +107,7 @@ def parameters(resources: ResourcesConfig, stage: str, after: list[str]) -> dict
         stage: Its name, for the queue.
         after: Slurm's numbers of the jobs that must have succeeded before.
     """
+    minutes = round(resources.hours * 60)
     limit_s = int(resources.hours * 3600)
     # A job that cannot begin any more leaves the queue.
     further: dict[str, Any] = {"kill-on-invalid-dep": "yes", "requeue": True}
@@ -111,7 +117,7 @@ def parameters(resources: ResourcesConfig, stage: str, after: list[str]) -> dict
     wanted: dict[str, Any] = {
         "job_name": f"vestibule-{stage}",
         # Slurm counts whole minutes.
-        "time": max(1, round(resources.hours * 60)),
+        "time": max(1, minutes),
         "cpus_per_task": resources.cpus,
         "partition": resources.partition,
         "signal_delay_s": min(SIGNAL_BEFORE_S, limit_s // 4),
@@ -120,7 +126,9 @@ def parameters(resources: ResourcesConfig, stage: str, after: list[str]) -> dict
     if resources.gpus:
         wanted["gpus_per_node"] = resources.gpus
     if resources.memory_gb is not None:
-        wanted["mem"] = f"{round(resources.memory_gb * 1024)}MB"
+        memory_mb = round(resources.memory_gb * 1024)
+        wanted["mem"] = f"{memory_mb}MB"
     if after:
-        wanted["dependency"] = "afterok:" + ":".join(after)
+        listed = ":".join(after)
+        wanted["dependency"] = f"afterok:{listed}"
     return {name: value for name, value in wanted.items() if value is not None}

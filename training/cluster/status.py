@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from training.cluster.job import last_lines
 from training.cluster.queue import LIVING, PENDING, Queued, accounted, queued
 from training.cluster.records import Record, read_records
 from training.run_status import Job, read_run
@@ -26,16 +27,22 @@ def read_jobs(root: Path) -> list[Job]:
     states = _states(records, found)
     jobs: dict[str, Job] = {}
     for name, record in records.items():
-        job = _merged(record, found[name], states.get(record.id or ""))
+        queue = states.get(record.id or "")
+        job = _merged(record, found[name], queue)
+        if job.state == FAILED and found[name].state != FAILED:
+            # Nothing was noted, as where the disk is full.
+            said = last_lines(root / record.log, 1)
+            job = replace(job, error=", ".join([str(job.error), *said]))
+        waits_for = []
+        for needed in record.needs:
+            if needed in jobs and jobs[needed].state != DONE:
+                waits_for.append(needed)
         log = root / record.log
-        waits_for = tuple(needed for needed in record.needs if needed in jobs and jobs[needed].state != DONE)
-        is_open = job.state != DONE
-        jobs[name] = replace(
-            job,
-            name=name,
-            waits_for=waits_for if is_open else (),
-            log=str(log) if is_open and log.is_file() else None,
-        )
+        told_log = str(log) if log.is_file() else None
+        if job.state == DONE:
+            waits_for = []
+            told_log = None
+        jobs[name] = replace(job, name=name, waits_for=tuple(waits_for), log=told_log)
     return list(jobs.values())
 
 
@@ -47,7 +54,9 @@ def _in_runs(root: Path, records: Mapping[str, Record]) -> dict[str, Job]:
         if record.run not in runs:
             runs[record.run] = _jobs_by_name(root / record.run)
         known = runs[record.run]
-        own = record.stage if record.part is None else f"{record.stage}/{record.part}"
+        own = record.stage
+        if record.part is not None:
+            own = f"{own}/{record.part}"
         stage = known.get(record.stage)
         job = known.get(own, Job(own, WAITING))
         # A stage that is done tells nothing of its parts any more.
@@ -69,8 +78,9 @@ def _states(records: Mapping[str, Record], found: Mapping[str, Job]) -> dict[str
     """What Slurm says of the jobs that are not done, by its numbers."""
     numbers = []
     for name, record in records.items():
-        if record.engine == SLURM and record.id is not None and found[name].state != DONE:
-            numbers.append(record.id)
+        is_slurms = record.engine == SLURM and record.id is not None
+        if is_slurms and found[name].state != DONE:
+            numbers.append(str(record.id))
     if not numbers:
         return {}
     states = queued()
@@ -80,16 +90,21 @@ def _states(records: Mapping[str, Record], found: Mapping[str, Job]) -> dict[str
 
 def _merged(record: Record, job: Job, queue: Queued | None) -> Job:
     """A job as its run's folder and the queue tell it together."""
-    if job.state in (DONE, RUNNING) or queue is None:
+    if job.state == DONE or queue is None:
         return job
     number = f"job {record.id}"
+    if queue.state not in LIVING:
+        return job if job.state in (RUNNING, FAILED) else _ended(job, number, queue)
+    if job.state == RUNNING:
+        return replace(job, queue=number)
     if queue.state == PENDING:
         return replace(job, state=WAITING, error=None, queue=f"{number}, {queue.reason}")
-    if queue.state in LIVING:
-        # It has begun, and has not got at its stage yet.
-        return replace(job, state=RUNNING, error=None, queue=number)
-    if queue.state == CANCELLED and job.state != FAILED:
+    # It has begun, and has not got at its stage yet.
+    return replace(job, state=RUNNING, error=None, queue=number)
+
+
+def _ended(job: Job, number: str, queue: Queued) -> Job:
+    """A job that ended without a note of it in its run."""
+    if queue.state == CANCELLED:
         return replace(job, state=STOPPED, error=f"{number} was cancelled")
-    if job.state == FAILED:
-        return job
     return replace(job, state=FAILED, error=f"{number}: {queue.state}")
