@@ -38,7 +38,8 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+# A job that is queued again may begin at once, not after the two minutes that credentials live by default.
+AuthInfo=socket={folder}/munge/socket,cred_expire=10
 SlurmctldPort={controller_port}
 SlurmdPort={node_port}
 StateSaveLocation={folder}/state

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vestibule.stopping import telling
 POLL_S = 0.2
 REQUEUES = 1000
 """How often a job may reach its time limit and go on."""
+STDERR = 2
 SIGNAL_BEFORE_S = 30
 """Seconds before its time limit at which a job is stopped."""
 
@@ -88,7 +90,23 @@ def _start(job: Job, root: Path, devices: list[int]) -> Any:
         gpus_per_node=len(devices),
         visible_gpus=devices,
     )
-    return executor.submit(call_for(job, root, len(devices)))
+    call = call_for(job, root, len(devices))
+    with _stderr_in(call.log):
+        return executor.submit(call)
+
+
+@contextlib.contextmanager
+def _stderr_in(log: Path) -> Iterator[None]:
+    """A block whose new processes write to a log in place of the terminal: submitit's own end in tracebacks."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    own = os.dup(STDERR)
+    try:
+        with log.open("ab") as stream:
+            os.dup2(stream.fileno(), STDERR)
+        yield
+    finally:
+        os.dup2(own, STDERR)
+        os.close(own)
 
 
 def this_machine() -> Machine:
