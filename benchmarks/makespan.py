@@ -103,7 +103,7 @@ def study(folder: Path) -> list[Run]:
 
 def times_of(graph: Graph) -> dict[str, float]:
     """Seconds of each job, from the stages of the demo's run."""
-    manifest = read_json(ROOT / "weights" / "phantom" / "manifest.json")
+    manifest = read_json(ROOT / "weights/phantom/manifest.json")
     recorded = manifest["provenance"]["stages"]
     seconds = {}
     for job in graph.jobs.values():
