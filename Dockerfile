@@ -7,6 +7,10 @@ ARG OFFLINE=""
 # Where the base has no torch and wheels are downloaded: the index that has the wanted build of torch.
 ARG TORCH_INDEX=""
 RUN --mount=type=bind,source=requirements,target=/requirements sh /requirements/install.sh inference
+# Not empty: the image reads DICOM and writes masks as DICOM, and is 30 MB larger.
+ARG DICOM=""
+RUN --mount=type=bind,source=requirements,target=/requirements \
+    if [ -n "$DICOM" ]; then sh /requirements/install.sh dicom; fi
 
 FROM scratch AS weights
 ARG WEIGHTS=weights/phantom

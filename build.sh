@@ -16,6 +16,7 @@ Builds the submission's image with docker or podman.
   --python VERSION  the base's Python, for --cpu (default: 3.11)
   --weights DIR     bundle of weights to put into the image (default: weights/phantom)
   --no-weights      no weights in the image: they are mounted at /opt/ml/model, see ./export.sh --weights
+  --dicom           an image that reads DICOM, too, and writes masks as DICOM
   --api METHOD      how the platform calls it: invoke (default), a server that loads all it needs once, or exec; a
                     flat folder of cases in /input is done in one run in either
   --evaluation      the organisers' image instead, which scores masks: evaluation/Dockerfile, no weights
@@ -34,7 +35,7 @@ wrong() {
 	exit 2
 }
 
-tag="" base="" cpu="" evaluation="" python=3.11 weights=weights/phantom api=invoke
+tag="" base="" cpu="" dicom="" evaluation="" python=3.11 weights=weights/phantom api=invoke
 engine=${ENGINE:-$(command -v docker || command -v podman || true)}
 while (($#)); do
 	case $1 in
@@ -44,6 +45,7 @@ while (($#)); do
 		shift
 		;;
 	--cpu) cpu=1 ;;
+	--dicom) dicom=1 ;;
 	--no-weights) weights="" ;;
 	--evaluation) evaluation=-evaluation ;;
 	-h | --help) usage && exit ;;
@@ -52,6 +54,7 @@ while (($#)); do
 	shift
 done
 : "${tag:=vestibule$evaluation:latest}"
+[[ -z $dicom || -z $evaluation ]] || wrong "--dicom is of the submission's image, and not of --evaluation"
 [[ $api == exec || $api == invoke ]] || wrong "--api must be exec or invoke, got $api"
 [[ -n $engine ]] || fail "neither docker nor podman found; install one of them or name it with --engine"
 
@@ -83,6 +86,7 @@ fetch_wheels() {
 	rm -f "$wheels"/*.whl "$wheels"/*.tar.gz "$wheels/fetched"
 	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/inference.txt
 	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/evaluation.txt
+	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/dicom.txt
 	for archive in "$wheels"/*.tar.gz; do
 		[[ ! -e $archive ]] || SOURCE_DATE_EPOCH=315532800 python3 -m pip wheel -q --no-deps -w "$wheels" "$archive"
 		rm -f "$archive"
@@ -115,6 +119,7 @@ fi
 arguments+=(--build-arg "API_METHOD=$api")
 # An image that is called as exec never serves, whatever lies in /input.
 [[ $api == invoke ]] || arguments+=(--build-arg API=exec)
+[[ -z $dicom ]] || arguments+=(--build-arg DICOM=1)
 [[ -z $base ]] || arguments+=(--build-arg "BASE_IMAGE=$base")
 [[ -z $cpu ]] || arguments+=(--network none --build-arg OFFLINE=1)
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vestibule/__init__.py)

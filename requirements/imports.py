@@ -8,6 +8,7 @@ EVALUATION = (
     *("click", "isal.igzip", "nibabel", "numpy", "rich.console", "rich.progress", "rich.table"),
     *("scipy.ndimage", "scipy.spatial", "scipy.stats", "SimpleITK"),
 )
+DICOM = ("contourpy", "highdicom", "pydicom", "jpeg_ls", "rich.console", "rich.progress", "rich.table")
 INFERENCE = (
     "click",
     "isal.igzip",
@@ -24,8 +25,8 @@ INFERENCE = (
 )
 
 if __name__ == "__main__":
-    if sys.argv[1] == "evaluation":
-        for module in EVALUATION:
+    if sys.argv[1] in ("evaluation", "dicom"):
+        for module in EVALUATION if sys.argv[1] == "evaluation" else DICOM:
             importlib.import_module(module)
         sys.exit()
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a container imports into the virtual environment /opt/venv; run by the Dockerfiles.
-#     install.sh inference|evaluation
+#     install.sh inference|evaluation|dicom      dicom: on top of inference
 # Where OFFLINE is set, all comes from requirements/wheels; else pip asks its index.
 set -eu
 here=$(dirname "$0")
@@ -9,8 +9,9 @@ name=$1
 python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' ||
 	{ echo "the base image's python3 is $(python3 --version), expected 3.11 or 3.12" >&2; exit 1; }
 
-# The environment sees the base image's packages, so that a CUDA base keeps its own torch.
-python3 -m venv --without-pip --system-site-packages /opt/venv
+# The environment sees the base image's packages, so that a CUDA base keeps its own torch. What DICOM needs is added to
+# the environment that is there.
+[ "$name" = dicom ] || python3 -m venv --without-pip --system-site-packages /opt/venv
 # A Debian python has pip only in virtual environments, other bases have it outside and may lack ensurepip.
 python3 -m venv /tmp/pip 2>/dev/null || python3 -m venv --without-pip --system-site-packages /tmp/pip
 install() {

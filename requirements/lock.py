@@ -1,4 +1,4 @@
-"""Write inference.txt and evaluation.txt from the .in beside each: every package with the sha256 of its files.
+"""Write inference.txt, evaluation.txt and dicom.txt from the .in beside each, with the sha256 of every file.
 
     python requirements/lock.py
 
@@ -46,6 +46,6 @@ def locked_lines(found: list[dict[str, str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    for name in ("inference", "evaluation"):
+    for name in ("inference", "evaluation", "dicom"):
         lines = locked_lines([hashes_by_package(HERE / f"{name}.in", python) for python in PYTHONS])
         (HERE / f"{name}.txt").write_text(f"# Written by lock.py from {name}.in.\n" + "\n".join(lines) + "\n")

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from vestibule.volume import Geometry, Volume, write_volume
 
@@ -106,6 +108,37 @@ def test_build_of_the_evaluation_takes_its_own_file_and_no_weights(repository, s
     assert "--file evaluation/Dockerfile" in calls(stand_in)
     assert "--tag vestibule-evaluation:latest" in calls(stand_in)
     assert "WEIGHTS" not in calls(stand_in)
+
+
+def test_build_has_dicom_only_where_it_is_asked_for(repository, stand_in):
+    assert run_script(repository, stand_in, "build.sh", "--no-weights").returncode == 0
+    assert "DICOM" not in calls(stand_in)
+    assert run_script(repository, stand_in, "build.sh", "--no-weights", "--dicom").returncode == 0
+    assert "--build-arg DICOM=1" in calls(stand_in)
+    wrong = run_script(repository, stand_in, "build.sh", "--evaluation", "--dicom")
+    assert wrong.returncode == 2
+    assert "--dicom is of the submission's image" in wrong.stderr
+
+
+def test_what_dicom_adds_to_the_image_is_what_the_package_asks_for(repository):
+    lists = {}
+    for name in ("inference", "evaluation", "dicom"):
+        lines = (repository / "requirements" / f"{name}.in").read_text().split()
+        lists[name] = dict(line.lower().split("==") for line in lines)
+    added = lists["dicom"]
+    # The extra's own packages, and of their dependencies and the command's what inference lacks.
+    asked = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]["dicom"]
+    extra = [Requirement(line) for line in asked]
+    assert {requirement.name for requirement in extra} | {"pyjpegls", "rich"} <= set(added)
+    assert all(requirement.specifier.contains(added[requirement.name]) for requirement in extra)
+    # One package has one version everywhere, and nothing is installed twice.
+    assert not set(added) & set(lists["inference"])
+    for name, version in added.items():
+        assert lists["evaluation"].get(name, version) == version
+    locked = (repository / "requirements" / "dicom.txt").read_text().splitlines()[1:]
+    names = {line.split()[0].replace("-", "_") for line in locked}
+    assert names == {f"{name.replace('-', '_')}=={version}" for name, version in added.items()}
+    assert all("--hash=sha256:" in line for line in locked)
 
 
 def test_build_without_weights_leaves_their_folder_empty(repository, stand_in):

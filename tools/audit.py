@@ -20,7 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements"
 TOOLS = ("cyclonedx-bom==7.5.0", "pip-audit==2.10.1")
-IMAGES = {"inference": ("inference.txt", "torch.txt"), "evaluation": ("evaluation.txt",)}
+IMAGES = {
+    "inference": ("inference.txt", "torch.txt"),
+    "inference with DICOM": ("inference.txt", "torch.txt", "dicom.txt"),
+    "evaluation": ("evaluation.txt",),
+}
 """The locked requirements of each image."""
 SECONDS = 300
 
