@@ -61,7 +61,7 @@ def screen_image(image: Volume) -> list[str]:
     Which slices it has is not looked at: a mask without ears tells it.
     """
     oriented = reorient(image)
-    voxels = oriented.voxels.astype(np.float32)
+    voxels = oriented.voxels.astype(np.float32, copy=False)
     oriented = oriented.with_voxels(voxels)
 
     correlation = _neighbours_correlation(voxels)
