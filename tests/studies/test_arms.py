@@ -3,10 +3,12 @@
 import importlib
 import sys
 
+import numpy as np
 import pytest
 
 from training.config import read_config
 from training.run_folder import FINISHED
+from vestibule.editions import get_edition
 from vestibule.files import write_json
 
 
@@ -143,3 +145,15 @@ def test_lines_share_what_they_can_and_a_head_has_a_cyclegan_of_its_own(study, t
     ]
     # CycleGAN, segmenter and export; the phantoms and their preparation are everyone's.
     assert found["baseline"][tmp_path.name, 0]["minutes"] == 3.0
+
+
+def test_judge_of_synthetic_t2_tells_overlap_and_size_of_what_the_labels_have(study):
+    fidelity = study("fidelity")
+    labels = np.zeros((2, 4, 4), dtype=np.uint8)
+    labels[0, :2] = 1
+    mask = labels.copy()
+    mask[0, 1] = 2
+    scores = fidelity.compared(mask, labels, get_edition(2021))
+    # Half of the tumour, and a cochlea that the labels do not have.
+    assert scores == {"vs": (pytest.approx(2 / 3), 0.5)}
+    assert fidelity.row("T2", {"vs": [(0.5, 0.4), (0.7, 1.0), (0.9, 0.9)]}) == ("T2", "3", "0.700", "0.90", "", "")
