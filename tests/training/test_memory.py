@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from training import runner
+from training import stage_module
 from training.runner import run_stage
 from training.stage_table import Stage
 from vestibule.errors import InputError
@@ -17,7 +17,7 @@ def test_a_stage_that_the_gpu_cannot_hold_says_so_and_what_is_kept(config, tmp_p
     def train(config, run_dir):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
-    monkeypatch.setattr(runner.importlib, "import_module", lambda name: SimpleNamespace(f=train))
+    monkeypatch.setattr(stage_module.importlib, "import_module", lambda name: SimpleNamespace(f=train))
     expected = (
         r"fake: the GPU is out of memory \(20.00 MiB were asked for\); .*; stage 'fake' had written no checkpoint"
     )
@@ -29,6 +29,6 @@ def test_another_error_of_a_stage_is_a_mistake_and_not_hidden(config, tmp_path, 
     def train(config, run_dir):
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr(runner.importlib, "import_module", lambda name: SimpleNamespace(f=train))
+    monkeypatch.setattr(stage_module.importlib, "import_module", lambda name: SimpleNamespace(f=train))
     with pytest.raises(RuntimeError, match="size mismatch"):
         run_stage(FAKE, config, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import resource
 import time
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from vestibule.errors import InputError
 
 KILLED = "its process was killed with exit code {code}; a machine that is short of memory does that"
 KIB = 1024
+STATUS = Path("/proc/self/status")
+"""Where Linux tells what a process holds."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,18 @@ def _run(stage: Stage, config: RunConfig, run_dir: Path, data: Path | None, pipe
         # Whatever it is, the stages that do not need this one are still tried.
         failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
     seconds = time.monotonic() - begin
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    pipe.send(Trial(seconds, KIB * max(own, others), _gpu_bytes(), failure))
+    pipe.send(Trial(seconds, KIB * max(_own_kib(), others), _gpu_bytes(), failure))
+
+
+def _own_kib() -> int:
+    """Most memory that this process has held, KiB."""
+    if STATUS.is_file():
+        found = re.search(r"VmHWM:\s*(\d+) kB", STATUS.read_text(encoding="utf-8"))
+        if found:
+            return int(found[1])
+    # Elsewhere by what begins with the parent's own memory.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _gpu_bytes() -> int:

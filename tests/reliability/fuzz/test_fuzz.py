@@ -2,12 +2,14 @@
 
 import logging
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.reliability.fuzz.commands import BadEndError, command_kinds, make_scene, run_command
+from tests.reliability.fuzz.commands import BadEndError, run_command
 from tests.reliability.fuzz.guard import Limits
 from tests.reliability.fuzz.kinds import all_kinds
 from tests.reliability.fuzz.oracle import WrongError
@@ -48,11 +50,14 @@ def test_undamaged_files_of_every_kind_are_accepted(tiny_bundle, tmp_path, tried
         assert is_text or tallies[kind.name].counts["accepted"] >= count // 3, kind.name
 
 
-def test_whole_commands_with_a_damaged_file_end_as_they_should(tiny_bundle, tmp_path, tried):
-    kinds = command_kinds(make_scene(tmp_path / "scene", tiny_bundle))
-    tallies, told = tried([(kind, 1) for kind in kinds])
-    assert told == []
-    assert all(tally.counts.total() == 1 for tally in tallies.values())
+def test_whole_commands_with_a_damaged_file_end_as_they_should(repository):
+    # In a process of its own: what other tests have left in this one, threads above all, does not survive a fork.
+    command = [sys.executable, "-m", "tests.reliability.fuzz", "--count", "0", "--commands", "1", "--workers", "1"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kinds = [line for line in done.stdout.splitlines() if line.startswith("| ") and "refused" not in line]
+    assert len(kinds) > 10
+    assert f"{len(kinds)} damaged files" in done.stdout
 
 
 def test_a_command_that_ends_otherwise_or_changes_its_inputs_is_seen(tmp_path):
