@@ -61,8 +61,6 @@ FURTHER_EXTRAS = {
     "submitit": "cluster",
 }
 """Packages of others that a single option or format needs, with the extra that installs each."""
-EXTRAS_OF_FORMATS = {("weights", "monai"): "monai"}
-"""The same for a command and a package that other commands need for more than a format."""
 
 
 class MissingPackageError(click.ClickException):
@@ -150,7 +148,6 @@ def _refuse_missing_package(error: ModuleNotFoundError, command: str) -> None:
     # An extra is called as the package that needs it.
     extra = package if package in EXTRAS else None
     extra = FURTHER_EXTRAS.get(missing, extra)
-    extra = EXTRAS_OF_FORMATS.get((command, missing), extra)
     wanted = f"vestibule[{extra}]" if extra else "vestibule"
     raise MissingPackageError(
         f"vestibule {command}: the package {missing} is not installed; run: pip install '{wanted}'"
