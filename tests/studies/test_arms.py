@@ -1,6 +1,5 @@
 """The study of the arms: what it trains, what lines share, what it does not train twice, and its section."""
 
-import importlib
 import sys
 
 import numpy as np
@@ -10,13 +9,6 @@ from training.config import read_config
 from training.run_folder import FINISHED
 from vestibule.editions import get_edition
 from vestibule.files import write_json
-
-
-@pytest.fixture
-def study(repository, monkeypatch):
-    """A module of studies/ by its name, as `python studies/...` finds it."""
-    monkeypatch.syspath_prepend(repository / "studies")
-    return importlib.import_module
 
 
 @pytest.fixture

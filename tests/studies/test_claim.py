@@ -1,6 +1,5 @@
 """The study of the claim: what it trains, what it does not train twice, and the section that it writes."""
 
-import importlib
 import sys
 
 import pytest
@@ -10,13 +9,6 @@ from safetensors.torch import save_file
 from training.config import read_config
 from training.stages import segmenter
 from vestibule.files import write_json
-
-
-@pytest.fixture
-def study(repository, monkeypatch):
-    """A module of studies/ by its name, as `python studies/...` finds it."""
-    monkeypatch.syspath_prepend(repository / "studies")
-    return importlib.import_module
 
 
 @pytest.fixture

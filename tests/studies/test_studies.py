@@ -1,6 +1,5 @@
 """What the studies compute and write; that they go through is shown by running them."""
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +9,6 @@ from training.config import read_config
 from vestibule.errors import InputError
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import Geometry, Volume
-
-
-@pytest.fixture
-def study(repository, monkeypatch):
-    """A module of studies/ by its name, as `python studies/...` finds it."""
-    monkeypatch.syspath_prepend(repository / "studies")
-    return importlib.import_module
 
 
 def rows(*dice, volume_mm3=1000.0):
