@@ -214,6 +214,10 @@ def test_successors_configurations_predict_by_the_successor(repository, year, be
         ("seed: &a [*a]\n", "line 4: holds an alias of itself"),
         ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + BOMB, "stands for more than 100000 values"),
         ("# " + "x" * 1_000_000, "more than 1000000 bytes"),
+        (
+            f"cyclegan:\n  learning_rate: 1{'0' * 400}\n",
+            "cyclegan.learning_rate must be a finite number, got one of 1329",
+        ),
         ("cyclegan:\n  learning_rate: .nan\n", "cyclegan.learning_rate must be a finite number, got nan"),
         ("cyclegan:\n  learning_rate: -1\n", "learning_rate must not be negative, got -1.0"),
     ],

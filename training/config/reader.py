@@ -161,7 +161,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
     whole = isinstance(value, int) and not isinstance(value, bool)
     if hint is float and whole:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ValueError(f"{where} must be a finite number, got one of {value.bit_length()} bits") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where} must be a finite number, got {value!r}")
     # To Python true is an integer, to YAML it is not.
