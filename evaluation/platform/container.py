@@ -9,7 +9,7 @@ a team, which also gives a ranking. Writes metrics.json and cases.csv, for teams
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -59,11 +59,11 @@ def evaluate_input(
     A missing or unusable mask counts as an empty one and is named; the scores are written, and the exit code is 0,
     because a submission is scored with what it lacks. It is 1 where a team of several has no usable mask at all.
     """
-    once = partial(evaluate_once, input_dir, references, output_dir, edition, mode, slug, workers)
+    task = Task(input_dir, references, output_dir, edition, mode, slug, workers)
     if serves_evaluation(api, input_dir):
-        serve(once, lambda failure: click.echo(f"vestibule: error: {failure}", err=True))
+        serve(task.run, lambda failure: click.echo(f"vestibule: error: {failure}", err=True))
     else:
-        once()
+        task.run()
 
 
 def serves_evaluation(api: str, input_dir: Path) -> bool:
@@ -78,41 +78,48 @@ def serves_evaluation(api: str, input_dir: Path) -> bool:
     return serves(api, input_dir)
 
 
-def evaluate_once(
-    input_dir: Path,
-    references: Path,
-    output_dir: Path,
-    edition: Edition | None,
-    mode: Mode,
-    slug: str | None,
-    workers: int | None,
-) -> None:
-    """Score what lies in a folder: the platform's jobs, a submission, or those of teams. Raises InputError."""
-    if not input_dir.is_dir():
-        raise InputError(f"{input_dir}: no such folder")
-    chosen = edition_of_masks(references, edition)
-    workers = chosen_workers(workers, len(list(references.iterdir())))
+@dataclass(frozen=True)
+class Task:
+    """What the container was started for; a server does it once a request."""
 
-    listing = input_dir / LISTING
-    if listing.is_file():
-        scores = score_jobs(listing, references, output_dir, chosen, mode, slug, workers)
-        _tell(scores)
-        return
+    input_dir: Path
+    references: Path
+    output_dir: Path
+    edition: Edition | None
+    """None: as the references' names tell."""
+    mode: Mode
+    slug: str | None
+    workers: int | None
 
-    # Masks beside folders are a submission; folders or zips alone are teams.
-    entries = [entry for entry in input_dir.iterdir() if not entry.name.startswith(".")]
-    has_masks = any(image_stem(entry) for entry in entries)
-    has_teams = any(entry.is_dir() or entry.suffix.lower() == ".zip" for entry in entries)
-    if has_masks or not has_teams:
-        scores = score_folder(input_dir, references, output_dir, chosen, mode, workers)
-        _tell(scores)
-        return
+    def run(self) -> None:
+        """Score what lies in the input: the platform's jobs, a submission, or those of teams. Raises InputError."""
+        if not self.input_dir.is_dir():
+            raise InputError(f"{self.input_dir}: no such folder")
+        chosen = edition_of_masks(self.references, self.edition)
+        workers = chosen_workers(self.workers, len(list(self.references.iterdir())))
 
-    document, without = score_all_teams(input_dir, references, output_dir, chosen, mode, workers)
-    for place in document["ranking"]:
-        rank_text = f"{place['cumulative_rank']:.2f}"
-        click.echo(f"{place['place']}. {place['team']}  cumulative rank {rank_text}")
-    raise_for(without, len(document["ranking"]), EMPTY)
+        listing = self.input_dir / LISTING
+        if listing.is_file():
+            scores = score_jobs(listing, self.references, self.output_dir, chosen, self.mode, self.slug, workers)
+            _tell(scores)
+            return
+
+        # Masks beside folders are a submission; folders or zips alone are teams.
+        entries = [entry for entry in self.input_dir.iterdir() if not entry.name.startswith(".")]
+        has_masks = any(image_stem(entry) for entry in entries)
+        has_teams = any(entry.is_dir() or entry.suffix.lower() == ".zip" for entry in entries)
+        if has_masks or not has_teams:
+            scores = score_folder(self.input_dir, self.references, self.output_dir, chosen, self.mode, workers)
+            _tell(scores)
+            return
+
+        document, without = score_all_teams(
+            self.input_dir, self.references, self.output_dir, chosen, self.mode, workers
+        )
+        for place in document["ranking"]:
+            rank_text = f"{place['cumulative_rank']:.2f}"
+            click.echo(f"{place['place']}. {place['team']}  cumulative rank {rank_text}")
+        raise_for(without, len(document["ranking"]), EMPTY)
 
 
 def score_jobs(

@@ -114,10 +114,13 @@ def test_a_step_never_waits_for_the_gpu(build, gpu, precision):
     batches = [batch_for(model, number, gpu) for number in range(3)]
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for batch in batches:
-            model.step(*batch)
+        # That waiting would be seen.
+        with pytest.raises(RuntimeError):
+            batches[0][0].sum().item()
+        steps = [model.step(*batch) for batch in batches]
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert all(bool(loss.isfinite()) for losses in steps for loss in losses.values())
 
 
 def test_singan_learns_its_slice(singan, device, tmp_path):

@@ -48,10 +48,7 @@ AFTER_A_STAGE = "What was finished is skipped, resumed or moved to RUN/old, neve
 """Below the help of whatever runs stages."""
 
 
-def _run_options(command: Command) -> Command:
-    command = click.option(
-        "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
-    )(command)
+def _config_option(command: Command) -> Command:
     return click.option(
         "--config",
         "config_path",
@@ -59,6 +56,13 @@ def _run_options(command: Command) -> Command:
         type=click.Path(path_type=Path, dir_okay=False),
         help="YAML configuration, or the name of an installed one, such as phantom.",
     )(command)
+
+
+def _run_options(command: Command) -> Command:
+    command = click.option(
+        "--run", "run_dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder of the run."
+    )(command)
+    return _config_option(command)
 
 
 def _folders(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -74,7 +78,7 @@ def _folders(context: click.Context, option: click.Parameter, given: tuple[str, 
     return folders
 
 
-def _options(command: Command) -> Command:
+def _data_options(command: Command) -> Command:
     command = click.option(
         "--folder",
         "folders",
@@ -83,13 +87,15 @@ def _options(command: Command) -> Command:
         callback=_folders,
         help="Folder of the data that is called otherwise; ROLE is source, target or validation. May be repeated.",
     )(command)
-    return _run_options(
-        click.option(
-            "--data",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Folder that holds the challenge's training folders; not for configurations that make phantoms.",
-        )(command)
-    )
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder that holds the challenge's training folders; not for configurations that make phantoms.",
+    )(command)
+
+
+def _options(command: Command) -> Command:
+    return _run_options(_data_options(command))
 
 
 @train.command(epilog=AFTER_A_STAGE)
@@ -117,15 +123,8 @@ def publish(run_dir: Path, out: Path, scores: Path, cases: int) -> None:
 
 @train.command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--config",
-    "config_path",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML configuration, whose region and edition count.",
-)
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data.")
-@click.option("--folder", "folders", multiple=True, metavar="ROLE=NAME", callback=_folders, help="As in `train run`.")
+@_config_option
+@_data_options
 @click.option(
     "--run",
     "run_dir",
@@ -186,15 +185,8 @@ def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
 
 
 @train.command()
-@click.option(
-    "--config",
-    "config_path",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML configuration of the run, or the name of an installed one.",
-)
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data.")
-@click.option("--folder", "folders", multiple=True, metavar="ROLE=NAME", callback=_folders, help="As in `train run`.")
+@_config_option
+@_data_options
 @click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),
