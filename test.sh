@@ -102,7 +102,7 @@ run_image() {
 	started=$(milliseconds)
 	container=$("$engine" run --detach --pull never "${sandbox[@]}" "${mounts[@]}" --volume "$output:/output" "$tag")
 	if [[ $api == invoke ]]; then
-		"$engine" exec "$container" python3 -m vestibule.serve call || true
+		"$engine" exec "$container" python3 -m vestibule.client || true
 	fi
 	while [[ $("$engine" inspect --format '{{.State.Running}}' "$container") == true ]]; do
 		now=$(peak_memory)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from vestibule import client
 from vestibule.errors import InputError
 
 STRICT = (
@@ -39,25 +40,6 @@ OFFERED = ("/tmp", "/output", "/input", "/dev", "/proc", "/sys", "/etc", "/run")
 """Where a run may write, or the engine itself does."""
 OUT_OF_MEMORY = 137
 """Exit code of a process that was killed, as for want of memory."""
-CLIENT = """
-import sys, time, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-end = time.monotonic() + 300
-while True:
-    try:
-        opener.open("http://127.0.0.1:4743/health", timeout=5).close()
-        break
-    except OSError:
-        if time.monotonic() > end:
-            sys.exit(1)
-        time.sleep(0.2)
-request = urllib.request.Request("http://127.0.0.1:4743/invoke", method="POST")
-try:
-    sys.exit(0 if opener.open(request).status == 201 else 1)
-except OSError:
-    sys.exit(1)
-"""
-"""Does in any image with Python what `vestibule.serve` does on this machine."""
 _TAIL_BYTES = 64 << 10
 _numbers = itertools.count()
 
@@ -270,10 +252,10 @@ class Engine:
         started = time.monotonic()
         mounts = _mounts(input_dir, output_dir, input_place)
         self.call("run", "--detach", "--name", name, *STRICT, *READ_ONLY, *mounts, image)
-        client = self._client_of(name)
+        calling = self._client_of(name)
         code: int | None = None
         try:
-            finished = subprocess.run(client, capture_output=True, timeout=time_limit_s, check=False)
+            finished = subprocess.run(calling, capture_output=True, timeout=time_limit_s, check=False)
             code = finished.returncode
         except subprocess.TimeoutExpired:
             pass
@@ -286,9 +268,10 @@ class Engine:
         if os.geteuid() == 0 and shutil.which("nsenter") is not None:
             process_id = self.call("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
             # It runs on this machine, in the network of the container, which leads nowhere else.
-            return ["nsenter", "--target", process_id, "--net", sys.executable, "-m", "vestibule.serve"]
+            return ["nsenter", "--target", process_id, "--net", sys.executable, "-m", "vestibule.client"]
         # Other users may not enter it, so that the image's own Python must do.
-        return [self.program, "exec", container, "python3", "-c", CLIENT]
+        program = Path(client.__file__).read_text(encoding="utf-8")
+        return [self.program, "exec", container, "python3", "-c", program]
 
 
 def _new_name() -> str:

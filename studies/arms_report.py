@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import mean
 
-from claim_report import FAILED_MM, failures
+from claim_report import FAILED_MM, failures, rows_of
 from experiment import averaged, dice_difference
 
 from evaluation.reporting.table import TextTable, spread
@@ -30,7 +30,7 @@ def report(found: dict[str, Runs]) -> list[str]:
     against = [name for name in AGAINST if name in found]
     rows = []
     for name, runs in found.items():
-        pooled = rows_of(runs)
+        pooled = rows_of(runs.values())
         summary = summarise(pooled)
         tumour = summary[TUMOUR]
         cells = [
@@ -51,7 +51,7 @@ def report(found: dict[str, Runs]) -> list[str]:
     header += [f"less {name} (95 %)" for name in against]
     header.append("minutes")
     table = TextTable(tuple(header), tuple(rows), names=1)
-    cases = {row["case"] for runs in found.values() for row in rows_of(runs)}
+    cases = {row["case"] for runs in found.values() for row in rows_of(runs.values())}
     return [
         f"{len(cases)} unseen T2. Failures are masks whose tumour has an ASSD above {FAILED_MM:g} mm, empty ones among "
         "them. Differences in VS Dice are of the means over the runs that both lines have, paired by case. Minutes "
@@ -110,12 +110,4 @@ def means_of(runs: Runs, keys: list[tuple[str, int]]) -> list[Row]:
     rows = []
     for own in sets.values():
         rows += averaged(own)
-    return rows
-
-
-def rows_of(runs: Runs) -> list[Row]:
-    """The rows of all seeds."""
-    rows = []
-    for run in runs.values():
-        rows += run["rows"]
     return rows

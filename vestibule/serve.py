@@ -1,7 +1,7 @@
 """The platform's `invoke` call style: a server that loads what it needs once and does a job for each request.
 
 GET /health answers 200 once all is loaded; POST /invoke does what then lies in /input and answers 201, or 500 with the
-cause. `python -m vestibule.serve` is the client that the container's own tests use.
+cause. `vestibule.client` calls it as the platform does.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ import os
 import signal
 import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,14 +20,11 @@ from typing import TypeVar
 
 import click
 
+from vestibule.client import PORT
 from vestibule.errors import InputError
 from vestibule.inputs import is_platform_job
 from vestibule.memory import memory_shortage
 
-PORT = 4743
-"""Where the platform calls."""
-HEALTH_SECONDS = 300
-"""How long the platform waits for a container to be healthy."""
 _MAX_BODY_BYTES = 1 << 20
 _IDLE_SECONDS = 60
 """A caller that sends nothing for so long is given up."""
@@ -196,35 +190,3 @@ def _attempt(invoke: Callable[[], None]) -> str | None:
         lacking = memory_shortage(error)
         return lacking or f"the job failed ({type(error).__name__}: {error})"
     return None
-
-
-def call(port: int = PORT) -> int:
-    """Wait until the server on this machine is healthy, have it segment one job, and return the status it answers.
-
-    Raises TimeoutError where it is not healthy within the platform's 300 s.
-    """
-    # Not through a proxy, whatever the environment says.
-    no_proxy = urllib.request.ProxyHandler({})
-    opener = urllib.request.build_opener(no_proxy)
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + HEALTH_SECONDS
-    while True:
-        try:
-            opener.open(f"{address}/health", timeout=5).close()
-            break
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"port {port} is not healthy after {HEALTH_SECONDS} s ({error})") from error
-            time.sleep(0.1)
-    job = urllib.request.Request(f"{address}/invoke", method="POST")
-    try:
-        with opener.open(job) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
-if __name__ == "__main__":
-    status = call()
-    print(f"/invoke answered {status}")
-    sys.exit(0 if status == 201 else 1)

@@ -14,12 +14,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from vestibule import client
+from vestibule.client import call
 from vestibule.errors import InputError
-from vestibule.serve import call, make_server, serves
+from vestibule.serve import make_server, serves
 from vestibule.volume import Geometry, Volume, read_header, write_volume
 
 GEOMETRY = Geometry((12, 40, 40), (1.5, 1.5, 1.5), (5.0, -3.0, 7.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -91,6 +94,16 @@ def test_health_is_told_while_a_job_runs():
         assert answer(port, "/health", "GET")[0] == 200
         end.set()
         job.join()
+
+
+def test_text_of_the_client_runs_where_nothing_of_ours_is_installed(tmp_path):
+    text = Path(client.__file__).read_text()
+    called = text.replace("call()", "call(int(sys.argv[1]))")
+    assert called != text
+    with serving(lambda: None) as port:
+        command = [sys.executable, "-I", "-S", "-c", called, str(port)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, "/invoke answered 201\n"), done.stderr
 
 
 def test_what_lies_in_the_input_tells_what_is_asked(tmp_path):
