@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,10 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    """Write tensors as safetensors, whatever device they are on. Raises OSError where the disk refuses."""
+    """Write tensors as safetensors, whatever device they are on, in a file that others may read as the umask says.
+
+    Raises OSError where the disk refuses.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -34,8 +38,13 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
         on_cpu = tensor.detach().cpu()
         copies[name] = on_cpu.clone().contiguous()
+    # The library puts a file in its place that none but its owner may read, whatever the umask.
+    path = Path(path)
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
     try:
         save_file(copies, path)
+        path.chmod(mode)
     except SafetensorError as error:
         # A full disk says so in words alone.
         raise OSError(errno.EIO, str(error), str(path)) from error

@@ -67,6 +67,19 @@ def test_the_same_content_gives_the_same_hashes(tmp_path):
     assert first.manifest["files"] == second.manifest["files"]
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_others_may_read_a_bundle_as_the_umask_says(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        tensors = {"t": {"a": torch.zeros(2)}}
+        bundle = write_bundle(tmp_path / "b", MANIFEST, tensors, {"d": {"x": 1}}, {"README.md": "# Card\n"})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in bundle.path.iterdir()}
+    names = ("README.md", "d.json", "manifest.json", "t.safetensors")
+    assert modes == dict.fromkeys(names, mode)
+
+
 def test_arm_is_the_default_or_the_named_one_or_an_error(tiny):
     assert (tiny.arm(), tiny.arm("baseline")) == ("oneshot", "baseline")
     with pytest.raises(InputError, match=r"tiny: holds no arm 'blending', only oneshot, baseline"):

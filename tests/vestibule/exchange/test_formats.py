@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 
@@ -59,6 +60,18 @@ def test_a_missing_extra_is_told_in_one_line(run, tiny_bundle, tmp_path, monkeyp
     assert code == 2
     assert lines[-1].endswith(f"the package {package} is not installed; run: pip install 'vestibule[{extra}]'")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_others_may_read_what_is_exported_as_the_umask_says(run, tiny_bundle, tmp_path, form):
+    before = os.umask(0o027)
+    try:
+        code, _, _ = run("weights", "export", tiny_bundle, tmp_path / "out", "--to", form, "--arm", "oneshot")
+    finally:
+        os.umask(before)
+    assert code == 0
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
 
 
 def test_a_new_folder_vanishes_where_its_block_fails(tmp_path):
