@@ -1,5 +1,6 @@
-# The base gives python3 (3.11 or 3.12) and, where a GPU is to be used, torch with CUDA.
-ARG BASE_IMAGE=pytorch/pytorch:2.11.0-cuda12.8-cudnn9-runtime
+# The base gives python3 (3.11 or 3.12) and, unless wheels of torch are fetched, torch. The platform's T4 takes CUDA 12.6
+# at most. The version is the one in requirements/torch.txt.
+ARG BASE_IMAGE=pytorch/pytorch:2.13.0-cuda12.6-cudnn9-runtime
 
 FROM ${BASE_IMAGE} AS packages
 # Not empty: all packages come from requirements/wheels, and nothing is downloaded.

@@ -10,10 +10,14 @@ Usage: ./build.sh [OPTIONS]
 Builds the submission's image with docker or podman.
 
   --tag NAME        name of the image (default: vestibule:latest, or vestibule-evaluation:latest)
-  --base IMAGE      base image with python3 3.11 or 3.12 (default: the Dockerfile's, PyTorch with CUDA)
+  --base IMAGE      base image with python3 3.11 or 3.12 (default: the Dockerfile's, PyTorch with CUDA 12.6)
   --cpu             a smaller image without CUDA: on python:3.11-slim-bookworm unless --base is given, with torch
                     and all else from wheels that pip fetches here, into requirements/wheels
-  --python VERSION  the base's Python, for --cpu (default: 3.11)
+  --cuda-wheels     likewise, but torch with CUDA as the package index has it, for those who cannot pull the default
+                    base; the build's output says for which CUDA and which GPUs it is made
+  --torch VERSION   which torch that is (default: the one in requirements/torch.txt); 2.7.1 has CUDA 12.6 on PyPI
+  --offline         the base's own torch, and all else from wheels that pip fetches here: the build needs no network
+  --python VERSION  the base's Python, where wheels are fetched (default: 3.12 for the default base, else 3.11)
   --weights DIR     bundle of weights to put into the image (default: weights/phantom)
   --no-weights      no weights in the image: they are mounted at /opt/ml/model, see ./export.sh --weights
   --dicom           an image that reads DICOM, too, and writes masks as DICOM
@@ -35,16 +39,19 @@ wrong() {
 	exit 2
 }
 
-tag="" base="" cpu="" dicom="" evaluation="" python=3.11 weights=weights/phantom api=invoke
+tag="" base="" wheels="" torch="" dicom="" evaluation="" python="" weights=weights/phantom api=invoke
 engine=${ENGINE:-$(command -v docker || command -v podman || true)}
 while (($#)); do
 	case $1 in
-	--tag | --base | --python | --weights | --api | --engine)
+	--tag | --base | --python | --torch | --weights | --api | --engine)
 		(($# > 1)) || wrong "$1 needs a value"
 		printf -v "${1#--}" %s "$2"
 		shift
 		;;
-	--cpu) cpu=1 ;;
+	--cpu | --cuda-wheels | --offline)
+		[[ -z $wheels || $wheels == "${1#--}" ]] || wrong "--$wheels and $1 exclude each other"
+		wheels=${1#--}
+		;;
 	--dicom) dicom=1 ;;
 	--no-weights) weights="" ;;
 	--evaluation) evaluation=-evaluation ;;
@@ -55,6 +62,8 @@ while (($#)); do
 done
 : "${tag:=vestibule$evaluation:latest}"
 [[ -z $dicom || -z $evaluation ]] || wrong "--dicom is of the submission's image, and not of --evaluation"
+[[ $wheels != cuda-wheels || -z $evaluation ]] || wrong "--cuda-wheels is of the submission's image; --evaluation has no torch"
+[[ $wheels == cuda-wheels || -z $torch ]] || wrong "--torch is for --cuda-wheels"
 [[ $api == exec || $api == invoke ]] || wrong "--api must be exec or invoke, got $api"
 [[ -n $engine ]] || fail "neither docker nor podman found; install one of them or name it with --engine"
 
@@ -77,37 +86,72 @@ stage_weights() {
 	cp -R "$weights/." "$staged/"
 }
 
-# Fetches wheels for the base's Python, checked against the lock, with the CPU's build of torch; once for each lock.
+readonly folder=requirements/wheels
+
+# pip download for the base's Python.
+download() {
+	python3 -m pip download -q --python-version "$python" --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 "$@"
+}
+
+# Whether a folder holds what was asked for the last time; a stamp says what that was.
+is_fetched() {
+	[[ "$2" == "$(cat "$1/fetched" 2>/dev/null)" ]]
+}
+
+# Fetches all wheels but torch's, checked against the locks; once for each lock.
 fetch_wheels() {
-	local wheels=requirements/wheels archive stamp
-	local for_image=(--python-version "$python" --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64)
+	local name archive stamp
 	stamp="$python $(cat requirements/*.txt | sha256sum)"
-	[[ $stamp != "$(cat "$wheels/fetched" 2>/dev/null)" ]] || return 0
-	rm -f "$wheels"/*.whl "$wheels"/*.tar.gz "$wheels/fetched"
-	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/inference.txt
-	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/evaluation.txt
-	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" --require-hashes -r requirements/dicom.txt
-	for archive in "$wheels"/*.tar.gz; do
-		[[ ! -e $archive ]] || SOURCE_DATE_EPOCH=315532800 python3 -m pip wheel -q --no-deps -w "$wheels" "$archive"
+	! is_fetched "$folder" "$stamp" || return 0
+	rm -f "$folder"/*.whl "$folder"/*.tar.gz "$folder/fetched"
+	for name in inference evaluation dicom; do
+		download --no-deps -d "$folder" --require-hashes -r "requirements/$name.txt"
+	done
+	for archive in "$folder"/*.tar.gz; do
+		[[ ! -e $archive ]] || SOURCE_DATE_EPOCH=315532800 python3 -m pip wheel -q --no-deps -w "$folder" "$archive"
 		rm -f "$archive"
 	done
-	python3 -m pip download -q --no-deps -d "$wheels" "${for_image[@]}" -r requirements/torch.txt
-	if [[ -z $(find "$wheels" -name 'torch-*+cpu*.whl') || -n $(find "$wheels" -name 'nvidia_*') ]]; then
-		fail "pip found a torch with CUDA for Python $python; point PIP_INDEX_URL or PIP_FIND_LINKS at its CPU builds"
+	echo "$stamp" >"$folder/fetched"
+}
+
+# Fetches torch: for the CPU, or with the CUDA libraries that it names.
+fetch_torch() {
+	local stamp="$wheels $python $torch"
+	! is_fetched "$folder/torch" "$stamp" || return 0
+	rm -rf "$folder/torch"
+	if [[ $wheels == cpu ]]; then
+		download --no-deps -d "$folder/torch" "torch==$torch"
+		if [[ -z $(find "$folder/torch" -name 'torch-*+cpu*.whl') ]]; then
+			fail "pip found a torch with CUDA for Python $python; point PIP_INDEX_URL or PIP_FIND_LINKS at its CPU builds"
+		fi
+	else
+		# Three signs: this build, and no other of the same version, such as one for the CPU.
+		download --only-binary :all: -d "$folder/torch" "torch===$torch"
+		# Triton compiles on the run's own machine, which no prediction does; the rest is in inference.txt.
+		find "$folder/torch" -name '*.whl' ! -name 'torch-*' ! -name 'nvidia_*' ! -name 'cuda_*' -delete
+		if [[ -z $(find "$folder/torch" -name 'nvidia_*' -o -name 'cuda_*') ]]; then
+			fail "pip found no torch $torch with CUDA for Python $python; name another with --torch, or point PIP_INDEX_URL elsewhere"
+		fi
 	fi
-	echo "$stamp" >"$wheels/fetched"
+	echo "$stamp" >"$folder/torch/fetched"
 }
 
 [[ -n $evaluation ]] || stage_weights
-if [[ -n $cpu ]]; then
+if [[ $wheels == offline && -z $base ]]; then
+	: "${python:=3.12}"
+elif [[ -n $wheels ]]; then
+	: "${python:=3.11}" "${base:=python:$python-slim-bookworm}"
+fi
+if [[ -n $wheels ]]; then
+	: "${torch:=$(sed -n 's/^torch==//p' requirements/torch.txt)}"
 	# Builds that run side by side fetch once.
 	if command -v flock >/dev/null; then
-		exec 9>requirements/wheels/.lock
+		exec 9>"$folder/.lock"
 		flock 9
 	fi
 	fetch_wheels
+	[[ $wheels == offline || -n $evaluation ]] || fetch_torch
 	exec 9>&-
-	: "${base:=python:3.11-slim-bookworm}"
 fi
 
 arguments=(--tag "$tag")
@@ -121,7 +165,7 @@ arguments+=(--build-arg "API_METHOD=$api")
 [[ $api == invoke ]] || arguments+=(--build-arg API=exec)
 [[ -z $dicom ]] || arguments+=(--build-arg DICOM=1)
 [[ -z $base ]] || arguments+=(--build-arg "BASE_IMAGE=$base")
-[[ -z $cpu ]] || arguments+=(--network none --build-arg OFFLINE=1)
+[[ -z $wheels ]] || arguments+=(--network none --build-arg OFFLINE=1)
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' vestibule/__init__.py)
 revision=$(git describe --always --dirty 2>/dev/null || echo unknown)
 arguments+=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --platform linux/amd64)

@@ -24,16 +24,42 @@ INFERENCE = (
     "evalutils",
 )
 
-if __name__ == "__main__":
-    if sys.argv[1] in ("evaluation", "dicom"):
-        for module in EVALUATION if sys.argv[1] == "evaluation" else DICOM:
-            importlib.import_module(module)
-        sys.exit()
-    for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
-        os.environ.setdefault(name, os.devnull)
-    for module in INFERENCE:
+OLDEST_TORCH, BELOW_TORCH = (2, 7), (2, 14)
+"""The versions that predict: from the first, and below the second."""
+
+
+def check_torch() -> None:
+    """Print what torch is built for. Raises SystemExit where it is too old or too new."""
+    import torch
+
+    words = torch.__version__.split(".")
+    version = tuple(int(word) for word in words[:2])
+    if not OLDEST_TORCH <= version < BELOW_TORCH:
+        raise SystemExit(f"torch is {torch.__version__}, expected 2.7 to 2.13")
+    cuda = torch.version.cuda
+    if cuda is None:
+        print(f"torch {torch.__version__}, built for the CPU alone")
+        return
+    # torch.cuda.get_arch_list() tells them only where there is a GPU.
+    print(f"torch {torch.__version__}, CUDA {cuda}, built for {torch._C._cuda_getArchFlags()}")
+
+
+def main(name: str) -> None:
+    """Import all that a run of an image imports.
+
+    Args:
+        name: inference, evaluation or dicom.
+    """
+    if name == "inference":
+        # nnU-Net reads these as it is imported.
+        for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+            os.environ.setdefault(variable, os.devnull)
+    modules = {"inference": INFERENCE, "evaluation": EVALUATION, "dicom": DICOM}
+    for module in modules[name]:
         importlib.import_module(module)
-    version = importlib.import_module("torch").__version__
-    if not (2, 11) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 14):
-        raise SystemExit(f"torch is {version}, expected 2.11 to 2.13")
-    print(f"torch {version}")
+    if name == "inference":
+        check_torch()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

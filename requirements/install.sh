@@ -12,8 +12,11 @@ python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'
 # The environment sees the base image's packages, so that a CUDA base keeps its own torch. What DICOM needs is added to
 # the environment that is there.
 [ "$name" = dicom ] || python3 -m venv --without-pip --system-site-packages /opt/venv
-# A Debian python has pip only in virtual environments, other bases have it outside and may lack ensurepip.
+# A Debian python has pip only in virtual environments, other bases have it outside and lack ensurepip. Either way it
+# installs into an environment: the system's own packages may be marked as externally managed.
 python3 -m venv /tmp/pip 2>/dev/null || python3 -m venv --without-pip --system-site-packages /tmp/pip
+/tmp/pip/bin/python -c 'import pip' 2>/dev/null ||
+	{ echo "the base image's python3 has neither ensurepip nor pip; name another base" >&2; exit 1; }
 install() {
 	/tmp/pip/bin/python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile "$@"
 }
@@ -28,10 +31,13 @@ fi
 
 if [ "$name" != inference ]; then
 	echo "no torch for $name"
-elif python3 -c 'import torch' 2>/dev/null; then
+elif python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
 	echo "torch comes with the base image"
 elif [ -n "${OFFLINE:-}" ]; then
-	install --no-index --find-links="$here/wheels" --no-deps --requirement "$here/torch.txt"
+	[ -n "$(find "$here/wheels/torch" -name 'torch-*.whl' 2>/dev/null)" ] ||
+		{ echo "the base image has no torch; build with --cpu or --cuda-wheels, or name a base that has it" >&2; exit 1; }
+	# With CUDA, its libraries lie beside it.
+	install --no-index --no-deps "$here"/wheels/torch/*.whl
 else
 	install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --requirement "$here/torch.txt"
 fi

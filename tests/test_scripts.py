@@ -333,7 +333,15 @@ def test_scripts_pass_shellcheck(repository):
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "evaluation/Dockerfile", "tests/container/toy/Dockerfile"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Dockerfile",
+        "evaluation/Dockerfile",
+        "tests/container/toy/Dockerfile",
+        "tests/container/pytorch_base/Dockerfile",
+    ],
+)
 def test_dockerfiles_pass_hadolint(repository, name):
     result = subprocess.run([linter("hadolint"), str(repository / name)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

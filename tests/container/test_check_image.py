@@ -1,5 +1,6 @@
 """`vestibule check` on images: a small good one passes, and each broken one is caught by its own point."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from vestibule.errors import InputError
 pytestmark = pytest.mark.container
 
 
+@functools.cache
 def checked(engine, image: str, contract: str = "both") -> Report:
+    """What a check of an image tells; each is made once, however many tests read it."""
     report = Report(image)
     check_image(Engine(engine.program), image, get_edition(2022), report, contract, time_limit_s=300)
     return report
@@ -75,13 +78,13 @@ def test_what_an_image_writes_outside_is_named(engine, toy):
     assert "/opt/toy/state" in failure.detail
 
 
-@pytest.mark.parametrize(("limit_s", "status"), [(1e6, "passed"), (0.0, "failed")])
-def test_a_full_size_case_is_held_to_its_time(engine, toy, monkeypatch, limit_s, status):
-    monkeypatch.setattr("contract.flat_folder.FULL_SIZE_SECONDS", limit_s)
+def test_a_full_size_case_is_run_where_it_is_asked_for(engine, toy, monkeypatch):
+    # A slow machine must not decide; what becomes of a run that is too slow is tested without an engine.
+    monkeypatch.setattr("contract.flat_folder.FULL_SIZE_SECONDS", 1e6)
     report = Report("toy")
     check_image(Engine(engine.program), toy(), get_edition(2022), report, "folder", full_size=True)
-    assert report.status_of("full-size case") == status
-    assert len(report.failures) == (status == "failed")
+    assert report.failures == [], report.as_text()
+    assert report.status_of("full-size case") == "passed"
 
 
 def test_an_output_that_changes_is_warned_of(engine, toy):
