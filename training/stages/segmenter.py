@@ -48,6 +48,9 @@ from vestibule.tensors import write_tensors
 from vestibule.volume import Geometry, Volume, write_volume
 
 DATASET = "Dataset001_vestibule"
+LISTED = "dataset"
+"""Key of a raw data set's description with the files of each case. Without it nnU-Net starts twelve processes to find
+them, three times over."""
 PLANS = "nnUNetPlans"
 ALL = "all"
 """nnU-Net's name for a fold that holds every case."""
@@ -186,6 +189,7 @@ def _make_ready(cases: list[PreparedCase], channel: str, config: RunConfig, fold
         plan(config.segmenter)
     # The planner leaves its own number behind.
     torch.set_num_threads(threads)
+    forget_files(folder / "nnunet" / "preprocessed" / DATASET / "dataset.json")
     if config.segmenter.folds:
         # As the trainer would, but once, before several folds begin at the same time.
         names = sorted(case.name for case in cases)
@@ -223,14 +227,19 @@ def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, fo
         config: Names the edition, whose labels the data set has.
         folder: The data set's folder, in which images, labels and `dataset.json` are written.
     """
-    for case in track(cases, "data set"):
+    listed = {}
+    # In the order in which nnU-Net would find them.
+    for case in track(sorted(cases, key=_name), "data set"):
         image = np.asarray(case.image, dtype=np.float32)  # (Z, Y, X)
         labels = np.asarray(case.labels)
         # As it is told to the network when it predicts.
         spacing_zyx = settled(case.spacing_zyx)
         geometry = Geometry(image.shape, spacing_zyx, ORIGIN, DIRECTION)
-        write_volume(folder / "imagesTr" / f"{case.name}_0000.nii.gz", Volume(image, geometry))
-        write_volume(folder / "labelsTr" / f"{case.name}.nii.gz", Volume(labels, geometry))
+        image_name = f"imagesTr/{case.name}_0000.nii.gz"
+        label_name = f"labelsTr/{case.name}.nii.gz"
+        write_volume(folder / image_name, Volume(image, geometry))
+        write_volume(folder / label_name, Volume(labels, geometry))
+        listed[case.name] = {"images": [image_name], "label": label_name}
 
     names = {"background": 0}
     for value in get_edition(config.edition).labels:
@@ -241,8 +250,20 @@ def write_dataset(cases: list[PreparedCase], channel: str, config: RunConfig, fo
         "labels": names,
         "numTraining": len(cases),
         "file_ending": ".nii.gz",
+        LISTED: listed,
     }
     write_json(folder / "dataset.json", description)
+
+
+def forget_files(path: Path) -> None:
+    """Take the names of files out of the description that nnU-Net has copied: what is trained has no use for them."""
+    description = parse_json(path.read_bytes())
+    del description[LISTED]
+    write_json(path, description)
+
+
+def _name(case: PreparedCase) -> str:
+    return case.name
 
 
 def plan(config: SegmenterConfig) -> None:
