@@ -90,6 +90,8 @@ class Line:
     """Whether a segmenter is trained beside the CycleGAN."""
     filtered: bool = False
     """Whether self-training keeps the masks alone that can be trusted."""
+    fitted: bool = False
+    """Whether cochleae of masks are brought to the volume that they have on T1, and all masks are learnt from."""
     mixed: bool = False
     """Whether a second CycleGAN, with the paper's generator, makes as much synthetic T2 again."""
 
@@ -100,6 +102,8 @@ LINES = (
     Line(BLENDING.name, BLENDING.name),
     Line(DIRECT.name, BLENDING.name, altered=False, local_contrast=True),
     Line(UPPER_BOUND.name, UPPER_BOUND.name),
+    Line("blending_fitted", BLENDING.name, fitted=True),
+    Line("direct_fitted", BLENDING.name, altered=False, local_contrast=True, fitted=True),
     Line("blending_filtered", BLENDING.name, filtered=True),
     Line("blending_mixed", BLENDING.name, mixed=True),
     Line("blending_head", BLENDING.name, head=True),
@@ -210,7 +214,9 @@ def configured(config: RunConfig, line: Line) -> RunConfig:
         cyclegan = replace(cyclegan, segmentation_weight=HEAD_WEIGHT)
     # These sections may stand where a line has no stage that they concern only if they are off.
     second = replace(config.cyclegan, generator=SECOND_GENERATOR, identity_weight=0.5) if line.mixed else None
-    filtering = SelfTrainingConfig(rounds=augment.rounds) if line.filtered else None
+    trust = SelfTrainingConfig(rounds=augment.rounds, fit_cochleae=line.fitted)
+    if not line.filtered:
+        trust = replace(trust, min_agreement=0.0, mirrored=False, anatomy=False)
     return replace(
         config,
         arms=(line.arm,),
@@ -218,7 +224,7 @@ def configured(config: RunConfig, line: Line) -> RunConfig:
         cyclegan=cyclegan,
         second_cyclegan=second,
         local_contrast=LocalContrastConfig() if line.local_contrast else None,
-        self_training=filtering,
+        self_training=trust if line.filtered or line.fitted else None,
     )
 
 

@@ -49,6 +49,10 @@ class SelfTrainingConfig:
     weighted: bool = False
     """Whether kept images are sampled in proportion to their agreement, synthetic ones as often as before."""
 
+    fit_cochleae: bool = False
+    """Whether cochleae of masks are brought to the median volume of the labelled T1 cases before the next round learns
+    from them, where T2 is brightest."""
+
     def __post_init__(self) -> None:
         unknown = set(self.stages) - set(SELF_TRAINED)
         if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from training.config import RunConfig, SelfTrainingConfig
@@ -11,11 +12,14 @@ from training.data.slices import PreparedCase
 from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.agreement import overlaps_of, views_of
 from training.pseudo_labels.anatomy import volume_limits
+from training.pseudo_labels.fitting import FOLDER as FITTED
+from training.pseudo_labels.fitting import typical_volume, write_fitted
 from training.pseudo_labels.masks import find_masks
 from training.pseudo_labels.record import read_judged, write_judged
 from training.pseudo_labels.sheet import save_masks
 from training.pseudo_labels.verdicts import Judged, judge, weighted_by_agreement, with_every_site
-from vestibule.editions import get_edition
+from vestibule.editions import Edition, get_edition
+from vestibule.progress import track
 
 LABELS = "labels"
 """Folder of a round's masks, within the round's own."""
@@ -43,7 +47,8 @@ def judged_masks(
         The masks with their verdicts, in the order of `targets`.
     """
     labels = round_dir / LABELS
-    earlier = read_judged(round_dir, targets, labels)
+    learnt = round_dir / FITTED if settings.fit_cochleae else labels
+    earlier = read_judged(round_dir, targets, learnt)
     if earlier is not None:
         return earlier
 
@@ -65,6 +70,28 @@ def judged_masks(
     judged = with_every_site(judged, settings.site_share)
     if settings.weighted:
         judged = weighted_by_agreement(judged)
+    if settings.fit_cochleae:
+        judged = with_fitted_cochleae(judged, synthetic, edition, learnt)
     save_masks(round_dir, judged, edition)
     write_judged(round_dir, judged)
     return judged
+
+
+def with_fitted_cochleae(
+    judged: Sequence[Judged], labelled: Sequence[PreparedCase], edition: Edition, folder: Path
+) -> list[Judged]:
+    """The same masks with cochleae of the volume that they have in labelled cases; the verdicts stay.
+
+    Args:
+        judged: Masks of real T2 with their verdicts.
+        labelled: Cases whose labels tell the volume; where none has a cochlea, masks stay as they are.
+        edition: What labels mean.
+        folder: Where the masks that are learnt from are written.
+    """
+    volume = typical_volume(labelled, edition)
+    fitted = []
+    for one in track(judged, "cochleae"):
+        # A copy all the same, since the record is of this folder.
+        case = write_fitted(one.case, volume, edition, folder)
+        fitted.append(replace(one, case=case))
+    return fitted

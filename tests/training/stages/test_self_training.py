@@ -192,6 +192,28 @@ def test_interrupted_round_does_not_judge_its_masks_again(filtered, run_dir, mon
     assert [cases for cases, _ in seen] == [T1 + T2]
 
 
+def test_next_round_learns_from_fitted_cochleae_which_an_interrupted_run_finds_again(filtered, run_dir, monkeypatch):
+    asked = {"rounds": 1, "min_agreement": 0.0, "anatomy": False, "fit_cochleae": True}
+    learnt = []
+    fit = round.write_fitted
+
+    def remember(case, volume, edition, folder):
+        fitted = fit(case, volume, edition, folder)
+        learnt.append(fitted.label_path)
+        return fitted
+
+    monkeypatch.setattr(round, "write_fitted", remember)
+    filtered(self_training, **asked)
+    folder = SELF_TRAINING.folder(run_dir)
+    assert learnt[:3] == [folder / "round_0" / "fitted" / f"case_{number}.npy" for number in range(3)]
+    # Of the last round nothing is learnt.
+    assert len(learnt) == 6
+    monkeypatch.setattr(round, "find_masks", None)
+    (folder / "round_2" / "done.json").unlink()
+    filtered(self_training, **asked)
+    assert len(learnt) == 6
+
+
 @pytest.mark.parametrize(
     ("values", "cause"),
     [
