@@ -21,7 +21,7 @@ from training.cluster.graph import Graph, Run, build_graph
 from training.cluster.makespan import makespan
 from training.cluster.schedule import Machine
 from training.config import ResourcesConfig, read_config
-from training.stage_module import entry_of
+from training.stage_module import entry_of, parts_of
 from training.stage_table import (
     AUGMENT,
     CYCLEGAN,
@@ -109,10 +109,10 @@ def times_of(graph: Graph) -> dict[str, float]:
     for job in graph.jobs.values():
         name = LIKE.get(job.stage.name, job.stage.name)
         entry = recorded.get(name) or recorded.get(FORMER_NAMES.get(name, ""))
-        # The export and parts that plan or put together are over in no time.
-        trains = job.part is None or job.resources.gpus > 0
-        is_put_together = job.part is None and f"{job.name}/plan" in graph.jobs
-        seconds[job.name] = entry["seconds"] if entry and trains and not is_put_together else 0.0
+        parts = [part for layer in parts_of(job.stage, job.run.config) for part in layer]
+        # The export, and what plans, finds masks or puts parts together, are over in no time.
+        takes_long = any(part.trains for part in parts if part.name == job.part) if parts else True
+        seconds[job.name] = entry["seconds"] if entry and takes_long else 0.0
     return seconds
 
 

@@ -19,4 +19,6 @@ class Part:
 
     name: str
     trains: bool = True
+    """Whether it trains a network, which is what takes long."""
+    uses_gpus: bool = True
     """Whether it uses the stage's GPUs."""

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from training import stage_module
-from training.config import ReferenceConfig, SegmenterConfig
+from training.config import ReferenceConfig, SegmenterConfig, SelfTrainingConfig
 from training.parts import Part
 from training.run_status import read_run
 from training.runner import run_part, run_stage
 from training.stage_module import parts_of
-from training.stage_table import HARMONISER, SEGMENTER, SUPERVISED, Stage
+from training.stage_table import DIRECT_SEGMENTER, HARMONISER, SEGMENTER, SELF_TRAINING, SUPERVISED, Stage
 from vestibule.errors import InputError
 from vestibule.files import read_json
 
@@ -37,7 +37,7 @@ def make(config, run_dir):
 @pytest.fixture(autouse=True)
 def module(monkeypatch):
     """The module of the stage PARTED."""
-    layers = ((Part("first", trains=False),), (Part("left"), Part("right")))
+    layers = ((Part("first", trains=False, uses_gpus=False),), (Part("left"), Part("right")))
     module = SimpleNamespace(make=make, parts=lambda config: layers, make_part=make_part)
     monkeypatch.setattr(stage_module.importlib, "import_module", lambda name: module)
     return module
@@ -106,8 +106,32 @@ def test_part_that_fails_leaves_its_last_line_in_the_status(config, tmp_path, mo
 def test_folds_and_reference_slices_are_parts_where_there_are_several(config, monkeypatch):
     monkeypatch.undo()
     folds = replace(config, segmenter=SegmenterConfig(folds=(0, 3)))
-    assert parts_of(SEGMENTER, folds) == ((Part("plan", trains=False),), (Part("fold_0"), Part("fold_3")))
+    plan = Part("plan", trains=False, uses_gpus=False)
+    assert parts_of(SEGMENTER, folds) == ((plan,), (Part("fold_0"), Part("fold_3")))
     assert parts_of(SUPERVISED, replace(config, segmenter=SegmenterConfig(folds=()))) == ()
     two = replace(config, reference=ReferenceConfig(count=2))
     assert parts_of(HARMONISER, two) == ((Part("reference_0"), Part("reference_1")),)
     assert parts_of(HARMONISER, config) == ()
+
+
+def test_folds_and_masks_of_each_round_are_parts(config, monkeypatch):
+    monkeypatch.undo()
+    two = replace(config, segmenter=SegmenterConfig(folds=(0, 3)), augment=replace(config.augment, rounds=1))
+    names = [[part.name for part in layer] for layer in parts_of(SELF_TRAINING, two)]
+    assert names == [
+        ["round_0_plan"],
+        ["round_0_fold_0", "round_0_fold_3"],
+        ["round_0_masks"],
+        ["round_1_plan"],
+        ["round_1_fold_0", "round_1_fold_3"],
+        ["round_1_masks"],
+        ["round_2_plan"],
+        ["round_2_fold_0", "round_2_fold_3"],
+    ]
+    # Where masks are judged, those of the last round are looked at, by GPU.
+    judged = replace(config, arms=("direct", "blending"), segmenter=two.segmenter)
+    judged = replace(judged, self_training=SelfTrainingConfig(rounds=0))
+    for stage in (SELF_TRAINING, DIRECT_SEGMENTER):
+        assert len(parts_of(stage, judged)) == 6
+        assert parts_of(stage, judged)[-1] == (Part("round_1_masks", trains=False),)
+    assert parts_of(SELF_TRAINING, replace(two, segmenter=SegmenterConfig(folds=(0,)))) == ()

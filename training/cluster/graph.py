@@ -177,7 +177,7 @@ def _jobs_of(entry: _Made, owner: Run, made: dict[str, _Made], owners: dict[str,
     for layer in layers:
         names = []
         for part in layer:
-            own = resources if part.trains else without_gpus
+            own = resources if part.uses_gpus else without_gpus
             job = Job(f"{name}/{part.name}", owner, stage, part.name, entry.key, needs, own, links=links)
             jobs.append(job)
             names.append(job.name)

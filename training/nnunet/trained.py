@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.config import RunConfig
 from vestibule.errors import InputError
-from vestibule.files import read_json
+from vestibule.files import file_sha256, read_json
 from vestibule.pipeline import pick_device
 from vestibule.segmentation import Segmenter
 from vestibule.tensors import read_tensors
@@ -50,3 +50,12 @@ def load_segmenter(
         mirror_axes=settings.mirror_axes(mirrored),
         tile_step=settings.tile_step,
     )
+
+
+def is_trained(fold: int | str, folder: Path) -> bool:
+    """Whether a fold's weights are in a folder, and every byte of them is as it was written."""
+    weights = folder / f"fold_{fold}.safetensors"
+    finished = read_json(folder / f"fold_{fold}.json")
+    if not finished or not weights.is_file():
+        return False
+    return file_sha256(weights) == finished["sha256"]

@@ -11,9 +11,12 @@ import numpy as np
 from training.data.slices import PreparedCase
 from vestibule.components import ComponentRule, keep_components
 from vestibule.editions import TUMOUR, Edition
-from vestibule.files import atomic
+from vestibule.files import atomic, file_sha256, read_json, write_json
 from vestibule.progress import track
 from vestibule.segmentation import Segmenter
+
+RECORD = "found.json"
+"""File in the folder of masks, written last: the sha256 of each."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,30 @@ def find_masks(cases: Sequence[PreparedCase], segmenter: Segmenter, edition: Edi
         one = Found(pseudo_labelled, share)
         found.append(one)
     return found
+
+
+def write_masks(found: Sequence[PreparedCase], folder: Path) -> None:
+    """Record the masks that a folder holds, for `read_masks`; `found` are the cases with them in place of labels."""
+    hashes = {}
+    for case in found:
+        if case.label_path is not None:
+            hashes[case.name] = file_sha256(case.label_path)
+    write_json(folder / RECORD, {"masks": hashes})
+
+
+def read_masks(cases: Sequence[PreparedCase], folder: Path) -> list[PreparedCase] | None:
+    """The cases with the masks of a folder in place of any label; None where a mask is not as it was recorded."""
+    record = read_json(folder / RECORD)
+    if record is None:
+        return None
+    masked = []
+    for case in cases:
+        path = folder / f"{case.name}.npy"
+        sha256 = record.get("masks", {}).get(case.name)
+        if not path.is_file() or file_sha256(path) != sha256:
+            return None
+        masked.append(replace(case, label_path=path))
+    return masked
 
 
 def labels_in(image: np.ndarray, case: PreparedCase, segmenter: Segmenter) -> np.ndarray:

@@ -46,15 +46,13 @@ def judged_masks(
     Returns:
         The masks with their verdicts, in the order of `targets`.
     """
-    labels = round_dir / LABELS
-    learnt = round_dir / FITTED if settings.fit_cochleae else labels
-    earlier = read_judged(round_dir, targets, learnt)
+    earlier = judged_before(targets, settings, round_dir)
     if earlier is not None:
         return earlier
 
     edition = get_edition(config.edition)
     segmenter = load_segmenter(config, round_dir)
-    found = find_masks(targets, segmenter, edition, labels)
+    found = find_masks(targets, segmenter, edition, round_dir / LABELS)
     cases = [one.case for one in found]
     translators = None
     if config.second_cyclegan is not None:
@@ -71,10 +69,22 @@ def judged_masks(
     if settings.weighted:
         judged = weighted_by_agreement(judged)
     if settings.fit_cochleae:
-        judged = with_fitted_cochleae(judged, synthetic, edition, learnt)
+        judged = with_fitted_cochleae(judged, synthetic, edition, _learnt(settings, round_dir))
     save_masks(round_dir, judged, edition)
     write_judged(round_dir, judged)
     return judged
+
+
+def judged_before(
+    targets: Sequence[PreparedCase], settings: SelfTrainingConfig, round_dir: Path
+) -> list[Judged] | None:
+    """What an earlier try of `judged_masks` has judged; None where it has not, or a mask is not as it was written."""
+    return read_judged(round_dir, targets, _learnt(settings, round_dir))
+
+
+def _learnt(settings: SelfTrainingConfig, round_dir: Path) -> Path:
+    """Folder of the masks of a round that the next one learns from."""
+    return round_dir / (FITTED if settings.fit_cochleae else LABELS)
 
 
 def with_fitted_cochleae(

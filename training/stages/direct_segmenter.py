@@ -14,7 +14,13 @@ from training.parts import Layers
 from training.postprocessing.held_back import remaining
 from training.stage_table import DIRECT_SEGMENTER, SYNTHESIS
 from training.stages.segmenter import check_training, fold_parts, labelled, make_part_on, train_on
-from training.stages.self_training import check_rounds, inspect_rounds, train_in_rounds
+from training.stages.self_training import (
+    check_rounds,
+    inspect_rounds,
+    make_round_part,
+    round_parts,
+    train_in_rounds,
+)
 
 
 def check(config: RunConfig, known: KnownCases) -> None:
@@ -27,12 +33,18 @@ def check(config: RunConfig, known: KnownCases) -> None:
 
 
 def parts(config: RunConfig) -> Layers:
-    """The folds, after what all of them share; none where there are rounds, each of which needs the one before."""
-    return fold_parts(config) if config.self_training is None else ()
+    """The folds, after what all of them share; of every round, where there are rounds."""
+    if config.self_training is not None:
+        return round_parts(config.self_training, config)
+    return fold_parts(config)
 
 
 def make_part(config: RunConfig, run_dir: Path, name: str) -> None:
-    """Make what the folds share, or one fold."""
+    """Make what the folds share, one fold, or the masks of a round."""
+    rounds = config.self_training
+    if rounds is not None:
+        make_round_part(name, DIRECT_SEGMENTER, SYNTHESIS, rounds, config, run_dir)
+        return
     make_part_on(name, _cases(config, run_dir), "T2", config, DIRECT_SEGMENTER.folder(run_dir))
 
 

@@ -29,8 +29,9 @@ from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
 from training.gan.checkpoint import read_state
 from training.gan.devices import subnormals_as_zero
-from training.nnunet.environment import environment
+from training.nnunet.environment import environment, few_workers
 from training.nnunet.randomness import global_state, seed_all, seed_plainly, set_global_state
+from training.nnunet.trained import is_trained
 from training.nnunet.trainer import FORMER_NAME, Trainer
 from training.parts import Layers, Part
 from training.postprocessing.held_back import remaining
@@ -127,11 +128,18 @@ def fold_parts(config: RunConfig) -> Layers:
     folds = config.segmenter.folds
     if len(folds) < 2:
         return ()
-    shared = Part(SHARED, trains=False)
-    return (shared,), tuple(Part(f"fold_{fold}") for fold in folds)
+    return (Part(SHARED, trains=False, uses_gpus=False),), tuple(Part(f"fold_{fold}") for fold in folds)
 
 
-def make_part_on(name: str, cases: list[PreparedCase], channel: str, config: RunConfig, folder: Path) -> None:
+def make_part_on(
+    name: str,
+    cases: list[PreparedCase],
+    channel: str,
+    config: RunConfig,
+    folder: Path,
+    epochs: int | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> None:
     """Make one of `fold_parts`; the other arguments are those of `train_on`.
 
     Raises InputError for a fold whose shared part is not there.
@@ -144,7 +152,7 @@ def make_part_on(name: str, cases: list[PreparedCase], channel: str, config: Run
             return
         if not is_ready:
             raise InputError(f"{folder}: is not planned and preprocessed, or damaged; make the part {SHARED!r} first")
-        _train_fold(int(name.removeprefix("fold_")), config, folder, None, {})
+        _train_fold(int(name.removeprefix("fold_")), config, folder, epochs, weights or {})
 
 
 def train_on(
@@ -288,12 +296,10 @@ def _train_fold(
     fold: int | str, config: RunConfig, folder: Path, epochs: int | None, case_weights: Mapping[str, float]
 ) -> None:
     """Train a fold, unless it is there whole; leaves weights, plans and description."""
-    weights = folder / f"fold_{fold}.safetensors"
-    record = folder / f"fold_{fold}.json"
-    finished = read_json(record)
-    if finished and weights.is_file() and file_sha256(weights) == finished["sha256"]:
+    if is_trained(fold, folder):
         return
 
+    weights = folder / f"fold_{fold}.safetensors"
     settings = config.segmenter
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
@@ -317,7 +323,7 @@ def _train_fold(
         trainer.initialize()
     trainer.go_on()
     if trainer.current_epoch < trainer.num_epochs:
-        with _few_workers():
+        with few_workers():
             _fit(trainer)
 
     tensors = {}
@@ -329,7 +335,7 @@ def _train_fold(
     write_json(folder / "dataset.json", dataset)
     with atomic(weights) as partial:
         write_tensors(partial, tensors)
-    write_json(record, {"sha256": file_sha256(weights)})
+    write_json(folder / f"fold_{fold}.json", {"sha256": file_sha256(weights)})
 
 
 def _seed_fold(fold: int | str, seed: int, folder: Path) -> None:
@@ -386,11 +392,3 @@ def _folders(root: Path) -> AbstractContextManager[None]:
         nnUNet_preprocessed=str(root / "preprocessed"),
         nnUNet_results=str(root / "results"),
     )
-
-
-def _few_workers() -> AbstractContextManager[None]:
-    # Augmentation in processes of its own pays only where there are cores to spare.
-    cores_to_spare = (os.cpu_count() or 1) > 4
-    if cores_to_spare or "nnUNet_n_proc_DA" in os.environ:
-        return contextlib.nullcontext()
-    return environment(nnUNet_n_proc_DA="0")

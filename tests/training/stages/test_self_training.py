@@ -12,6 +12,7 @@ from training.pseudo_labels.masks import largest_tumour
 from training.stage_table import DIRECT_SEGMENTER, SELF_TRAINING
 from training.stages import direct_segmenter, self_training
 from vestibule.editions import get_edition
+from vestibule.errors import InputError
 
 
 def test_of_several_tumours_the_largest_is_kept_and_other_structures_stay():
@@ -212,6 +213,84 @@ def test_next_round_learns_from_fitted_cochleae_which_an_interrupted_run_finds_a
     (folder / "round_2" / "done.json").unlink()
     filtered(self_training, **asked)
     assert len(learnt) == 6
+
+
+FOLDS = (0, 2)
+
+
+@pytest.fixture
+def in_parts(filtered, config, run_dir, monkeypatch):
+    """Makes the parts of a stage in rounds, one after the other: what each part saw, and the configuration."""
+    seen = {}
+
+    def remember(part, cases, channel, config, folder, epochs=None, weights=None):
+        seen[f"{folder.name}_{part}"] = ([f"{case.domain} {case.name}" for case in cases], weights, epochs)
+
+    monkeypatch.setattr(self_training, "make_part_on", remember)
+    monkeypatch.setattr(self_training, "is_trained", lambda fold, folder: (folder / "plans.json").is_file())
+
+    def make(module, stage, settings):
+        whole = replace(config, arms=ARMS, self_training=settings, augment=replace(config.augment, last_epochs=9))
+        whole = replace(whole, segmenter=replace(config.segmenter, folds=FOLDS))
+        for layer in module.parts(whole):
+            for part in layer:
+                if part.name.endswith("masks"):
+                    round_dir = stage.folder(run_dir) / part.name.removesuffix("_masks")
+                    with pytest.raises(InputError, match=f"make the part '{round_dir.name}_fold_0' first"):
+                        module.make_part(whole, run_dir, part.name)
+                    (round_dir / "plans.json").write_text("{}")
+                module.make_part(whole, run_dir, part.name)
+        return seen, whole
+
+    return make
+
+
+JUDGED = SelfTrainingConfig(rounds=1, weighted=True, last_epochs=9)
+
+
+@pytest.mark.parametrize(
+    ("module", "stage", "settings"),
+    [
+        (self_training, SELF_TRAINING, None),
+        (self_training, SELF_TRAINING, JUDGED),
+        (self_training, SELF_TRAINING, replace(JUDGED, fit_cochleae=True)),
+        (direct_segmenter, DIRECT_SEGMENTER, JUDGED),
+    ],
+)
+def test_folds_of_each_round_that_are_made_apart_learn_what_they_learn_in_one_process(
+    in_parts, run_dir, monkeypatch, module, stage, settings
+):
+    apart, whole = in_parts(module, stage, settings)
+    together = []
+
+    def remember(cases, channel, config, folder, epochs=None, weights=None):
+        together.append(([f"{case.domain} {case.name}" for case in cases], weights, epochs))
+        (folder / "plans.json").write_text("{}")
+        return [folder / "plans.json"]
+
+    monkeypatch.setattr(self_training, "train_on", remember)
+    # The masks are those that the parts have found.
+    for place in (self_training, round):
+        monkeypatch.setattr(place, "find_masks", None)
+    module.train(whole, run_dir)
+    assert len(together) > 1
+    assert [epochs for *_, epochs in together] == [*[None] * (len(together) - 1), 9]
+    for number, lesson in enumerate(together):
+        for part in ("plan", "fold_0", "fold_2"):
+            assert apart[f"round_{number}_{part}"] == lesson
+
+
+def test_round_whose_masks_are_not_found_yet_is_refused_as_is_one_whose_masks_are_damaged(in_parts, config, run_dir):
+    whole = replace(config, arms=ARMS, segmenter=replace(config.segmenter, folds=FOLDS))
+    with pytest.raises(
+        InputError, match=r"round_0: its masks of T2 are not there.* make the part 'round_0_masks' first"
+    ):
+        self_training.make_part(whole, run_dir, "round_1_plan")
+    _, whole = in_parts(self_training, SELF_TRAINING, None)
+    mask = SELF_TRAINING.folder(run_dir) / "round_0" / "labels" / "case_1.npy"
+    mask.write_bytes(mask.read_bytes()[:-1])
+    with pytest.raises(InputError, match="or damaged"):
+        self_training.make_part(whole, run_dir, "round_1_fold_0")
 
 
 @pytest.mark.parametrize(
