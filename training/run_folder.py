@@ -30,6 +30,8 @@ CHECKPOINTS = (
     "**/done.json",
 )
 """What a stage goes on from, as patterns within its folder."""
+VOLUMES = (".npy", ".npz", ".nii.gz", ".b2nd", ".pkl")
+"""Endings of files of which there are as many as cases."""
 DATA = "data.json"
 """Where the run's training images lie; runs that make phantoms have none."""
 
@@ -120,13 +122,30 @@ def other_files(folder: Path, outputs: set[str]) -> list[str]:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """What an unfinished stage would go on from; None where it would start over."""
+    found = _checkpoints(folder)
+    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def progress_of(folder: Path) -> tuple[int, int]:
+    """How far an unfinished stage has got: the time of its last checkpoint, ns, and how many volumes it holds."""
+    newest_ns = 0
+    for path in _checkpoints(folder):
+        newest_ns = max(newest_ns, path.stat().st_mtime_ns)
+    volumes = 0
+    for path in folder.rglob("*"):
+        if path.name.endswith(VOLUMES):
+            volumes += 1
+    return newest_ns, volumes
+
+
+def _checkpoints(folder: Path) -> list[Path]:
     found: list[Path] = []
     for pattern in CHECKPOINTS:
         for path in folder.glob(pattern):
             # One that is being written is hidden.
             if not path.name.startswith("."):
                 found.append(path)
-    return max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return found
 
 
 def discard_unfinished(folder: Path) -> None:

@@ -43,6 +43,8 @@ class Job:
     """The last line of its failure."""
     log: str | None = None
     """File with all that it said, where there is one."""
+    log_lines: tuple[str, ...] = ()
+    """The last ones of it, where a job of an engine failed."""
     warnings: tuple[str, ...] = ()
 
 
@@ -97,6 +99,7 @@ def _job(name: str, entry: dict, holder: str | None, waits_for: tuple[str, ...],
         holder=holder,
         error=entry.get("error"),
         log=entry.get("log"),
+        log_lines=tuple(entry.get("log_lines", ())),
         warnings=warnings,
     )
 

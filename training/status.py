@@ -2,8 +2,8 @@
 
 An entry has `state` (waiting, running, done, failed, stopped), `begun`, `changed`, `warnings`, and, where they are
 known: `needs` (stages it waits for), `progress` (the loop it is in), `losses`, `error` (the last line of a failure),
-`log`, and `parts`, which has the same for parts of a stage that are made apart. Whether a running stage still has a
-process is told by its lock, not here.
+`log`, `log_lines` (its last ones, of a job that failed), and `parts`, which has the same for parts of a stage that are
+made apart. Whether a running stage still has a process is told by its lock, not here.
 """
 
 from __future__ import annotations
@@ -88,6 +88,15 @@ def fail(run_dir: Path, stage: str, part: str | None, last_line: str, log: Path)
     _change(run_dir, change)
 
 
+def keep_lines(run_dir: Path, stage: str, part: str | None, lines: list[str]) -> None:
+    """Note the last lines of the log of a stage or part that has failed."""
+
+    def change(status: dict[str, dict]) -> None:
+        _entry(status, stage, part)["log_lines"] = lines
+
+    _change(run_dir, change)
+
+
 def forget_failure(run_dir: Path, stage: str, part: str | None) -> None:
     """Note that a stage or part that has failed is to be tried again."""
 
@@ -98,6 +107,7 @@ def forget_failure(run_dir: Path, stage: str, part: str | None) -> None:
         if entry.get("state") == FAILED:
             entry["state"] = WAITING
             entry.pop("error", None)
+            entry.pop("log_lines", None)
 
     _change(run_dir, change)
 

@@ -35,5 +35,6 @@ def call_for(job: Job, root: Path, gpus: int) -> StageCall:
         command=command_for(stage, job.part, run_dir, run_dir / CONFIG, processes),
         log=log_of(root, job),
         cpus=job.resources.cpus,
+        hours=job.resources.hours,
         links=tuple(links),
     )

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from training.cluster.links import make_links
-from training.status import FAILED, fail, forget_failure, state_of
+from training.run_folder import progress_of
+from training.status import FAILED, fail, forget_failure, keep_lines, state_of
 from vestibule.errors import InputError
 from vestibule.stopping import die_with_parent
 
@@ -27,6 +28,8 @@ END_WITHIN_S = 10.0
 """For a command that is to stop; it takes two seconds."""
 LINES_KEPT = 5
 """Of a failed job's log, in the message of the engine."""
+VAIN_TRIES = 3
+"""How often in a row a job may reach its time limit without having kept anything new."""
 STOPPED_CODES = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 """How a command ends that was stopped and can go on."""
 
@@ -46,11 +49,19 @@ class StageCall:
     log: Path
     """Where all that the command says is added."""
     cpus: int
+    hours: float
+    """Its time limit."""
     links: tuple[tuple[Path, Path], ...] = ()
+    progress: tuple[int, int] = (0, 0)
+    """How far the stage had got when the limit was last reached."""
+    vain_tries: int = 0
+    """How often in a row the limit was reached since, and nothing more was kept."""
+    _begin_s: float = field(default=0.0, repr=False, compare=False)
     _process: subprocess.Popen | None = field(default=None, repr=False)
 
     def __call__(self) -> None:
         """Run the command to its end. Raises JobFailedError where it fails."""
+        self._begin_s = time.monotonic()
         make_links(self.links)
         with contextlib.suppress(InputError):
             forget_failure(self.run_dir, self.stage, self.part)
@@ -73,10 +84,42 @@ class StageCall:
             self._tell(code)
 
     def checkpoint(self, *_: Any, **__: Any) -> Any:
-        """Stop the command, which goes on from its last checkpoint; the engine queues what is returned."""
+        """Stop the command, which goes on from its last checkpoint; the engine queues what is returned.
+
+        Raises JobFailedError where the time limit does not suffice to keep anything.
+        """
         self._stop()
+        again = replace(self, _process=None)
+        # Otherwise it was preempted, which may happen at any time.
+        if self._has_reached_limit():
+            again._note_progress()
+        if again.vain_tries >= VAIN_TRIES:
+            self._give_up()
         submission: Callable = importlib.import_module("submitit.helpers").DelayedSubmission
-        return submission(StageCall(self.run_dir, self.stage, self.part, self.command, self.log, self.cpus, self.links))
+        return submission(again)
+
+    def _has_reached_limit(self) -> bool:
+        passed_s = time.monotonic() - self._begin_s
+        # The signal comes a while before it, and the command began a while after the job.
+        return passed_s > self.hours * 3600 / 2
+
+    def _note_progress(self) -> None:
+        reached = progress_of(self.run_dir / self.stage)
+        is_further = any(now > before for now, before in zip(reached, self.progress, strict=True))
+        self.vain_tries = 0 if is_further else self.vain_tries + 1
+        self.progress = reached
+
+    def _give_up(self) -> None:
+        told = (
+            f"{self.stage}: its time limit of {self.hours:g} h has struck {VAIN_TRIES} times without a new checkpoint; "
+            "raise hours in the section resources"
+        )
+        with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as stream:
+            stream.write(f"{told}\n")
+        with contextlib.suppress(InputError):
+            fail(self.run_dir, self.stage, self.part, told, self.log)
+            keep_lines(self.run_dir, self.stage, self.part, last_lines(self.log, LINES_KEPT))
+        raise JobFailedError(told)
 
     def _environment(self) -> dict[str, str]:
         environment = dict(os.environ)
@@ -110,16 +153,21 @@ class StageCall:
     def _tell(self, code: int) -> None:
         """Leave the failure in the run's status, and raise it for the engine."""
         lines = last_lines(self.log, LINES_KEPT)
-        if code not in STOPPED_CODES and state_of(self.run_dir, self.stage, self.part) != FAILED:
+        # A full disk may be why it failed. The engine and the log tell it then.
+        with contextlib.suppress(InputError):
+            if code not in STOPPED_CODES:
+                self._note_failure(code, lines)
+        told = "\n".join(lines)
+        raise JobFailedError(f"{self.stage}: exit code {code}; log: {self.log}\n{told}")
+
+    def _note_failure(self, code: int, lines: list[str]) -> None:
+        if state_of(self.run_dir, self.stage, self.part) != FAILED:
             # It could not do so itself, as when it was killed or refused before the stage began.
             last = lines[-1] if lines and code > 0 else f"ended with exit code {code}"
             if code < 0:
                 last = f"killed by {signal.Signals(-code).name}"
-            # A full disk may be why it failed. The engine and the log tell it then.
-            with contextlib.suppress(InputError):
-                fail(self.run_dir, self.stage, self.part, last, self.log)
-        told = "\n".join(lines)
-        raise JobFailedError(f"{self.stage}: exit code {code}; log: {self.log}\n{told}")
+            fail(self.run_dir, self.stage, self.part, last, self.log)
+        keep_lines(self.run_dir, self.stage, self.part, lines)
 
 
 def command_for(stage: str, part: str | None, run_dir: Path, config: Path, processes: int) -> list[str]:

@@ -17,11 +17,9 @@ from vestibule.errors import InputError
 from vestibule.stopping import telling
 
 POLL_S = 0.2
-REQUEUES = 1000
-"""How often a job may reach its time limit and go on."""
 STDERR = 2
-SIGNAL_BEFORE_S = 30
-"""Seconds before its time limit at which a job is stopped."""
+NO_LIMIT_MIN = 10 * 365 * 24 * 60
+"""Minutes, since submitit asks for a limit: nobody waits for this machine, and a job that goes on loses nothing."""
 
 
 def run_locally(
@@ -81,15 +79,8 @@ def _start(job: Job, root: Path, devices: list[int]) -> Any:
     """A local job of submitit, running."""
     import submitit
 
-    executor = submitit.LocalExecutor(root.resolve() / FOLDER / "submitit", max_num_timeout=REQUEUES)
-    minutes = job.resources.hours * 60
-    quarter_s = int(minutes * 60 / 4)
-    executor.update_parameters(
-        timeout_min=minutes,
-        signal_delay_s=min(SIGNAL_BEFORE_S, quarter_s),
-        gpus_per_node=len(devices),
-        visible_gpus=devices,
-    )
+    executor = submitit.LocalExecutor(root.resolve() / FOLDER / "submitit")
+    executor.update_parameters(timeout_min=NO_LIMIT_MIN, gpus_per_node=len(devices), visible_gpus=devices)
     call = call_for(job, root, len(devices))
     with _stderr_in(call.log):
         return executor.submit(call)

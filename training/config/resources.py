@@ -22,7 +22,8 @@ class ResourcesConfig:
     memory_gb: float | None = None
     """Memory of a job, GB; `null`: what the cluster gives by default."""
     hours: float = 24.0
-    """Time limit. A job that reaches it is queued again, and goes on from its last checkpoint."""
+    """Time limit. A job that reaches it is queued again, and goes on from its last checkpoint. `--engine local` has
+    none."""
     partition: str | None = None
     """Slurm's partition; `null`: the default one."""
     options: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from training.config import RunConfig, trainings_in
 from training.config import rounds_of as section_of_rounds
 from training.rehearsal.shorten import ITERATIONS_PER_EPOCH
 from training.rehearsal.trial import Trial
+from training.run_folder import VOLUMES
 from training.stage_table import (
     CYCLEGAN,
     DIRECT_SEGMENTER,
@@ -25,8 +26,6 @@ from training.stage_table import (
     Stage,
 )
 
-VOLUMES = (".npy", ".npz", ".nii.gz", ".b2nd", ".pkl")
-"""Endings of files of which there are as many as cases."""
 FORWARD_SHARE = 1 / 3
 """Time of a step without its way back, as a share of a whole step: what nnU-Net's validation takes."""
 VALIDATION_STEPS = 1

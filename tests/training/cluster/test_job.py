@@ -12,11 +12,12 @@ import pytest
 from training import status
 from training.cluster.job import JobFailedError, StageCall, command_for
 from training.cluster.links import make_links
+from training.run_status import read_run
 from vestibule.files import read_json
 
 
 def call(tmp_path, code, part=None, **changed):
-    settings = {"links": (), "cpus": 1, **changed}
+    settings = {"links": (), "cpus": 1, "hours": 1.0, **changed}
     command = [sys.executable, "-c", code]
     return StageCall(tmp_path, "cyclegan", part, command, tmp_path / "jobs" / "job.log", **settings)
 
@@ -42,9 +43,12 @@ def test_failed_command_leaves_its_last_line_in_the_status_and_its_last_lines_in
         call(tmp_path, code)()
     assert (entry(tmp_path)["state"], entry(tmp_path)["error"]) == ("failed", "vestibule: error: the disk is full")
     assert entry(tmp_path)["log"] == str(tmp_path / "jobs" / "job.log")
+    assert entry(tmp_path)["log_lines"] == ["first", "vestibule: error: the disk is full"]
+    assert read_run(tmp_path)[0].log_lines == ("first", "vestibule: error: the disk is full")
     # The next try begins without it.
     call(tmp_path, "pass")()
     assert entry(tmp_path)["state"] == "waiting"
+    assert "log_lines" not in entry(tmp_path)
 
 
 def test_what_the_stage_has_noted_of_its_failure_stays(tmp_path):
@@ -55,6 +59,7 @@ def test_what_the_stage_has_noted_of_its_failure_stays(tmp_path):
     with pytest.raises(JobFailedError):
         call(tmp_path, code)()
     assert entry(tmp_path)["error"] == "diverged"
+    assert entry(tmp_path)["log_lines"] == []
 
 
 def test_killed_command_is_a_failure_that_names_the_signal(tmp_path):
@@ -105,6 +110,38 @@ def test_checkpoint_stops_the_command_and_gives_the_same_call_again(tmp_path):
     assert again.function == call(tmp_path, SLEEP)
 
 
+def reach_the_limit(stage_call):
+    """Ask for the next try, as an engine does when the time limit of a job strikes."""
+    stage_call._begin_s = time.monotonic() - 0.9 * 3600 * stage_call.hours
+    return stage_call.checkpoint().function
+
+
+def test_job_whose_limit_strikes_again_and_again_without_a_new_checkpoint_fails_and_says_so(tmp_path):
+    checkpoint = tmp_path / "cyclegan" / "state.pt"
+    checkpoint.parent.mkdir()
+    stage_call = call(tmp_path, "pass")
+    stage_call()
+    # What it keeps lets it go on for as long as it likes.
+    for second in range(5):
+        checkpoint.write_bytes(b"state")
+        os.utime(checkpoint, (second, second))
+        stage_call = reach_the_limit(stage_call)
+    # Nor does it fail where it was preempted in vain.
+    for _ in range(5):
+        stage_call._begin_s = time.monotonic()
+        stage_call = stage_call.checkpoint().function
+    # Where a stage has no checkpoints, its volumes are what it has got.
+    stage_call = reach_the_limit(reach_the_limit(stage_call))
+    (checkpoint.parent / "case.npy").write_bytes(b"")
+    for _ in range(3):
+        stage_call = reach_the_limit(stage_call)
+    told = "cyclegan: its time limit of 1 h has struck 3 times without a new checkpoint; raise hours in the section"
+    with pytest.raises(JobFailedError, match=told):
+        reach_the_limit(stage_call)
+    assert entry(tmp_path)["error"].startswith(told)
+    assert entry(tmp_path)["log_lines"] == [entry(tmp_path)["error"]]
+
+
 def test_command_ignores_the_signal_that_engines_send_to_all_processes_of_a_job(tmp_path):
     code = "import os, signal; os.kill(os.getpid(), signal.SIGUSR2); print('lives')"
     call(tmp_path, code)()
@@ -115,7 +152,7 @@ def test_command_dies_with_its_job(tmp_path):
     code = (
         "import sys; from pathlib import Path; from training.cluster.job import StageCall\n"
         f"StageCall(Path({str(tmp_path)!r}), 'cyclegan', None, [sys.executable, '-c', {SLEEP!r} + '#'], "
-        f"Path({str(tmp_path / 'job.log')!r}), 1)()"
+        f"Path({str(tmp_path / 'job.log')!r}), 1, 1.0)()"
     )
     job = subprocess.Popen([sys.executable, "-c", code])
     wait_for(tmp_path / "job.log", "sleeps")

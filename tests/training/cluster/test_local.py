@@ -10,17 +10,20 @@ from training.cluster.job import StageCall
 from training.cluster.local import run_locally
 from training.cluster.records import log_of, read_records
 from training.cluster.schedule import Machine
+from training.config import ResourcesConfig
 from vestibule.errors import InputError
 
 
 def test_jobs_run_in_their_order_and_a_failure_stops_what_needs_it_alone(graph_of, tmp_path, monkeypatch, capfd):
-    graph = graph_of({"a": (), "bad": ("a",), "c": ("bad",), "d": ("a",)})
+    # Local jobs have no time limit.
+    short = ResourcesConfig(gpus=1, cpus=1, hours=1e-5)
+    graph = graph_of({"a": (), "bad": ("a",), "c": ("bad",), "d": ("a",)}, {"a": short})
     for name, job in list(graph.jobs.items()):
         graph.jobs[name] = replace(job, run=replace(job.run, folder=tmp_path / name))
 
     def call(job, root, gpus):
         code = f"import os; print({job.name!r}, os.environ['CUDA_VISIBLE_DEVICES']); 1 / {int(job.name != 'bad')}"
-        return StageCall(job.run.folder, "cyclegan", None, [sys.executable, "-c", code], log_of(root, job), cpus=1)
+        return StageCall(job.run.folder, "cyclegan", None, [sys.executable, "-c", code], log_of(root, job), 1, 1.0)
 
     monkeypatch.setattr(local, "call_for", call)
     told = []
