@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from training.commands.data_options import Command, data_options
 from training.commands.train_status import status
 from training.commands.train_submit import submit
 from training.stage_table import STAGES, Stage
 from vestibule.commands.options import claim, json_option, write_result
-from vestibule.data_folders import ROLES
 from vestibule.errors import InputError
 from vestibule.logs import say
-
-Command = Callable[..., None]
 
 
 class StageGroup(click.Group):
@@ -65,37 +62,8 @@ def _run_options(command: Command) -> Command:
     return _config_option(command)
 
 
-def _folders(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Folders by role, from values ROLE=NAME."""
-    folders: dict[str, str] = {}
-    for value in given:
-        role, _, name = value.partition("=")
-        if role not in ROLES or not name:
-            raise click.BadParameter(f"expected {'=NAME or '.join(ROLES)}=NAME, got {value!r}", context, option)
-        if role in folders:
-            raise click.BadParameter(f"{role} is named twice", context, option)
-        folders[role] = name
-    return folders
-
-
-def _data_options(command: Command) -> Command:
-    command = click.option(
-        "--folder",
-        "folders",
-        multiple=True,
-        metavar="ROLE=NAME",
-        callback=_folders,
-        help="Folder of the data that is called otherwise; ROLE is source, target or validation. May be repeated.",
-    )(command)
-    return click.option(
-        "--data",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Folder that holds the challenge's training folders; not for configurations that make phantoms.",
-    )(command)
-
-
 def _options(command: Command) -> Command:
-    return _run_options(_data_options(command))
+    return _run_options(data_options(command))
 
 
 @train.command(epilog=AFTER_A_STAGE)
@@ -124,7 +92,7 @@ def publish(run_dir: Path, out: Path, scores: Path, cases: int) -> None:
 @train.command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @_config_option
-@_data_options
+@data_options
 @click.option(
     "--run",
     "run_dir",
@@ -186,7 +154,7 @@ def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
 
 @train.command()
 @_config_option
-@_data_options
+@data_options
 @click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from training.commands.data_options import data_options
 from vestibule.logs import say
 from vestibule.progress import clock
 from vestibule.terminal import table_console
@@ -38,16 +39,16 @@ FILE_WIDTH = 200
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the run; of several configurations or seeds, the folder that holds theirs.",
 )
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="As in `train run`.")
+@data_options
 @click.option(
     "--engine", type=click.Choice([LOCAL, SLURM]), default=LOCAL, show_default=True, help="What runs the jobs."
 )
 @click.option("--dry-run", is_flag=True, help="Show the jobs, what each waits for and is given, and start none.")
 @click.option(
     "--like",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     multiple=True,
-    help="Earlier run whose times are expected.",
+    help="What is expected: an earlier run, or what `train rehearse --json FILE` wrote. May be repeated.",
 )
 @click.option("--gpus", type=click.IntRange(0), help="Of the engine local: GPUs to use.  [default: all]")
 @click.option("--cpus", type=click.IntRange(1), help="Of the engine local: cores to use.  [default: all]")
@@ -56,6 +57,7 @@ def submit(
     seeds: Sequence[int],
     root: Path,
     data: Path | None,
+    folders: dict[str, str],
     engine: str,
     dry_run: bool,
     like: Sequence[Path],
@@ -67,7 +69,7 @@ def submit(
     The section `resources` of a configuration says what the jobs of each stage are given. What is done and unchanged is
     left out. A job that fails stops what needs it and nothing else; the same command submits what is missing.
     """
-    from training.cluster.expected import expected_seconds
+    from training.cluster.expected import expected_disk, expected_seconds, known_by
     from training.cluster.graph import build_graph
     from training.cluster.local import run_locally, this_machine
     from training.cluster.runs import make_ready, runs_of
@@ -78,11 +80,12 @@ def submit(
         import submitit  # noqa: F401
     runs = runs_of(configs, seeds, root)
     if not dry_run:
-        make_ready(runs, data, {})
+        make_ready(runs, data, folders)
     graph = build_graph(runs)
-    seconds = expected_seconds(graph, like)
+    known = known_by(graph, like)
+    seconds = expected_seconds(graph, known)
     if dry_run:
-        _show(graph, seconds)
+        _show(graph, seconds, expected_disk(graph, known))
         return
     if not graph.missing():
         say(f"{root}: all {len(graph.jobs)} jobs are done")
@@ -100,12 +103,10 @@ def submit(
     say(f"{root}: all {len(graph.jobs)} jobs are done")
 
 
-def _show(graph: Graph, seconds: dict[str, float]) -> None:
+def _show(graph: Graph, seconds: dict[str, float], disk: int) -> None:
     """Print the jobs and, below them, what they come to."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-
-    from training.cluster.expected import expected_disk
 
     table = Table("job", "state", "waits for", "given", "takes", box=SIMPLE_HEAD, pad_edge=False)
     for job in graph.jobs.values():
@@ -119,9 +120,8 @@ def _show(graph: Graph, seconds: dict[str, float]) -> None:
     known = [seconds[job.name] for job in missing if job.name in seconds]
     if known:
         say(f"{clock(sum(known))} of work are expected in {len(known)} of the {len(missing)} jobs that are to do")
-    disk = expected_disk(graph)
     if disk:
-        say(f"about {disk / 1e9:.2g} GB of disk, as far as images are prepared")
+        say(f"about {disk / 1e9:.2g} GB of disk are expected, as far as stages or their images are known")
 
 
 def _listed(names: list[str]) -> str:
