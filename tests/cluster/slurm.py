@@ -116,8 +116,11 @@ class Slurm:
 
     def stop(self) -> None:
         """End all jobs, then the daemons, each by its own id."""
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            self("scancel", "--full", "--signal=KILL", f"--nodelist={self.node}")
+        with contextlib.suppress(OSError, subprocess.SubprocessError, SlurmMissingError):
+            self("scancel", "--state=PENDING", "--user=root")
+            self("scancel", "--full", "--signal=KILL", "--user=root")
+            # Who ends a job's processes is gone with the daemons.
+            _wait_for(lambda: not self("squeue", "--noheader").strip(), "jobs are still in the queue")
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
