@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check "$$(tools/torch_requirement.sh $(TORCH))" || { \
 	  echo "torch $(TORCH) was not found: see 'The right torch' in README.md" >&2; exit 1; }
 	tools/torchvision.sh $(BIN)/python $(TORCHVISION)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,evaluation,dicom,onnx,hf,cluster,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[training,evaluation,dicom,onnx,hf,monai,cluster,dev]'
 	touch $@
 
 demo: venv

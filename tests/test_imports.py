@@ -15,7 +15,7 @@ MODULES = {"simpleitk": "SimpleITK"}
 COMES_WITH = {"pandas": "evalutils"}
 
 
-ROOMS_WITH_EXTRAS = {"dicom": ("dicom",), "exchange": ("onnx", "hf")}
+ROOMS_WITH_EXTRAS = {"dicom": ("dicom",), "exchange": ("onnx", "hf", "monai")}
 """Folders of the inference package with the extras that they need."""
 
 

@@ -58,9 +58,12 @@ FURTHER_EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "huggingface_hub": "hf",
+    "monai": "monai",
     "submitit": "cluster",
 }
 """Packages of others that a single option or format needs, with the extra that installs each."""
+SHARED = ("monai",)
+"""Those that come with the extra of `training`, too."""
 
 
 class MissingPackageError(click.ClickException):
@@ -146,8 +149,9 @@ def _refuse_missing_package(error: ModuleNotFoundError, command: str) -> None:
     target, _ = COMMANDS[command]
     package = target.partition(".")[0]
     # An extra is called as the package that needs it.
-    extra = package if package in EXTRAS else None
-    extra = FURTHER_EXTRAS.get(missing, extra)
+    extra = FURTHER_EXTRAS.get(missing)
+    if package in EXTRAS and (extra is None or missing in SHARED):
+        extra = package
     wanted = f"vestibule[{extra}]" if extra else "vestibule"
     raise MissingPackageError(
         f"vestibule {command}: the package {missing} is not installed; run: pip install '{wanted}'"

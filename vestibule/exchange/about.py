@@ -11,6 +11,12 @@ from vestibule.weights import Bundle
 PHANTOM = "phantom"
 """An intended use."""
 NOT_MEDICAL = "Research only. Not a medical device: not for diagnosis, treatment or any decision about a patient."
+TERMS = """# Terms
+
+These weights were learnt from data with terms of their own. What those allow holds for the weights, too: read them
+before you share or use the weights. crossMoDA's forbid commercial use.
+"""
+"""The licence of weights that learnt from data from outside."""
 REGIONS = {
     "head": "the region lies around both inner ears, which vestibule.region finds by the outline of the head",
     "bright": "the region lies around the mean position of the brightest voxels, as vestibule.preprocessing has it",

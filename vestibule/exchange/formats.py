@@ -33,6 +33,7 @@ class Format:
 _ROWS = (
     Format("nnunet", "the segmenter as a model folder of nnU-Net", False, "vestibule.exchange.nnunet:write"),
     Format("onnx", "all networks as ONNX files, and a script that runs them", True, "vestibule.exchange.onnx:write"),
+    Format("monai", "the whole prediction of an arm as a bundle of MONAI", False, "vestibule.exchange.monai:write"),
     Format("hf", "the bundle with a model card of Hugging Face, ready to upload", True, "vestibule.exchange.hf:write"),
 )
 FORMATS = {row.name: row for row in _ROWS}

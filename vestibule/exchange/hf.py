@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from vestibule.exchange.about import PHANTOM, warning
+from vestibule.exchange.about import PHANTOM, TERMS, warning
 from vestibule.exchange.contents import files_of
 from vestibule.weights import Bundle, write_bundle
 
@@ -17,11 +17,6 @@ OWN_CARDS = ("MODEL_CARD.md", CARD)
 """Files of a bundle that may hold its own card, the likeliest first."""
 TASK = "image-segmentation"
 TAGS = ["medical", "mri", "vestibular-schwannoma", "cochlea", "crossmoda", "domain-adaptation", "nnunet"]
-TERMS = """# Terms
-
-These weights were learnt from data with terms of their own. What those allow holds for the weights, too: read them
-before you share or use the weights. crossMoDA's forbid commercial use.
-"""
 
 
 def write(bundle: Bundle, arms: list[str], folder: Path) -> None:
