@@ -34,12 +34,6 @@ class CycleGANConfig:
     segmentation_weight: float = field(default=0.0, metadata={"added": True})
     """Weight of a segmenter that is trained beside, on synthetic T2 with T1's labels, so that a tumour that is erased
     costs; 0 leaves it out, as in the paper. Published for crossMoDA 2022."""
-    edge_weight: float = field(default=0.0, metadata={"added": True})
-    """Weight of the term that wants the edges of an image in its translation, at the same places, so that nothing is
-    shifted; 0 leaves it out, as in the paper. After the gradient consistency of Hiasa et al. 2018."""
-    structure_share: float = field(default=0.0, metadata={"added": True})
-    """Share of the slices of both domains that are drawn at the heights where T1's labels show a structure. Cochleae
-    are in few slices, and a short training hardly sees them. Our addition."""
     site_code: bool = field(default=False, metadata={"added": True})
     """Whether the T1 -> T2 generator and its discriminator are told the site of T2, for editions with several, so that
     it can give the look of each; the way back is not told. Synthetic T2 then has every site's look. Not for arms that
@@ -63,11 +57,7 @@ class CycleGANConfig:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
-        not_negative(
-            learning_rate=self.learning_rate,
-            segmentation_weight=self.segmentation_weight,
-            edge_weight=self.edge_weight,
-        )
-        share(decay_from=self.decay_from, structure_share=self.structure_share)
+        not_negative(learning_rate=self.learning_rate, segmentation_weight=self.segmentation_weight)
+        share(decay_from=self.decay_from)
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")

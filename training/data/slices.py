@@ -113,69 +113,22 @@ Sites = dict[str, list[tuple[PreparedCase, np.ndarray]]]
 """Site -> its cases, each with the indices (z) of the slices that may be sampled."""
 
 
-@dataclass(frozen=True)
-class Heights:
-    """Where structures lie in the heads of labelled cases, which is where they lie in others, too."""
-
-    share: float
-    """Of the slices, that are sampled at such heights."""
-    known: np.ndarray
-    """Of the slices that show a structure (N,), from 0 at the bottom of a volume to 1 at its top."""
-
-    def draw(self, generator: np.random.Generator, slices: np.ndarray, depth: int) -> int:
-        """Of the indices `slices` of a volume of `depth` slices the one that is nearest to a height drawn by chance."""
-        height = generator.choice(self.known)
-        middles = (slices + 0.5) / depth
-        return int(slices[np.abs(middles - height).argmin()])
-
-
-def heights_of_structures(cases: list[PreparedCase], share: float) -> Heights:
-    """Heights at which labels show a structure; cases without a label tell none.
-
-    Args:
-        cases: Labelled cases.
-        share: Of the slices, that are to be sampled there.
-
-    Raises:
-        InputError: No label shows a structure.
-    """
-    known = []
-    for case in cases:
-        if case.label_path is None:
-            continue
-        shown = np.flatnonzero(case.labels.any(axis=(1, 2)))
-        known += ((shown + 0.5) / len(case.labels)).tolist()
-    if not known:
-        raise InputError(
-            f"the labels of {len(cases)} cases hold no structure, which cyclegan.structure_share needs; set it to 0"
-        )
-    return Heights(share, np.array(known))
-
-
 class SliceSampler:
     """Samples slices that are not black: every site with the same chance, then every case, then every slice."""
 
-    def __init__(
-        self,
-        cases: list[PreparedCase],
-        config: SamplingConfig,
-        tumour_share: float = 0.0,
-        heights: Heights | None = None,
-    ) -> None:
+    def __init__(self, cases: list[PreparedCase], config: SamplingConfig, tumour_share: float = 0.0) -> None:
         """No volume is read yet.
 
         Args:
             cases: What is sampled from.
             config: Size of a batch and of its parts of slices.
             tumour_share: Share of the slices that are sampled among those with a tumour, where there is one.
-            heights: Where slices are sampled more often; None: at all heights alike.
 
         Raises:
             InputError: No slice shows enough of a head.
         """
         self._config = config
         self._tumour_share = tumour_share
-        self._heights = heights
         if config.crop_yx:
             self._size_yx = config.crop_yx
         else:
@@ -213,8 +166,6 @@ class SliceSampler:
         cases = sites[site]
         case, slices = cases[generator.integers(len(cases))]
         index = int(generator.choice(slices))
-        if self._heights and generator.random() < self._heights.share:
-            index = self._heights.draw(generator, slices, len(case.image))
 
         height, width = self._size_yx
         whole_height, whole_width = case.image.shape[1:]

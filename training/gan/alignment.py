@@ -79,23 +79,6 @@ def agreement(first: torch.Tensor, second: torch.Tensor, axis: int) -> torch.Ten
     return torch.stack(found)
 
 
-def missing_edges(image: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
-    """Share of the edges of an image that its translation does not have at the same places, a loss.
-
-    Args:
-        image: (B, 1, Y, X).
-        translation: The same anatomy in another contrast, likewise.
-
-    Returns:
-        Scalar in [0, 1]. 0: every edge is there, whatever its sign and height.
-    """
-    wanted = edge_directions(image)
-    found = edge_directions(translation)
-    common = (wanted * found).sum(dim=1).square()  # (B, Y - 2, X - 2)
-    most = wanted.square().sum(dim=1).square()
-    return 1 - common.sum() / most.sum().clamp_min(1e-12)
-
-
 def edge_directions(images: torch.Tensor) -> torch.Tensor:
     """Normalised gradient of the smoothed images (B, 1, Y, X) along rows and columns, (B, 2, Y - 2, X - 2).
 
@@ -117,9 +100,9 @@ def edge_directions(images: torch.Tensor) -> torch.Tensor:
     squared = gradient.square().sum(dim=1, keepdim=True)
     # The mean keeps noise in flat regions from counting as an edge.
     average = squared.mean(dim=(1, 2, 3), keepdim=True)
-    # An image without any edge has no direction, and 0 / 0 is no number; nor has the root a slope at 0.
-    length = (squared + average).clamp_min(2.5e-17).sqrt()
-    return gradient / length
+    length = (squared + average).sqrt()
+    # An image without any edge has no direction, and 0 / 0 is no number.
+    return gradient / length.clamp_min(5e-9)
 
 
 def _peak(values: torch.Tensor) -> float:

@@ -19,8 +19,8 @@ from torch.nn.functional import l1_loss
 from training.config import CycleGANConfig, RunConfig
 from training.data.raw_cases import KnownCases
 from training.data.site_code import SITES, SiteCoded, check_sites, code_of, sites_of, with_code
-from training.data.slices import SliceSampler, heights_of_structures, load_labels, load_slices, read_cases
-from training.gan.alignment import Alignment, missing_edges
+from training.data.slices import SliceSampler, load_labels, load_slices, read_cases
+from training.gan.alignment import Alignment
 from training.gan.checkpoint import Stateful, freeze, save_weights
 from training.gan.devices import make_fabric, subnormals_as_zero
 from training.gan.discriminators import PatchGAN, ReplayPool, discriminator_loss, initialise, least_squares
@@ -93,8 +93,6 @@ class CycleGAN(AdversarialModel):
             self._plain_head = head
             self.head = fabric.setup_module(head)
             self.losses = (*self.losses, "segmentation")
-        if config.edge_weight:
-            self.losses = (*self.losses, "edges")
 
         # Means are kept of the networks themselves, which is what is left behind.
         generators = {"source_to_target": to_target, "target_to_source": to_source}
@@ -191,11 +189,6 @@ class CycleGAN(AdversarialModel):
             segmentation = self.config.segmentation_weight * self.head(fake_target, labels)
             total = total + segmentation
             losses["segmentation"] = segmentation.detach()
-        if self.config.edge_weight:
-            missing = missing_edges(source, fake_target) + missing_edges(target, fake_source)
-            edges = self.config.edge_weight * missing
-            total = total + edges
-            losses["edges"] = edges.detach()
         self.generator_optimiser.minimise(total)
         self.averages.update()
         return fake_target.detach(), fake_source.detach(), losses
@@ -308,11 +301,8 @@ def train_pair(
     values = label_values(source_cases) if settings.segmentation_weight else []
     sites = sites_of(target_cases) if settings.site_code else []
     model = CycleGAN(settings, make_fabric(precision), values, sites)
-    heights = None
-    if settings.structure_share:
-        heights = heights_of_structures(source_cases, settings.structure_share)
-    sources = SliceSampler(source_cases, settings.sampling, heights=heights)
-    targets = SliceSampler(target_cases, settings.sampling, heights=heights)
+    sources = SliceSampler(source_cases, settings.sampling)
+    targets = SliceSampler(target_cases, settings.sampling)
     fit(model, partial(sample_batch, model, sources, targets, generator), generator, folder)
 
     paths = []

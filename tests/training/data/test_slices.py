@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.config import SamplingConfig
-from training.data.slices import Heights, SliceSampler, heights_of_structures, load_labels, load_slices, read_cases
+from training.data.slices import SliceSampler, load_labels, load_slices, read_cases
 from vestibule.errors import InputError
 
 
@@ -41,34 +41,6 @@ def test_tumour_share_of_one_draws_only_tumour_slices(run_dir):
     sampler = SliceSampler(read_cases(run_dir, "source"), SamplingConfig(batch_size=100), tumour_share=1.0)
     indices = {pick.index for pick in sampler.sample(np.random.default_rng(0))}
     assert indices == {1, 2, 3, 4}
-
-
-def test_heights_are_those_of_slices_whose_label_shows_a_structure(run_dir):
-    cases = read_cases(run_dir, "source")
-    heights = heights_of_structures(cases, 0.5)
-    shown = np.flatnonzero(np.asarray(cases[0].labels).any(axis=(1, 2)))
-    assert heights.share == 0.5
-    np.testing.assert_allclose(heights.known[: len(shown)], (shown + 0.5) / 6)
-    unlabelled = [replace(case, label_path=None) for case in cases]
-    assert len(heights_of_structures([*unlabelled, cases[0]], 0.5).known) == len(shown)
-    with pytest.raises(InputError, match="hold no structure"):
-        heights_of_structures(unlabelled, 0.5)
-
-
-def test_share_of_slices_lies_at_the_known_heights_of_cases_without_labels(run_dir):
-    cases = [replace(case, label_path=None, tumour_voxels=()) for case in read_cases(run_dir, "target")]
-    # Of six slices the fourth, the second from the top by height alone.
-    heights = Heights(0.75, np.array([0.6]))
-    picks = SliceSampler(cases, SamplingConfig(batch_size=2000), heights=heights).sample(np.random.default_rng(0))
-    share = np.mean([pick.index == 3 for pick in picks])
-    assert share == pytest.approx(0.75 + 0.25 / 6, abs=0.04)
-
-
-def test_black_slice_at_a_known_height_gives_way_to_the_nearest(run_dir):
-    cases = [replace(case, foreground=(0.0, 0.0, 0.4, 0.0, 0.4, 0.0)) for case in read_cases(run_dir, "source")]
-    heights = Heights(1.0, np.array([0.95]))
-    picks = SliceSampler(cases, SamplingConfig(batch_size=50), heights=heights).sample(np.random.default_rng(0))
-    assert {pick.index for pick in picks} == {4}
 
 
 def test_crops_lie_inside_and_mirroring_turns_left_to_right(run_dir):

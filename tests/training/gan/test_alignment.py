@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from training.gan.alignment import CORRECTIONS, REACH, Alignment, agreement, missing_edges, shift_between
+from training.gan.alignment import CORRECTIONS, REACH, Alignment, agreement, shift_between
 
 
 @pytest.fixture
@@ -45,27 +45,6 @@ def test_agreement_is_the_normalised_gradient_field(anatomy):
     (a, b), (c, d) = fields
     expected = ((a * c + b * d) ** 2)[inner].mean()
     assert float(agreement(anatomy, other, -2)[REACH]) == pytest.approx(expected, rel=1e-4)
-
-
-def test_edges_are_missed_where_a_translation_has_moved_them_and_not_where_contrast_differs(anatomy):
-    same = float(missing_edges(anatomy, -0.5 * anatomy))
-    near, far = (float(missing_edges(anatomy, -moved(anatomy, rows, 0))) for rows in (0.5, 2.0))
-    assert same == pytest.approx(0, abs=1e-5)
-    assert 0 < near < far < 1
-
-
-def test_edges_of_a_flat_image_move_nothing(anatomy):
-    flat = torch.zeros_like(anatomy, requires_grad=True)
-    (missing_edges(anatomy, flat) + missing_edges(flat, anatomy)).backward()
-    assert torch.isfinite(flat.grad).all()
-
-
-def test_a_moved_translation_is_drawn_back_by_its_missing_edges(anatomy):
-    rows = torch.tensor(1.0, requires_grad=True)
-    grid = torch.nn.functional.affine_grid(torch.eye(2, 3)[None], anatomy.shape, align_corners=False)
-    way = torch.stack([torch.zeros(()), 2 * rows / anatomy.shape[-2]])
-    missing_edges(anatomy, torch.nn.functional.grid_sample(anatomy, grid - way, align_corners=False)).backward()
-    assert rows.grad > 0
 
 
 def test_images_that_cannot_be_moved_so_far_are_refused():

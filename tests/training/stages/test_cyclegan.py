@@ -7,10 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.gan.alignment import missing_edges
 from training.gan.checkpoint import TrainingState
 from training.gan.devices import make_fabric
-from training.stages import cyclegan
 from training.stages.cyclegan import CycleGAN, train
 from vestibule.errors import InputError
 
@@ -161,33 +159,6 @@ def test_training_with_a_head_logs_its_loss_and_shows_what_it_finds(config, run_
     with torch.no_grad():
         columns = model.sheet(*torch.rand(2, 1, 1, 32, 32))
     assert set(columns["found in synthetic T2"].unique().tolist()) <= {-1.0, 0.0, 1.0}
-
-
-def test_training_with_edges_logs_their_loss_and_learns_from_it(config, run_dir):
-    settings = replace(config.cyclegan, edge_weight=2.0, learning_rate=0.0)
-    model = CycleGAN(settings, make_fabric("32-true"))
-    source, target = torch.rand(2, 2, 1, 32, 32) * 2 - 1
-    with torch.no_grad():
-        there = missing_edges(source, model.source_to_target(source))
-        back = missing_edges(target, model.target_to_source(target))
-    losses = model.step(source, target, torch.zeros(2, 2, 2))
-    assert float(losses["edges"]) == pytest.approx(float(2 * (there + back)), rel=1e-4)
-    train(replace(config, cyclegan=replace(config.cyclegan, edge_weight=1.0)), run_dir)
-    header = (run_dir / "cyclegan" / "losses.csv").read_text().splitlines()[0]
-    assert "edges" in header.split(",")
-
-
-def test_slices_with_structures_are_sampled_from_both_domains(config, run_dir, monkeypatch):
-    asked = []
-    plain = cyclegan.SliceSampler
-
-    def remember(cases, sampling, heights=None):
-        asked.append((cases[0].domain, heights.share))
-        return plain(cases, sampling, heights=heights)
-
-    monkeypatch.setattr(cyclegan, "SliceSampler", remember)
-    train(replace(config, cyclegan=replace(config.cyclegan, structure_share=0.5)), run_dir)
-    assert asked == [("source", 0.5), ("target", 0.5)]
 
 
 def test_a_source_case_without_a_label_is_named_where_a_head_needs_it(config, run_dir):
