@@ -26,8 +26,10 @@ from vestibule.inputs import is_platform_job
 from vestibule.memory import memory_shortage
 
 _MAX_BODY_BYTES = 1 << 20
-_IDLE_SECONDS = 60
+IDLE_SECONDS = 60.0
 """A caller that sends nothing for so long is given up."""
+METHODS = {"/health": "GET", "/invoke": "POST"}
+"""What may be asked for, and how."""
 
 API_STYLES = ("auto", "exec", "invoke")
 """How a container may be called."""
@@ -108,7 +110,22 @@ def _end(*_: object) -> None:
 class _Handler(BaseHTTPRequestHandler):
     """What every answer needs; nothing that a caller does is worth a traceback."""
 
-    timeout = _IDLE_SECONDS
+    def is_asked_rightly(self) -> bool:
+        """Whether a request has a path that is there and its method; if not, that is answered."""
+        method = METHODS.get(self.path)
+        if method is None:
+            self.answer(404, {"error": "no such path"})
+            return False
+        if method != self.command:
+            self.answer(405, {"error": f"expected {method}"}, allow=method)
+            return False
+        return True
+
+    def __getattr__(self, name: str) -> Callable[[], bool]:
+        """Whatever other method a request has, its handler tells which is right."""
+        if name.startswith("do_"):
+            return self.is_asked_rightly
+        raise AttributeError(name)
 
     def read_body(self) -> bool:
         """Read what comes with a request, which tells nothing, but the platform waits until it is read."""
@@ -119,20 +136,27 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(413, {"error": f"expected a body of at most {_MAX_BODY_BYTES} bytes"})
             return False
         try:
-            self.rfile.read(length)
+            body = self.rfile.read(length)
         except OSError:  # Sent too slowly, or the caller has gone.
+            self.answer(408, {"error": f"nothing came for {self.timeout:g} s"})
+            return False
+        if len(body) < length:
+            self.answer(400, {"error": f"expected a body of {length} bytes, got {len(body)}"})
             return False
         return True
 
-    def answer(self, status: int, content: dict) -> None:
-        """Send JSON; a caller that has gone is no error of ours."""
+    def answer(self, status: int, content: dict, allow: str = "") -> None:
+        """Send JSON, with the method that is allowed where another was asked by; a caller that has gone is no error."""
         body = json.dumps(content).encode()
         with contextlib.suppress(OSError):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            if allow:
+                self.send_header("Allow", allow)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Keep the log of requests out of stderr, whose last line the platform shows."""
@@ -147,26 +171,37 @@ class _Server(ThreadingHTTPServer):
         logger.debug("a connection failed", exc_info=True)
 
 
-def make_server(invoke: Callable[[], None], report: Callable[[str], None], host: str, port: int) -> ThreadingHTTPServer:
-    """The server of `serve`, bound and not yet answering; one job runs at a time, and health is told meanwhile."""
+def make_server(
+    invoke: Callable[[], None],
+    report: Callable[[str], None],
+    host: str,
+    port: int,
+    idle_s: float = IDLE_SECONDS,
+) -> ThreadingHTTPServer:
+    """The server of `serve`, bound and not yet answering; one job runs at a time, and health is told meanwhile.
+
+    Args:
+        invoke: Does one job; raises InputError where that fails.
+        report: Gets the cause of each job that failed, in one line.
+        host: Address to listen on.
+        port: Port to listen on.
+        idle_s: A caller that sends nothing for so long is given up.
+    """
     busy = threading.Lock()
 
     class Handler(_Handler):
         """Answers one request."""
 
+        timeout = idle_s
+
         def do_GET(self) -> None:
             """Tell that all is loaded: it was, before the server was made."""
-            if self.path == "/health":
+            if self.is_asked_rightly():
                 self.answer(200, {"status": "ready"})
-            else:
-                self.answer(404, {"error": "no such path"})
 
         def do_POST(self) -> None:
             """Do a job."""
-            if not self.read_body():
-                return
-            if self.path != "/invoke":
-                self.answer(404, {"error": "no such path"})
+            if not self.read_body() or not self.is_asked_rightly():
                 return
             with busy:
                 failure = _attempt(invoke)

@@ -60,6 +60,7 @@ def test_health_and_invoke_answer_as_the_platform_expects():
         assert call(port) == 201
         assert answer(port, "/other", "GET")[0] == 404
         assert answer(port, "/other", "POST")[0] == 404
+        assert answer(port, "/invoke", "GET")[0] == 405
     assert jobs == [1, 1]
 
 
@@ -96,14 +97,53 @@ def test_health_is_told_while_a_job_runs():
         job.join()
 
 
+def test_second_job_waits_for_the_first_and_both_are_answered():
+    begun, end = threading.Semaphore(0), threading.Event()
+    running = []
+    at_once = []
+
+    def invoke() -> None:
+        running.append(1)
+        at_once.append(len(running))
+        begun.release()
+        end.wait(10)
+        running.pop()
+
+    with serving(invoke) as port:
+        statuses = []
+        callers = [threading.Thread(target=lambda: statuses.append(call(port))) for _ in range(2)]
+        for caller in callers:
+            caller.start()
+        assert begun.acquire(timeout=10)
+        # The second has been sent, and its job has not begun.
+        assert not begun.acquire(timeout=0.5)
+        end.set()
+        for caller in callers:
+            caller.join(10)
+    assert statuses == [201, 201]
+    assert at_once == [1, 1]
+
+
 def test_text_of_the_client_runs_where_nothing_of_ours_is_installed(tmp_path):
     text = Path(client.__file__).read_text()
-    called = text.replace("call()", "call(int(sys.argv[1]))")
-    assert called != text
     with serving(lambda: None) as port:
-        command = [sys.executable, "-I", "-S", "-c", called, str(port)]
+        command = [sys.executable, "-I", "-S", "-c", text, "both", "30", str(port)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (0, "/invoke answered 201\n"), done.stderr
+        assert done.returncode == 0, done.stderr
+        health, invoked = done.stdout.splitlines()
+        assert health.startswith("/health answered 200 after ")
+        assert invoked == "/invoke answered 201"
+
+
+def test_client_tells_an_unhealthy_server_from_a_failed_job(capsys):
+    with serving(lambda: 1 / 0, lambda failure: None) as port:
+        assert client.main("invoke", "1", str(port)) == 1
+    assert client.main("health", "0", str(port)) == client.NOT_HEALTHY
+    assert client.main("invoke", "0", str(port)) == 1
+    failed, unhealthy, gone = capsys.readouterr().out.splitlines()
+    assert failed == "/invoke answered 500"
+    assert "is not healthy after 0 s" in unhealthy
+    assert gone.startswith("/invoke was not answered")
 
 
 def test_what_lies_in_the_input_tells_what_is_asked(tmp_path):
