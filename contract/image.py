@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from contract.archive import MAX_IMAGE_BYTES, api_method, check_configuration
-from contract.cases import generate_cases
+from contract.cases import generate_cases, write_job
+from contract.evaluation_job import check_evaluation_contract
 from contract.flat_folder import check_folder_contract
 from contract.gpu import Gpu, check_gpu
-from contract.platform_job import check_platform_contract
+from contract.platform_job import WriteJob, check_platform_contract
 from contract.report import Report
 from contract.runs import ImageCheck
 from contract.sandbox import Engine
@@ -30,6 +31,7 @@ def check_image(
     time_limit_s: float = 600.0,
     announce: Callable[[str], None] = lambda what: None,
     gpu: Gpu | None = None,
+    dicom: bool = False,
 ) -> None:
     """Note in `report` how an image fares: its configuration, then runs in the sandbox.
 
@@ -39,11 +41,12 @@ def check_image(
         edition: Whose names and labels hold.
         report: Gets a finding for each point.
         contract: `folder` (the organisers': all cases of a flat folder in one run), `platform` (one job a run), or
-            `both`.
+            `both`; `evaluation` for an image that scores submissions on the platform.
         full_size: Whether to run a case as large as the challenge's too.
         time_limit_s: What one run may take.
         announce: Told of each run before it begins.
         gpu: The GPU that the challenge names; None where it is not known.
+        dicom: Whether jobs of the platform bring a DICOM image set, and not a file. It needs the extra `dicom`.
 
     Raises:
         InputError: There is no such image.
@@ -68,14 +71,25 @@ def check_image(
         Path(folder).chmod(0o755)
         check = ImageCheck(engine, image, edition, report, Path(folder), time_limit_s, announce)
         cases = generate_cases(edition, np.random.default_rng(0))
-        if contract != "platform":
+        if contract == "evaluation":
+            check_evaluation_contract(check, cases[:2], method)
+        if contract in ("both", "folder"):
             check_folder_contract(check, cases, full_size, method)
         if contract == "platform":
-            check_platform_contract(check, cases, method)
+            check_platform_contract(check, cases, method, _writer(dicom))
         elif contract == "both":
             # The folder has seen them all; two in the other layout will do.
             _, _, oblique, _, few_slices = cases
-            check_platform_contract(check, [oblique, few_slices], method)
+            check_platform_contract(check, [oblique, few_slices], method, _writer(dicom))
     if gpu is not None:
         check_gpu(engine, image, gpu, report)
     report.untested("GPU", "the sandbox offers none", "run it once where a GPU is, as the platform does")
+
+
+def _writer(dicom: bool) -> WriteJob:
+    """What writes jobs as the phase's socket has them."""
+    if not dicom:
+        return write_job
+    from contract.dicom_set import write_dicom_job
+
+    return write_dicom_job

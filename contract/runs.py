@@ -36,11 +36,11 @@ class ImageCheck:
     time_limit_s: float
     announce: Callable[[str], None]
 
-    def run(self, what: str, input_dir: Path, read_only: bool = True) -> tuple[Run, Path]:
-        """Run the image once, as exec; the folder that it wrote to comes with it."""
+    def run(self, what: str, input_dir: Path, read_only: bool = True, *flags: str) -> tuple[Run, Path]:
+        """Run the image once, as exec, with further flags; the folder that it wrote to comes with it."""
         self.announce(what)
-        output = self._output()
-        run = self.engine.run(self.image, input_dir, output, self.time_limit_s, read_only)
+        output = self.output()
+        run = self.engine.run(self.image, input_dir, output, self.time_limit_s, read_only, *flags)
         return run, output
 
     def run_linked(self, what: str, input_dir: Path, method: str) -> tuple[Run, Path]:
@@ -49,17 +49,10 @@ class ImageCheck:
         Raises InputError where that cannot be made.
         """
         self.announce(what)
-        output = self._output()
+        output = self.output()
         call = self.engine.invoke if method == "invoke" else self.engine.run
         with self.engine.with_linked_input(self.image) as linked:
             run = call(linked, input_dir, output, self.time_limit_s, input_place=LINKED_INPUT)
-        return run, output
-
-    def invoke(self, what: str, input_dir: Path) -> tuple[Run, Path]:
-        """Have the image segment one job as a server."""
-        self.announce(what)
-        output = self._output()
-        run = self.engine.invoke(self.image, input_dir, output, self.time_limit_s)
         return run, output
 
     def scratch(self, name: str) -> Path:
@@ -69,35 +62,28 @@ class ImageCheck:
         path.mkdir(parents=True)
         return path
 
-    def _output(self) -> Path:
+    def output(self) -> Path:
         """An empty folder that any user can write to: the image's is not this machine's."""
         output = Path(tempfile.mkdtemp(prefix="output", dir=self.folder))
         output.chmod(0o777)
         return output
 
 
-def check_run(check: ImageCheck, contract: str, run: Run, input_dir: Path) -> bool:
+def check_run(check: ImageCheck, contract: str, run: Run, input_dir: Path, *flags: str) -> bool:
     """Note whether the strict run succeeded; where not, find out which restriction it could not bear."""
     report = check.report
     point = f"{contract}: runs"
     if run.exit_code == 0:
         report.passed(point, f"in the sandbox, {run.seconds:.1f} s")
-        if report.status_of("no network") is None:
-            report.passed("no network", "runs without one")
-            report.passed("writes inside", "only /output and /tmp are written to")
+        note_sandbox(report)
         return True
     if run.exit_code is None:
         report.failed(point, run.outcome, "make it faster, or give it longer with --time-limit")
         return False
-    if _SAYS_NETWORK.search(run.errors):
-        report.failed(
-            "no network",
-            run.outcome,
-            "put everything that is downloaded into the image; the platform has no network",
-        )
+    if needs_network(report, run):
         return False
 
-    relaxed, _ = check.run("the same with a root file system that can be written to", input_dir, read_only=False)
+    relaxed, _ = check.run("the same with a root file system that can be written to", input_dir, False, *flags)
     if relaxed.exit_code == 0:
         # A line of changes is a letter and a path.
         paths = [line.partition(" ")[2] for line in relaxed.changed[-3:]]
@@ -111,6 +97,22 @@ def check_run(check: ImageCheck, contract: str, run: Run, input_dir: Path) -> bo
     by_hand = "run it by hand with the sandbox's flags, see docs/how-to/container.md"
     report.failed(point, run.outcome, by_hand)
     return False
+
+
+def needs_network(report: Report, run: Run) -> bool:
+    """Whether a run failed for want of a network, by what it wrote to stderr, which is then noted."""
+    if _SAYS_NETWORK.search(run.errors) is None:
+        return False
+    remedy = "put everything that is downloaded into the image; the platform has no network"
+    report.failed("no network", run.outcome, remedy)
+    return True
+
+
+def note_sandbox(report: Report) -> None:
+    """Note, once, what a run in the sandbox that succeeded shows."""
+    if report.status_of("no network") is None:
+        report.passed("no network", "runs without one")
+        report.passed("writes inside", "only /output and /tmp are written to")
 
 
 def check_linked_input(check: ImageCheck, input_dir: Path, method: str = "exec") -> None:

@@ -55,6 +55,8 @@ class Run:
     """The end of what it wrote to stderr."""
     changed: tuple[str, ...] = ()
     """Paths that it changed in its own file system, outside its mounts."""
+    answer: str = ""
+    """What the client told of a server's answers, a line each."""
 
     @property
     def last_line(self) -> str:
@@ -69,6 +71,9 @@ class Run:
         """How it ended, for a report."""
         if self.exit_code is None:
             return f"still running after {self.seconds:.0f} s"
+        if self.answer:
+            answers = "; ".join(self.answer.splitlines())
+            return f"{answers}, last on stderr: {self.last_line[:300]!r}"
         killed = ", killed (out of memory?)" if self.exit_code == OUT_OF_MEMORY else ""
         ended = f"exit code {self.exit_code}{killed} after {self.seconds:.1f} s"
         return f"{ended}, last on stderr: {self.last_line[:300]!r}"
@@ -248,23 +253,32 @@ class Engine:
         Returns:
             What became of it; the exit code is 0 where /invoke answered 201.
         """
-        name = _new_name()
-        started = time.monotonic()
-        mounts = _mounts(input_dir, output_dir, input_place)
-        self.call("run", "--detach", "--name", name, *STRICT, *READ_ONLY, *mounts, image)
-        calling = self._client_of(name)
-        code: int | None = None
-        try:
-            finished = subprocess.run(calling, capture_output=True, timeout=time_limit_s, check=False)
-            code = finished.returncode
-        except subprocess.TimeoutExpired:
-            pass
-        errors = self.call("logs", name, check=False).stderr[-_TAIL_BYTES:]
-        self.call("rm", "--force", name, check=False)
-        return Run(code, time.monotonic() - started, errors)
+        with self.serving(image, input_dir, output_dir, input_place=input_place) as server:
+            return server.ask("both", time_limit_s)
 
-    def _client_of(self, container: str) -> list[str]:
-        """The command that calls a server which has no network but its own, and ends with 0 where it answers 201."""
+    @contextmanager
+    def serving(
+        self, image: str, input_dir: Path, output_dir: Path, *more: str, input_place: str = "/input"
+    ) -> Iterator[Server]:
+        """An image that was started in the sandbox, to be called as a server; it is ended and removed afterwards.
+
+        Args:
+            image: Its name.
+            input_dir: Where the jobs will lie; it cannot write there.
+            output_dir: What it may write to, at /output.
+            more: Further flags.
+            input_place: Where `input_dir` is mounted.
+        """
+        name = _new_name()
+        mounts = _mounts(input_dir, output_dir, input_place)
+        self.call("run", "--detach", "--name", name, *STRICT, *READ_ONLY, *more, *mounts, image)
+        try:
+            yield Server(self, name)
+        finally:
+            self.call("rm", "--force", name, check=False)
+
+    def client_of(self, container: str) -> list[str]:
+        """The command that calls a server which has no network but its own; `vestibule.client` tells its words."""
         if os.geteuid() == 0 and shutil.which("nsenter") is not None:
             process_id = self.call("inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
             # It runs on this machine, in the network of the container, which leads nowhere else.
@@ -272,6 +286,39 @@ class Engine:
         # Other users may not enter it, so that the image's own Python must do.
         program = Path(client.__file__).read_text(encoding="utf-8")
         return [self.program, "exec", container, "python3", "-c", program]
+
+
+@dataclass(frozen=True)
+class Server:
+    """An image that was started in the sandbox, with no network but its own."""
+
+    engine: Engine
+    container: str
+
+    def ask(self, what: str, time_limit_s: float, health_limit_s: float = client.HEALTH_SECONDS) -> Run:
+        """Have `vestibule.client` call it.
+
+        Args:
+            what: `health`, `invoke` or `both`.
+            time_limit_s: The call is ended after so long.
+            health_limit_s: How long it may take until it is healthy.
+
+        Returns:
+            What became of the call, with the client's exit code, and with what the image wrote to stderr so far.
+        """
+        started = time.monotonic()
+        code: int | None = None
+        answer = ""
+        command = [*self.engine.client_of(self.container), what, f"{health_limit_s:g}"]
+        try:
+            finished = subprocess.run(command, capture_output=True, text=True, timeout=time_limit_s, check=False)
+            code = finished.returncode
+            answer = finished.stdout.strip()
+        except subprocess.TimeoutExpired:
+            pass
+        seconds = time.monotonic() - started
+        errors = self.engine.call("logs", self.container, check=False).stderr[-_TAIL_BYTES:]
+        return Run(code, seconds, errors, answer=answer)
 
 
 def _new_name() -> str:

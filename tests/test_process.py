@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from contract.cases import GeneratedCase
 from contract.compare import differences
+from contract.dicom_set import write_dicom_job
 from vestibule.cli import main
 from vestibule.editions import EDITIONS
 from vestibule.inputs import Case
@@ -103,6 +105,21 @@ def test_platform_job_with_a_nifti_image_gives_mha_too(run, tmp_path, name):
     assert code == 0
     mask = read_volume(tmp_path / "output" / "images" / "masks" / "0a1b.mha")
     assert mask.geometry == read_volume(job / "images" / "t2-mri" / name).geometry
+
+
+def dicom_case():
+    voxels = np.random.default_rng(0).integers(0, 900, (6, 30, 28)).astype(np.float32)
+    return GeneratedCase("case", "oblique", Volume(voxels, scan(OBLIQUE).geometry))
+
+
+@pytest.mark.parametrize("key", ["socket", "interface"])
+def test_platform_job_with_a_dicom_image_set_gives_one_mha_on_its_grid(run, tmp_path, key):
+    job = write_dicom_job(dicom_case(), tmp_path / "input", key)
+    code, err = run("--input", job, "--output", tmp_path / "output")
+    assert code == 0, err
+    assert files_in(tmp_path / "output") == ["images/generic-overlay/head-mri.mha", "results.json"]
+    mask = read_volume(tmp_path / "output" / "images" / "generic-overlay" / "head-mri.mha")
+    assert mask.geometry.describes(dicom_case().volume.geometry, 1e-4)
 
 
 def test_the_weights_of_the_repository_give_the_mask_that_is_kept(run, repository, tmp_path):

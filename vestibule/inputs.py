@@ -31,6 +31,7 @@ class Case:
 
     name: str
     image_path: Path
+    """A file; or, in a job of the platform, the folder of a DICOM image set."""
     mask_path: Path
     """Where its mask is expected."""
 
@@ -137,7 +138,7 @@ def is_platform_job(input_dir: Path) -> bool:
 
 
 def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> Case:
-    """Find the one image of a Grand Challenge job.
+    """Find the one image of a Grand Challenge job: a file, or the folder of a DICOM image set.
 
     Its folder is the one that inputs.json names (items with `socket` or `interface`), else the only folder under
     images/.
@@ -165,8 +166,18 @@ def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> C
         found = _names_of(folders) or "none"
         raise InputError(f"{where}: expected exactly one image input, found {len(folders)} ({found})")
 
-    folder = folders[0]
+    image_path, name = _image_in(folders[0])
+    mask_dir = output_dir / PLATFORM_IMAGES / output_slug
+    mask_path = mask_dir / f"{name}.mha"
+    _refuse_second_output(mask_path)
+    return Case(name, image_path, mask_path)
+
+
+def _image_in(folder: Path) -> tuple[Path, str]:
+    """The one image of a folder and its name: a file, or the folder where it holds the slices of a DICOM image set."""
     inside = list_images(folder)
+    if holds_dicom(folder):
+        return folder, folder.name
     files = [*inside.files, *inside.unusable]
     if len(files) != 1:
         found = _names_of(files) or "nothing"
@@ -178,11 +189,7 @@ def find_platform_case(input_dir: Path, output_dir: Path, output_slug: str) -> C
     if name is None:
         endings = ", ".join(IMAGE_SUFFIXES)
         raise InputError(f"{image_path}: not an image; expected a name that ends in {endings}")
-
-    mask_dir = output_dir / PLATFORM_IMAGES / output_slug
-    mask_path = mask_dir / f"{name}.mha"
-    _refuse_second_output(mask_path)
-    return Case(name, image_path, mask_path)
+    return image_path, name
 
 
 def list_images(path: Path) -> Listing:
@@ -332,12 +339,13 @@ def _listed_folders(listing: Path) -> list[Path]:
         for item in parse_json(listing.read_bytes()):
             # The platform calls an input a socket today, and called it an interface before.
             socket = item.get("socket") or item["interface"]
-            if socket.get("super_kind", "Image") != "Image":
-                continue
             place = socket.get("relative_path")
             if not place:
                 place = f"{PLATFORM_IMAGES}/{socket['slug']}"
-            places.append(Path(place))
+            # Some lists do not tell the kind; images have a folder of their own.
+            by_place = "Image" if place.startswith(f"{PLATFORM_IMAGES}/") else "Value"
+            if socket.get("super_kind", by_place) == "Image":
+                places.append(Path(place))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         cause = f"{type(error).__name__}: {error}"
         raise InputError(f"{listing}: not a list of items with a socket or an interface ({cause})") from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -85,7 +87,7 @@ def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) 
         InputError: Whatever went wrong with this case, with the file and the cause.
     """
     _keep_inputs(case)
-    volume = read_scan(case.image_path)
+    volume = _read_image(case.image_path)
     try:
         mask = run(volume)
     except InputError as error:
@@ -101,6 +103,29 @@ def predict_case(run: Callable[[Volume], Volume], case: Case, edition: Edition) 
     write_volume(case.mask_path, mask, like=case.image_path)
     reasons = screen_prediction(volume, mask, edition, case.mask_path.name)
     return tuple(reasons)
+
+
+def _read_image(path: Path) -> Volume:
+    """The image of a file, or of a folder that holds a DICOM image set. Raises InputError where it cannot be read."""
+    if not path.is_dir():
+        return read_scan(path)
+    try:
+        from vestibule.dicom.images import read_set
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path}: holds DICOM files, and the package {error.name} is not installed; build the image with "
+            "./build.sh --dicom, or run: pip install 'vestibule[dicom]'"
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="vestibule-") as scratch:
+        # As a file it goes through every check of an image.
+        image = Path(scratch) / f"{path.name}.mha"
+        write_volume(image, read_set(path))
+        try:
+            volume = read_scan(image)
+        except InputError as error:
+            cause = str(error).replace(str(image), str(path))
+            raise InputError(cause) from error
+    return replace(volume, name=str(path))
 
 
 def failure_message(failures: list[str], total: int) -> str:

@@ -32,11 +32,12 @@ from vestibule.errors import InputError
 @images_option("For masks: the folder of T2 images that they belong to.")
 @click.option(
     "--contract",
-    type=click.Choice(["both", "folder", "platform"]),
+    type=click.Choice(["both", "folder", "platform", "evaluation"]),
     default="both",
     show_default=True,
-    help="For an image: the organisers' flat folder, Grand Challenge's job, or both.",
+    help="For an image: the organisers' flat folder, Grand Challenge's job, or both; `evaluation` for one that scores.",
 )
+@click.option("--dicom", is_flag=True, help="For an image: the phase's socket is a DICOM image set, and no file.")
 @click.option("--full-size", is_flag=True, help="For an image: also run a case of 448 x 448 x 80 voxels.")
 @click.option("--time-limit", type=click.FloatRange(min=1), default=600, show_default=True, help="Seconds for one run.")
 @click.option("--gpu", type=click.Choice(list(GPUS)), help="For an image: the GPU that the challenge runs it on.")
@@ -47,6 +48,7 @@ def check(
     edition: Edition | None,
     images: Path | None,
     contract: str,
+    dicom: bool,
     full_size: bool,
     time_limit: float,
     gpu: str | None,
@@ -70,7 +72,7 @@ def check(
     elif path.is_file() and not path.name.endswith((".tar", ".gz", ".tgz")):
         raise InputError(f"{subject}: neither a zip of masks nor a .tar.gz of an image")
     else:
-        _check_image(subject, edition, report, contract, full_size, time_limit, gpu, engine)
+        _check_image(subject, edition, report, contract, dicom, full_size, time_limit, gpu, engine)
 
     if write_result(json_path, report.as_document()):
         click.echo(report.as_text())
@@ -109,6 +111,7 @@ def _check_image(
     edition: Edition | None,
     report: Report,
     contract: str,
+    dicom: bool,
     full_size: bool,
     time_limit_s: float,
     gpu: str | None,
@@ -131,7 +134,7 @@ def _check_image(
             check_image_archive(Path(subject), report)
             image = stack.enter_context(engine.loaded(Path(subject)))
         named = GPUS[gpu] if gpu else None
-        check_image(engine, image, edition, report, contract, full_size, time_limit_s, _announce, named)
+        check_image(engine, image, edition, report, contract, full_size, time_limit_s, _announce, named, dicom)
 
 
 def _announce(what: str) -> None:

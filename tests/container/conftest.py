@@ -71,11 +71,10 @@ def image(engine, base, bundle, repository) -> str:
 def toy(engine, base):
     """Builds the small stand-in submission, broken in a named way; returns its name."""
 
-    def build(broken: str = "", run_as: str = "1000:1000", **labels: str) -> str:
-        name = f"localhost/toy:{broken or 'good'}-{run_as.split(':')[0]}"
-        arguments = {"BASE_IMAGE": base, "BROKEN": broken, "RUN_AS": run_as}
+    def build(broken: str = "", run_as: str = "1000:1000", api: str = "exec") -> str:
+        name = f"localhost/toy:{broken or 'good'}-{run_as.split(':')[0]}-{api}"
+        arguments = {"BASE_IMAGE": base, "BROKEN": broken, "RUN_AS": run_as, "API": api}
         flags = [flag for key, value in arguments.items() for flag in ("--build-arg", f"{key}={value}")]
-        flags += [flag for key, value in labels.items() for flag in ("--label", f"{key.replace('__', '.')}={value}")]
         engine("build", "--network", "none", *flags, "--tag", name, str(HERE / "toy"))
         return name
 

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.container
 
 
 @functools.cache
-def checked(engine, image: str, contract: str = "both") -> Report:
+def checked(engine, image: str, contract: str = "both", time_limit_s: float = 300) -> Report:
     """What a check of an image tells; each is made once, however many tests read it."""
     report = Report(image)
-    check_image(Engine(engine.program), image, get_edition(2022), report, contract, time_limit_s=300)
+    check_image(Engine(engine.program), image, get_edition(2022), report, contract, time_limit_s=time_limit_s)
     return report
 
 
@@ -57,6 +57,40 @@ def test_a_good_image_passes_every_point(engine, toy):
 def test_a_broken_image_fails_its_points_alone(engine, toy, broken, contract, points):
     report = checked(engine, toy(broken), contract)
     assert {finding.point for finding in report.failures} == points, report.as_text()
+
+
+@pytest.mark.parametrize("contract", ["platform", "evaluation"])
+def test_a_good_server_passes_every_point(engine, toy, contract):
+    report = checked(engine, toy(api="invoke"), contract)
+    assert report.failures == [], report.as_text()
+    points = {finding.point for finding in report.findings}
+    assert {"invoke: health", "invoke: no redirect", "invoke: answers 201"} <= points
+    assert {"invoke: fresh folders", "invoke: second case", "no network", f"{contract}: runs"} <= points
+
+
+@pytest.mark.parametrize("contract", ["platform", "evaluation"])
+@pytest.mark.parametrize(
+    ("broken", "point"),
+    [
+        ("late", "invoke: health"),
+        ("redirect", "invoke: no redirect"),
+        ("status", "invoke: answers 201"),
+        ("folders", "invoke: fresh folders"),
+        ("remembers", "invoke: second case"),
+    ],
+)
+def test_a_broken_server_fails_its_point_alone(engine, toy, broken, point, contract):
+    limit_s = 5 if broken == "late" else 300
+    report = checked(engine, toy(broken, api="invoke"), contract, limit_s)
+    assert {finding.point for finding in report.failures} == {point}, report.as_text()
+
+
+def test_an_image_that_scores_and_ends_is_checked_too(engine, toy):
+    assert checked(engine, toy(), "evaluation").failures == []
+    assert [finding.point for finding in checked(engine, toy("json"), "evaluation").failures] == [
+        "evaluation: metrics.json",
+        "evaluation: metrics.json",
+    ]
 
 
 def test_a_root_image_fails_its_point_alone(engine, toy):

@@ -144,8 +144,9 @@ VALUE_ITEM = {"socket": {"slug": "age", "kind": "Integer", "super_kind": "Value"
         [image_item("socket") | image_item("interface"), VALUE_ITEM],
         [{"socket": {"slug": "t2-mri"}}],
         [image_item("socket", slug="t2-mri-of-the-ear")],
+        [{"socket": {"slug": "t2-mri"}}, {"socket": {"slug": "age", "relative_path": "age.json"}}],
     ],
-    ids=["no-listing", "socket", "interface", "both-and-a-value", "slug-alone", "slug-unlike-folder"],
+    ids=["no-listing", "socket", "interface", "both-and-a-value", "slug-alone", "slug-unlike-folder", "no-kinds"],
 )
 def test_platform_image_is_found_by_listing_or_folder(tmp_path, items):
     put(tmp_path / "images" / "t2-mri", "0a1b.mha")

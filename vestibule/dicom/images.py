@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from vestibule.dicom.headers import Series, read_dataset
+from vestibule.dicom.headers import Series, find_series, read_dataset
 from vestibule.errors import InputError
 from vestibule.volume import MAX_VOXELS, Geometry, Volume
 
@@ -112,6 +112,26 @@ def read_stack(series: Series) -> Stack:
     geometry = _geometry(ordered, step_xyz, voxels.shape)
     volume = Volume(voxels, geometry, str(series.where))
     return Stack(volume, tuple(ordered))
+
+
+def read_set(folder: Path) -> Volume:
+    """The one series of MR images in a folder, whatever it is called: an image set as the platform brings it.
+
+    Raises InputError where there is none, where there are several, and for all that `read_stack` refuses.
+    """
+    found = find_series(folder)
+    if found.problems:
+        # Without the slice that it may be, the volume would be another.
+        raise InputError(found.problems[0])
+    belonging = {path for one in found.series for path in one.files}
+    for path in sorted(folder.rglob("*.dcm")):
+        if path not in belonging:
+            raise InputError(f"{path}: belongs to no series; its header is damaged")
+    images = [one for one in found.series if one.is_image]
+    if len(images) != 1:
+        named = ", ".join(one.uid for one in images) or "none"
+        raise InputError(f"{folder}: expected one series of MR images, found {len(images)} ({named})")
+    return read_stack(images[0]).volume
 
 
 def _rescaled(slices: Sequence[np.ndarray], frames: Sequence[Frame]) -> np.ndarray:
