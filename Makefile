@@ -7,7 +7,7 @@ CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
-.PHONY: venv demo test gpu faults fuzz load audit docs lint container cluster clean
+.PHONY: venv demo test gpu faults fuzz load audit docs lint container adapter cluster clean
 
 venv: $(VENV)/installed
 
@@ -29,7 +29,7 @@ test: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/density.py vestibule training evaluation --at-most 5.0
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not cluster and not gpu" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not adapter and not cluster and not gpu" $(ARGS)
 
 # What only a GPU shows: ARGS="-k prediction". The environment's torch must be one for CUDA.
 gpu: venv
@@ -68,6 +68,10 @@ docs: $(VENV)/docs
 
 container: venv
 	$(BIN)/python -m pytest -m container -rs --durations 10 $(ARGS)
+
+# The submission and the evaluation driven by the platform's own adapter, which is installed into build/adapter.
+adapter: venv
+	$(BIN)/python -m pytest -m adapter -rs --durations 5 tests/adapter $(ARGS)
 
 # Jobs on a real Slurm, which is installed and started where it can be.
 cluster: venv
