@@ -116,7 +116,7 @@ fetch_wheels() {
 
 # Fetches torch: for the CPU, or with the CUDA libraries that it names.
 fetch_torch() {
-	local stamp="$wheels $python $torch"
+	local stamp="$wheels $python $torch" older=() minor
 	! is_fetched "$folder/torch" "$stamp" || return 0
 	rm -rf "$folder/torch"
 	if [[ $wheels == cpu ]]; then
@@ -125,8 +125,12 @@ fetch_torch() {
 			fail "pip found a torch with CUDA for Python $python; point PIP_INDEX_URL or PIP_FIND_LINKS at its CPU builds"
 		fi
 	else
+		# CUDA's libraries are made for many a glibc, and pip takes the named ones alone, not what is older.
+		for minor in {27..18}; do
+			older+=(--platform "manylinux_2_${minor}_x86_64")
+		done
 		# Three signs: this build, and no other of the same version, such as one for the CPU.
-		download --only-binary :all: -d "$folder/torch" "torch===$torch"
+		download "${older[@]}" --only-binary :all: -d "$folder/torch" "torch===$torch"
 		# Triton compiles on the run's own machine, which no prediction does; the rest is in inference.txt.
 		find "$folder/torch" -name '*.whl' ! -name 'torch-*' ! -name 'nvidia_*' ! -name 'cuda_*' -delete
 		if [[ -z $(find "$folder/torch" -name 'nvidia_*' -o -name 'cuda_*') ]]; then

@@ -64,6 +64,8 @@ def test_cuda_wheels_are_torch_and_cudas_libraries_and_the_build_needs_no_networ
     pinned = (copy / "requirements" / "torch.txt").read_text().strip()
     assert asked.endswith(pinned.replace("==", "==="))
     assert "--no-deps" not in asked
+    # pip reads a platform as that one alone, and CUDA's libraries are made for older ones too.
+    assert {f"manylinux_2_{minor}_x86_64" for minor in range(18, 29)} <= set(asked.split())
     built = (copy / "built").read_text()
     assert "--network none --build-arg OFFLINE=1" in built
     assert "BASE_IMAGE=python:3.11-slim-bookworm" in built
