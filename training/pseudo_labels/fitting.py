@@ -22,8 +22,8 @@ from vestibule.files import atomic
 
 FOLDER = "fitted"
 """Of the masks that are learnt from, within the round's folder."""
-BLUR = 1.0
-"""Standard deviation of the Gaussian that tells how near a voxel lies to the mask, in voxels. Our choice."""
+BLUR_MM = 1.2
+"""Standard deviation of the Gaussian that tells how near a voxel lies to the mask. Our choice."""
 REACH = 0.05
 """Least value of the blurred mask at which a voxel can belong to the cochlea. Our choice."""
 
@@ -62,16 +62,16 @@ def write_fitted(case: PreparedCase, volume: float | None, edition: Edition, fol
     fitted = np.asarray(case.labels)
     if volume is not None:
         image = np.asarray(case.image, dtype=np.float32)
-        voxel_mm3 = float(np.prod(case.spacing_zyx))
-        voxels = round(volume / 2 / voxel_mm3)
-        fitted = fit_cochleae(fitted, image, voxels, edition)
+        fitted = fit_cochleae(fitted, image, case.spacing_zyx, volume / 2, edition)
     path = folder / f"{case.name}.npy"
     with atomic(path) as partial:
         np.save(partial, fitted)
     return replace(case, label_path=path)
 
 
-def fit_cochleae(labels: np.ndarray, image: np.ndarray, voxels: int, edition: Edition) -> np.ndarray:
+def fit_cochleae(
+    labels: np.ndarray, image: np.ndarray, spacing_zyx: tuple[float, float, float], volume: float, edition: Edition
+) -> np.ndarray:
     """Labels whose cochleae have a given volume, on each side of the head where there is one.
 
     Those voxels are taken that are nearest to the mask and brightest: the blurred mask times the square root of the
@@ -80,7 +80,8 @@ def fit_cochleae(labels: np.ndarray, image: np.ndarray, voxels: int, edition: Ed
     Args:
         labels: (Z, Y, X).
         image: T2 in [-1, 1] of the same shape; its middle column lies between the sides of the head.
-        voxels: Volume of a cochlea.
+        spacing_zyx: Of both, mm.
+        volume: Of a cochlea, mm³.
         edition: What labels mean.
 
     Returns:
@@ -91,6 +92,9 @@ def fit_cochleae(labels: np.ndarray, image: np.ndarray, voxels: int, edition: Ed
     brightness = np.clip((image + 1) / 2, 0, 1)
     (value,) = edition.values_of(COCHLEA)
 
+    voxels = round(volume / float(np.prod(spacing_zyx)))
+    blur = [BLUR_MM / spacing for spacing in spacing_zyx]
+
     fitted = np.where(mask, 0, labels)
     middle = mask.shape[2] // 2
     for side in (slice(None, middle), slice(middle, None)):
@@ -98,7 +102,7 @@ def fit_cochleae(labels: np.ndarray, image: np.ndarray, voxels: int, edition: Ed
         cochlea[:, :, side] = mask[:, :, side]
         if not cochlea.any():
             continue
-        near = gaussian_filter(cochlea, BLUR)
+        near = gaussian_filter(cochlea, blur)
         score = near * np.sqrt(brightness)
         candidates = np.flatnonzero(is_free & (near >= REACH))
         # Stable, so that of equal voxels the same are taken on every machine.

@@ -9,6 +9,8 @@ from vestibule.editions import get_edition
 
 EDITION = get_edition(2021)
 TUMOUR, COCHLEA = 1, 2
+SPACING = (1.2, 1.2, 1.2)
+VOXEL_MM3 = 1.2**3
 
 
 def ball(centre, radius, shape=(12, 20, 40)):
@@ -49,7 +51,7 @@ def test_mask_that_is_too_large_and_beside_the_fluid_is_cut_to_what_the_image_sh
     # A voxel too large on all sides, and a row too far down.
     wide = ball((6, 11, 8), 3) | ball((6, 11, 31), 3)
     labels = np.where(wide, COCHLEA, 0).astype(np.uint8)
-    fitted = fit_cochleae(labels, image, int(true.sum()) // 2, EDITION)
+    fitted = fit_cochleae(labels, image, SPACING, true.sum() / 2 * VOXEL_MM3, EDITION)
     assert overlap(wide, true) < 0.7
     assert overlap(fitted == COCHLEA, true) == 1.0
     assert fitted.dtype == np.uint8
@@ -59,7 +61,7 @@ def test_mask_that_is_too_small_grows_into_the_fluid(ears):
     true, image = ears
     small = ball((6, 10, 8), 1) | ball((6, 10, 31), 1)
     labels = np.where(small, COCHLEA, 0).astype(np.uint8)
-    fitted = fit_cochleae(labels, image, int(true.sum()) // 2, EDITION) == COCHLEA
+    fitted = fit_cochleae(labels, image, SPACING, true.sum() / 2 * VOXEL_MM3, EDITION) == COCHLEA
     assert overlap(fitted, true) > overlap(small, true)
 
 
@@ -68,7 +70,7 @@ def test_other_structures_keep_their_voxels_and_an_ear_without_a_cochlea_gets_no
     tumour = ball((6, 13, 8), 2) & ~ball((6, 10, 8), 1)
     labels = np.where(ball((6, 10, 8), 1), COCHLEA, 0).astype(np.uint8)
     labels[tumour] = TUMOUR
-    fitted = fit_cochleae(labels, image, int(true.sum()) // 2, EDITION)
+    fitted = fit_cochleae(labels, image, SPACING, true.sum() / 2 * VOXEL_MM3, EDITION)
     assert ((fitted == TUMOUR) == tumour).all()
     assert (fitted[:, :, :20] == COCHLEA).any()
     assert not (fitted[:, :, 20:] == COCHLEA).any()
@@ -78,7 +80,7 @@ def test_cochlea_that_would_have_to_reach_far_stays_smaller(ears):
     _, image = ears
     small = ball((6, 10, 8), 1)
     labels = np.where(small, COCHLEA, 0).astype(np.uint8)
-    fitted = fit_cochleae(labels, image, 1000, EDITION)
+    fitted = fit_cochleae(labels, image, SPACING, 1000 * VOXEL_MM3, EDITION)
     assert small.sum() < (fitted == COCHLEA).sum() < 100
 
 
