@@ -7,7 +7,7 @@ CONFIG ?= configs/phantom.yaml
 TORCH := 2.13.0
 TORCHVISION := 0.28.0
 
-.PHONY: venv demo test gpu faults fuzz load audit docs lint container adapter cluster clean
+.PHONY: venv demo test package gpu faults fuzz load audit docs lint container adapter cluster clean
 
 venv: $(VENV)/installed
 
@@ -30,6 +30,10 @@ test: venv
 	$(BIN)/mypy
 	$(BIN)/python tools/density.py vestibule training evaluation --at-most 5.0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not container and not adapter and not cluster and not gpu" $(ARGS)
+
+# The source archive and the wheel, which is installed into an empty environment and tried there.
+package:
+	PYTHON=$(PYTHON) tools/package.sh $(TORCH) $(TORCHVISION)
 
 # What only a GPU shows: ARGS="-k prediction". The environment's torch must be one for CUDA.
 gpu: venv
