@@ -1,6 +1,7 @@
 """The study of the arms: what it trains, what lines share, what it does not train twice, and its section."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,8 +39,19 @@ def test_every_line_is_a_configuration_that_a_run_takes(study, tiny):
         assert own.arms == (line.arm,)
         assert (own.cyclegan.segmentation_weight > 0) == line.head
         assert (own.local_contrast is not None) == line.local_contrast
-        assert (own.self_training is not None) == line.filtered
+        assert (own.self_training is not None) == (line.filtered or line.fitted)
         assert (own.second_cyclegan is not None) == line.mixed
+
+
+def test_line_with_fitted_cochleae_keeps_every_mask_and_differs_in_nothing_else(study, tiny):
+    arms = study("arms")
+    plain = arms.configured(tiny, line_called(study, "blending"))
+    fitted = arms.configured(tiny, line_called(study, "blending_fitted"))
+    assert fitted.self_training.fit_cochleae
+    assert not fitted.self_training.anatomy
+    assert fitted.self_training.min_agreement == 0
+    assert fitted.self_training.rounds == plain.augment.rounds
+    assert replace(fitted, self_training=None) == plain
 
 
 def test_direct_alters_no_tumour_and_needs_no_level(study, tiny):
