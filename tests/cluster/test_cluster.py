@@ -1,6 +1,7 @@
 """Runs on a real Slurm, and by local processes: whatever happens to jobs, the weights are those of one process."""
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -32,6 +33,8 @@ def alone(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("alone") / "run"
     making = Commands(os.environ).start("run", "--config", CONFIG, "--run", run_dir)
 
+    # Both tests compare with it, and some lines do so twice.
+    @functools.cache
     def made():
         output, _ = making.communicate()
         assert making.returncode == 0, output
