@@ -20,6 +20,8 @@ UNIT = (
     f"orange: brighter, violet: darker, strongest from {MOST_SHOWN:g} on"
 )
 """What a sheet with differences says below."""
+COLOURS = {"red": "#ff5050", "blue": "#40d0ff", "yellow": "#ffd040", "green": "#70e060", "pink": "#e080ff"}
+"""Of the outlines of label values 1, 2, ... in turn, by their names."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,18 @@ def save_sheet(
     outlines: Mapping[str, Sequence[np.ndarray]] | None = None,
     rows: Sequence[str] = (),
     inches: float = 1.9,
+    note: str = "",
 ) -> None:
     """Write `columns` side by side as one picture, slices in grey, the patient's right on the left.
 
     Args:
         path: The PNG.
         columns: Title -> slices (Y, X) in [-1, 1], with captions or without, or differences of slices.
-        outlines: Title -> masks (Y, X), of which the outlines are plotted in red over the column of that title.
+        outlines: Title -> masks or labels (Y, X), of which the outlines are plotted over the column of that title, each
+            value in its colour; a mask is red.
         rows: Names of the rows.
         inches: Width of a column.
+        note: What is said below all rows.
     """
     cells = [cell for images in columns.values() for cell in images]
     count = max(len(images) for images in columns.values())
@@ -92,7 +97,7 @@ def save_sheet(
     width_inches = inches * len(columns)
     height_inches = inches * tallest * count + 0.15 + 0.15 * lines
     has_captions = has_differences or any(isinstance(cell, Captioned) for cell in cells)
-    if has_captions:
+    if has_captions or note:
         # A line below each row, and what numbers mean below them all.
         height_inches += 0.2 * count + 0.2
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="white")
@@ -113,16 +118,33 @@ def save_sheet(
         for row, image in enumerate(images):
             axis = column[row]
             _plot(axis, image)
-            # Matplotlib warns of an outline of nothing.
-            if masks is not None and masks[row].any():
-                axis.contour(masks[row], levels=[0.5], colors="red", linewidths=0.8)
+            if masks is not None:
+                outline(axis, masks[row], 0.8)
     for axis, name in zip(axes[:, 0], rows, strict=False):
         axis.set_ylabel(name, fontsize=8)
-    if has_differences:
-        figure.supxlabel(UNIT, fontsize=7)
+    below = [UNIT] if has_differences else []
+    if note:
+        below.append(note)
+    if below:
+        figure.supxlabel("\n".join(below), fontsize=7)
 
     with atomic(path) as partial:
         figure.savefig(partial, dpi=130)
+
+
+def colour_of(value: int) -> str:
+    """Name of the colour that outlines a label value from 1 on."""
+    names = list(COLOURS)
+    return names[(value - 1) % len(names)]
+
+
+def outline(axis: Axes, labels: np.ndarray, width: float) -> None:
+    """Plot the outlines of labels or of a mask (Y, X), each value in its colour, in lines of a width in points."""
+    # Matplotlib warns of an outline of nothing, so values that are not there have none.
+    for value in np.unique(labels):
+        if value:
+            colour = COLOURS[colour_of(int(value))]
+            axis.contour(labels == value, levels=[0.5], colors=colour, linewidths=width)
 
 
 def _plot(axis: Axes, cell: Cell) -> None:

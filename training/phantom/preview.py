@@ -9,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from training.data.sheets import outline
 from training.phantom.cases import Case, case_paths
 from training.phantom.config import PhantomConfig
 from vestibule.editions import get_edition
 from vestibule.files import atomic
 from vestibule.volume import Volume, read_labels, read_volume
 
-COLOURS = ("#ff5050", "#40d0ff", "#ffd040", "#70e060", "#e080ff")
-"""Outlines of label 1, 2 and so on; they repeat where an edition has more labels."""
 ROWS = 3
 COLUMNS_OF = {
     "source": (slice(0, 2), "ceT1 and its label"),
@@ -84,9 +83,7 @@ def _plot_case(whole: Axes, enlarged: Axes, image: Volume, label: Volume) -> Non
             interpolation="bicubic",
         )
 
-    for value in np.unique(mask[mask > 0]):
-        colour = COLOURS[(int(value) - 1) % len(COLOURS)]
-        enlarged.contour(mask == value, [0.5], colors=colour, linewidths=1.0)
+    outline(enlarged, mask, 1.0)
 
     # The enlarged part is wider than high.
     centre_y, centre_x = _middle_of(mask)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.sheets import Captioned, save_sheet
+from training.data.sheets import Captioned, colour_of, save_sheet
 from training.pseudo_labels.verdicts import Judged
 from vestibule.editions import TUMOUR, Edition
 
@@ -25,13 +25,24 @@ def save_masks(folder: Path, judged: Sequence[Judged], edition: Edition) -> None
     kept.sort(key=_agreement)
     columns: dict[str, list[Captioned]] = {}
     outlines: dict[str, list[np.ndarray]] = {}
-    masks = {"dropped": dropped, "kept": kept}
+    compared = any(one.agreement is not None for one in kept)
+    kept_title = "kept, least agreement first" if compared else "kept"
+    masks = {"dropped": dropped, kept_title: kept}
     for title, of_kind in masks.items():
         if of_kind:
             slices, outlined = _plot(of_kind[:ROWS], edition)
             columns[title] = slices
             outlines[title] = outlined
-    save_sheet(folder / SHEET, columns, outlines, inches=2.6)
+    save_sheet(folder / SHEET, columns, outlines, inches=2.6, note=_legend(edition))
+
+
+def _legend(edition: Edition) -> str:
+    """What the colours of outlines mean, and which side is which."""
+    told = []
+    for structure in edition.structures:
+        colours = [colour_of(value) for value in edition.values_of(structure)]
+        told.append(f"{' and '.join(colours)}: {structure}")
+    return f"{', '.join(told)}; the patient's right is on the left"
 
 
 def _plot(masks: Sequence[Judged], edition: Edition) -> tuple[list[Captioned], list[np.ndarray]]:
@@ -52,8 +63,7 @@ def _plot(masks: Sequence[Judged], edition: Edition) -> tuple[list[Captioned], l
         lines = lines.replace("; ", "\n")
         captioned = Captioned(image, f"{case.name}\n{lines}")
         slices.append(captioned)
-        found = labels[index] > 0
-        outlined.append(found)
+        outlined.append(labels[index])
     return slices, outlined
 
 

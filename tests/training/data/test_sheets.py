@@ -38,3 +38,18 @@ def test_a_sheet_without_differences_has_no_room_for_their_numbers(tmp_path) -> 
     compared = Image.open(tmp_path / "compared.png").size
     assert compared[0] == plain[0]
     assert compared[1] > plain[1] + 20
+
+
+def test_each_label_has_an_outline_of_its_colour_and_a_mask_is_red(tmp_path) -> None:
+    labels = np.zeros((40, 60), np.uint8)
+    labels[5:15, 5:20] = 1
+    labels[25:35, 35:55] = 2
+    grey = np.zeros((40, 60), np.float32)
+    outlines = {"labels": [labels], "mask": [labels > 0], "none": [np.zeros_like(labels)]}
+    save_sheet(tmp_path / "sheet.png", {"labels": [grey], "mask": [grey], "none": [grey]}, outlines, note="below")
+    pixels = np.array(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    third = pixels.shape[1] // 3
+    red = (pixels[..., 0] - pixels[..., 2]) > 100
+    blue = (pixels[..., 2] - pixels[..., 0]) > 100
+    found = [(red[:, k * third : (k + 1) * third].any(), blue[:, k * third : (k + 1) * third].any()) for k in range(3)]
+    assert found == [(True, True), (True, False), (False, False)]
