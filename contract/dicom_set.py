@@ -8,16 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from contract.cases import SLUG, GeneratedCase
+from vestibule.dicom.headers import MR_STORAGE, new_dataset
 from vestibule.files import write_json
 from vestibule.inputs import PLATFORM_IMAGES, PLATFORM_LISTING
 from vestibule.volume import Volume
 
-MR_STORAGE = UID("1.2.840.10008.5.1.4.1.1.4")
-"""MR image, one slice a file."""
+SINGLE_FRAME = MR_STORAGE[0]
+"""One slice a file."""
 
 
 def write_dicom_job(case: GeneratedCase, folder: Path, key: str = "socket") -> Path:
@@ -54,14 +55,7 @@ def write_set(folder: Path, volume: Volume) -> None:
 
 def _slice_of(volume: Volume, index: int, pixels: np.ndarray) -> Dataset:
     """One slice (Y, X) with all that places it, and no more of the patient than the platform leaves."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MR_STORAGE
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = Dataset()
-    dataset.file_meta = meta
-    dataset.SOPClassUID = MR_STORAGE
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset = new_dataset(SINGLE_FRAME)
     dataset.Modality = "MR"
     dataset.PatientID = ""
     dataset.PatientName = ""

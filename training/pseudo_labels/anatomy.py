@@ -18,6 +18,21 @@ ON_A_SIDE = 0.1
 """Share of the cochleae's voxels that the smaller one has at least. Our choice."""
 
 
+def labelled_volumes(cases: Iterable[PreparedCase], edition: Edition) -> dict[str, list[float]]:
+    """Volumes of each structure over the labelled cases that have it, mm³; copies that share a label count once."""
+    labelled = {}
+    for case in cases:
+        labelled[case.label_path] = case
+
+    volumes: dict[str, list[float]] = {}
+    for case in labelled.values():
+        for structure, volume in volumes_mm3(case, edition).items():
+            if volume > 0:
+                of_structure = volumes.setdefault(structure, [])
+                of_structure.append(volume)
+    return volumes
+
+
 def volume_limits(cases: Iterable[PreparedCase], edition: Edition, margin: float) -> Limits:
     """Volumes that a structure can have, by labelled cases.
 
@@ -29,19 +44,8 @@ def volume_limits(cases: Iterable[PreparedCase], edition: Edition, margin: float
     Returns:
         Limits of every structure that a case has.
     """
-    labelled = {}
-    for case in cases:
-        labelled[case.label_path] = case
-
-    volumes: dict[str, list[float]] = {}
-    for case in labelled.values():
-        for structure, volume in volumes_mm3(case, edition).items():
-            if volume > 0:
-                of_structure = volumes.setdefault(structure, [])
-                of_structure.append(volume)
-
     limits = {}
-    for structure, found in volumes.items():
+    for structure, found in labelled_volumes(cases, edition).items():
         smallest = min(found) / margin
         largest = max(found) * margin
         limits[structure] = (smallest, largest)

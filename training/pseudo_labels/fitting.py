@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from training.data.slices import PreparedCase
-from training.pseudo_labels.anatomy import volumes_mm3
+from training.pseudo_labels.anatomy import labelled_volumes
 from vestibule.editions import COCHLEA, Edition
 from vestibule.files import atomic
 
@@ -35,14 +35,7 @@ def typical_volume(cases: Iterable[PreparedCase], edition: Edition) -> float | N
         cases: Labelled cases; copies that share a label count once.
         edition: What labels mean.
     """
-    if COCHLEA not in edition.structures:
-        return None
-    labelled = {case.label_path: case for case in cases}
-    volumes = []
-    for case in labelled.values():
-        volume = volumes_mm3(case, edition)[COCHLEA]
-        if volume > 0:
-            volumes.append(volume)
+    volumes = labelled_volumes(cases, edition).get(COCHLEA)
     return median(volumes) if volumes else None
 
 

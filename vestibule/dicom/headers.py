@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from vestibule.errors import InputError
 from vestibule.files import printable
@@ -41,6 +42,19 @@ LONG_ECHO_MS = 60.0
 SHORT_ECHO_MS = 30.0
 SHORT_REPETITION_MS = 1000.0
 """With an echo below the one and a repetition below the other, a sequence is T1-weighted."""
+
+
+def new_dataset(storage: str) -> Dataset:
+    """A data set of a class, by the UID of its storage, as an instance of its own with the header of its file."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(storage)
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    return dataset
 
 
 @dataclass

@@ -9,13 +9,13 @@ from typing import cast
 import highdicom
 import numpy as np
 from contourpy import contour_generator
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, generate_uid
 
 from vestibule import __version__
-from vestibule.dicom.headers import RTSTRUCT_STORAGE, read_header
+from vestibule.dicom.headers import RTSTRUCT_STORAGE, new_dataset, read_header
 from vestibule.dicom.images import Stack
 from vestibule.editions import TUMOUR, Edition
 from vestibule.files import atomic
@@ -187,14 +187,7 @@ def _describe(number: int, structure: str, edition: Edition) -> highdicom.seg.Se
 
 def _new_structure_set(header: Dataset) -> Dataset:
     """An RTSTRUCT of the patient and study of an image, without contours."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(RTSTRUCT_STORAGE)
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = Dataset()
-    dataset.file_meta = meta
-    dataset.SOPClassUID = RTSTRUCT_STORAGE
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset = new_dataset(RTSTRUCT_STORAGE)
     for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate"):
         setattr(dataset, name, header.get(name, ""))
     for name in ("StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):

@@ -11,14 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 
 from contract.cases import render_head
 from tests.reliability.load.watched import Course, course_of, watch
+from vestibule.client import invoke, wait_until_healthy
 from vestibule.geometry import Geometry
 from vestibule.volume import write_volume
 
@@ -103,7 +102,7 @@ def serve(images: Path, masks: Path, bundle: Path, requests: int, with_course: b
             with lock:
                 if next(left, None) is None:
                     return
-            status = _post(port)
+            status = invoke(port)
             with lock:
                 answers.append(status)
 
@@ -130,30 +129,15 @@ def _free_port() -> int:
         return found.getsockname()[1]
 
 
-def _post(port: int) -> int:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/invoke", method="POST")
-    try:
-        with _opener().open(request) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 def _wait_until_healthy(process: subprocess.Popen, port: int, log: Path) -> None:
     deadline = time.monotonic() + 300
     while True:
         try:
-            _opener().open(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            wait_until_healthy(port, limit_s=1.0)
             return
-        except OSError as error:
+        except TimeoutError as error:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"no server: {log.read_text()[-500:]}") from error
-            time.sleep(0.1)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Not through a proxy, whatever the environment says."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _count(masks: Path) -> int:
