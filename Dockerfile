@@ -8,10 +8,12 @@ ARG OFFLINE=""
 # Where the base has no torch and wheels are downloaded: the index that has the wanted build of torch.
 ARG TORCH_INDEX=""
 RUN --mount=type=bind,source=requirements,target=/requirements sh /requirements/install.sh inference
-# Not empty: the image reads DICOM and writes masks as DICOM, and is 30 MB larger.
+
+FROM packages AS dicom
+# Not empty: the image reads DICOM and writes masks as DICOM.
 ARG DICOM=""
 RUN --mount=type=bind,source=requirements,target=/requirements \
-    if [ -n "$DICOM" ]; then sh /requirements/install.sh dicom; fi
+    mkdir /opt/dicom && if [ -n "$DICOM" ]; then sh /requirements/install.sh dicom; fi
 
 FROM scratch AS weights
 ARG WEIGHTS=weights/phantom
@@ -29,6 +31,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     nnUNet_results=/dev/null \
     OPENBLAS_NUM_THREADS=1
 COPY --from=packages /opt/venv /opt/venv
+# A layer of its own, and an empty one without DICOM: images with it and without it share the packages above.
+COPY --from=dicom /opt/dicom/ /opt/venv/
 
 # From the part that changes least to the part that changes most: a change of code rebuilds the last layers alone.
 WORKDIR /opt/vestibule

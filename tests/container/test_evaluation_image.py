@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from contract.sandbox import Engine
+from tests.container.own_image import passed_points
 from vestibule.editions import get_edition
 from vestibule.volume import Geometry, Volume, write_volume
 
@@ -34,6 +35,11 @@ def masks(folder: Path, shift: int = 0) -> Path:
     for case in CASES:
         write_volume(folder / EDITION.prediction_name(case), Volume(voxels, GEOMETRY))
     return folder
+
+
+def test_every_point_of_the_contract_is_green(engine, evaluation_image, repository):
+    passed = passed_points(engine, evaluation_image, repository, "--edition", "2022", "--contract", "evaluation")
+    assert {"invoke: health", "invoke: second case", "evaluation: metrics.json", "no network"} <= passed
 
 
 def test_two_teams_are_scored_and_ranked_in_the_sandbox(engine, evaluation_image, tmp_path):

@@ -62,6 +62,19 @@ def read_by_dcmqi(path, folder):
     return found
 
 
+def assert_dcmqi_reads(path, labels, geometry, folder):
+    """Whatever the order of its voxels: each one of labels 1 and 2 (Z, Y, X) is there, in its place, and no other."""
+    found = read_by_dcmqi(path, folder)
+    for number in (1, 2):
+        written = np.argwhere(labels == number)[:, ::-1]
+        places = geometry.to_patient(written)
+        read = found[number]
+        places_read = read.geometry.to_patient(np.argwhere(read.voxels > 0)[:, ::-1])
+        assert len(places) == len(places_read)
+        distances = np.linalg.norm(places[:, None] - places_read[None], axis=-1)
+        assert distances.min(axis=1).max() < 0.01
+
+
 @pytest.mark.skipif(not DCMQI.is_file(), reason="dcmqi is not installed")
 @pytest.mark.parametrize("write", [write_series, lambda folder, volume: write_enhanced(folder / "e.dcm", volume)])
 def test_dcmqi_reads_a_seg_where_the_structures_lie(tmp_path, volume, write):
@@ -69,17 +82,7 @@ def test_dcmqi_reads_a_seg_where_the_structures_lie(tmp_path, volume, write):
     stack = read_stack(only(tmp_path / "scan"))
     labels = labels_for(stack.volume.geometry.size_zyx)
     assert write_seg(tmp_path / "seg.dcm", labels, stack, EDITION) == ["vs", "cochlea"]
-
-    found = read_by_dcmqi(tmp_path / "seg.dcm", tmp_path / "nii")
-    for number in (1, 2):
-        written = np.argwhere(labels == number)[:, ::-1]
-        places = stack.volume.geometry.to_patient(written)
-        read = found[number]
-        places_read = read.geometry.to_patient(np.argwhere(read.voxels > 0)[:, ::-1])
-        assert len(places) == len(places_read)
-        # Whatever the order of voxels: each one that was written has been read in its place.
-        distances = np.linalg.norm(places[:, None] - places_read[None], axis=-1)
-        assert distances.min(axis=1).max() < 0.01
+    assert_dcmqi_reads(tmp_path / "seg.dcm", labels, stack.volume.geometry, tmp_path / "nii")
 
 
 def test_a_seg_refers_to_the_images_and_names_its_structures(tmp_path):
