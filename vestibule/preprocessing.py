@@ -28,6 +28,9 @@ MAX_SIDE = 1024
 LARGER = 2
 """How many times as wide and long the region becomes where it cannot be found: a head fits into it wherever it lies."""
 
+SAME_SPACING = 0.01
+"""Voxels that two grids may come apart over the region's width, and have the same spacing all the same."""
+
 CLEAR_OF_EDGE = 1e-4
 """Voxels by which a label must lie within the region to count as held by it."""
 
@@ -160,6 +163,9 @@ def region_around(
 ) -> Geometry:
     """The slices of `geometry` with other voxels in plane.
 
+    Along an axis on which both have the same spacing, the region's voxels are some of the image's own. Between them, an
+    image is interpolated, and a label, which is rounded, would lie up to half a voxel beside it.
+
     Args:
         geometry: The grid of an image.
         centre_yx: Where the middle of the region lies, in voxels of the image.
@@ -175,7 +181,10 @@ def region_around(
     first_yx = []
     for centre, size, wanted, spacing in zip(centre_yx, size_yx, spacing_yx_mm, image_spacing_yx, strict=True):
         half = (size - 1) / 2 * wanted / spacing
-        first_yx.append(centre - half)
+        first = centre - half
+        if size * abs(wanted / spacing - 1) < SAME_SPACING:
+            first = round(first)
+        first_yx.append(first)
     first_y, first_x = first_yx
     origin_xyz = geometry.to_patient(np.array([first_x, first_y, 0.0]))
     return Geometry(

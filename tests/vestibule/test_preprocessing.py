@@ -51,6 +51,21 @@ def test_mask_goes_to_the_working_grid_and_back(direction):
     assert overlap(back.voxels > 0, mask.voxels > 0) > 0.93
 
 
+def test_image_of_the_working_spacing_keeps_its_own_voxels_and_its_labels_lie_where_they_lay():
+    image, mask = head(spacing=(2.0, 1.0, 0.7))
+    working = to_working(image, CONFIG)
+    # Rows are of the same spacing, and columns are not.
+    first = image.geometry.to_index(working.geometry.to_patient(np.zeros(3)))
+    assert first[1] == pytest.approx(round(first[1]), abs=1e-9)
+    assert first[0] != pytest.approx(round(first[0]), abs=0.01)
+    same, mask = head(spacing=(2.0, 1.0, 1.0))
+    working = to_working(same, CONFIG)
+    values = np.unique(working.voxels)
+    assert values.tolist() == np.unique(scale_to_unit(same.voxels, CONFIG.percentiles)).tolist()
+    moved = mask_to_working(mask, working.geometry)
+    np.testing.assert_array_equal(moved > 0, working.voxels == 1)
+
+
 def test_same_grid_gives_the_mask_back_exactly():
     _, mask = head()
     moved = mask_to_working(mask, mask.geometry)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vestibule.errors import InputError
 from vestibule.interpolation import EDGE, REACH
-from vestibule.preprocessing import PreprocessingConfig
+from vestibule.preprocessing import SAME_SPACING, PreprocessingConfig
 from vestibule.resampling import COARSER_FROM
 
 SCHEMES = ("ZScoreNormalization", "RescaleTo01Normalization")
@@ -65,8 +65,10 @@ class _Region(nn.Module):
         ratio = wanted / spacing_yx[axis]
 
         numbers = torch.arange(size, dtype=torch.float64)
-        from_middle = numbers - (size - 1) / 2
-        return middle_yx[axis] + from_middle * ratio
+        first = middle_yx[axis] - (size - 1) / 2 * ratio
+        is_same = size * (ratio - 1).abs() < SAME_SPACING
+        first = torch.where(is_same, first.round(), first)
+        return first + numbers * ratio
 
     def sigma(self, axis: int, spacing_yx: Tensor) -> Tensor:
         """Standard deviation, in voxels of the image, of the smoothing that larger voxels stand for."""

@@ -13,7 +13,7 @@ from vestibule.exchange.scripted.ears import Ears
 from vestibule.exchange.scripted.parts import KeptParts
 from vestibule.exchange.scripted.segmenter import ScriptedSegmenter
 from vestibule.geometry import STEADY_DECIMALS, STEADY_WITHIN_MM
-from vestibule.preprocessing import LARGER, PreprocessingConfig
+from vestibule.preprocessing import LARGER, SAME_SPACING, PreprocessingConfig
 from vestibule.resampling import COARSER_FROM
 
 BATCH = 8
@@ -32,6 +32,7 @@ class Region(nn.Module):
         self.size = list(config.size_yx)
         self.step_mm = list(config.spacing_yx_mm)
         self.larger = LARGER
+        self.same_spacing = SAME_SPACING
 
     def forward(self, voxels: Tensor, spacing: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and columns of the working grid in voxels of the image, float64 (N,) each."""
@@ -56,6 +57,8 @@ class Region(nn.Module):
         steps = counted(size, like)
         half = (size - 1) / 2 * ratio
         first = middle - half
+        if size * abs(ratio - 1) < self.same_spacing:
+            first = float(round(first))
         return first + steps * ratio
 
     def bright_centre(self, voxels: Tensor) -> list[float]:
