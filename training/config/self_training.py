@@ -50,8 +50,8 @@ class SelfTrainingConfig:
     """Whether kept images are sampled in proportion to their agreement, synthetic ones as often as before."""
 
     fit_cochleae: bool = False
-    """Whether cochleae of masks are brought to the median volume of the labelled T1 cases before the next round learns
-    from them, where T2 is brightest."""
+    """Whether cochleae of masks are given the mean shape and the median volume of the labelled T1 cases before the next
+    round learns from them, in the place that the T2 images tell together."""
 
     def __post_init__(self) -> None:
         unknown = set(self.stages) - set(SELF_TRAINED)

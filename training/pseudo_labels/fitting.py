@@ -1,105 +1,164 @@
-"""Cochleae of pseudo-labels brought to the volume that they have on T1, where the image is brightest.
+"""Cochleae of pseudo-labels given the shape that they have on T1, in the place that the images of all patients tell.
 
 A translation may draw a cochlea smaller than its label. A segmenter that learns from such images marks more than it
-sees, on real T2, too. But a cochlea's volume varies little from person to person, which the labels of T1 tell, and its
-fluid is bright on T2 beside dark bone. Both together put such a mask right without a label of T2. Our method.
+sees, on real T2, too, and not where it lies. But cochleae differ little from person to person: the labels of T1 tell
+their shape and volume, and registration how those of T2 lie. Both together put a mask right without a label of T2.
+Our method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from training.data.slices import PreparedCase
-from training.pseudo_labels.anatomy import labelled_volumes
+from training.pseudo_labels.anatomy import labelled_volumes, once_a_label
+from training.pseudo_labels.ears import Ear, Pose, align, cut_out, from_frame, in_frame, middle_of
 from vestibule.editions import COCHLEA, Edition
 from vestibule.files import atomic
+from vestibule.progress import track
 
 FOLDER = "fitted"
 """Of the masks that are learnt from, within the round's folder."""
-BLUR_MM = 1.2
-"""Standard deviation of the Gaussian that tells how near a voxel lies to the mask. Our choice."""
-REACH = 0.05
-"""Least value of the blurred mask at which a voxel can belong to the cochlea. Our choice."""
+RARELY = 0.05
+"""Share of the labels below which a voxel of the frame belongs to no cochlea. Our choice."""
 
 
-def typical_volume(cases: Iterable[PreparedCase], edition: Edition) -> float | None:
-    """Median volume of the cochleae over labelled cases, mm³; None where no case has any.
+@dataclass(frozen=True)
+class Typical:
+    """A cochlea as the labels of T1 have it."""
+
+    volume: float
+    """Median, mm³."""
+    shape: np.ndarray
+    """Share of the labels that each voxel of the frame belongs to, float32 (Z, Y, X)."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an ear was cut out of a case."""
+
+    case: int
+    window: tuple[slice, ...]
+    mirrored: bool
+    ear: Ear
+
+
+def typical_cochlea(cases: Iterable[PreparedCase], edition: Edition) -> Typical | None:
+    """The cochlea of labelled cases, those of the second side mirrored; None where no case has any.
 
     Args:
         cases: Labelled cases; copies that share a label count once.
         edition: What labels mean.
     """
-    volumes = labelled_volumes(cases, edition).get(COCHLEA)
-    return median(volumes) if volumes else None
+    labelled = once_a_label(cases)
+    volumes = labelled_volumes(labelled, edition).get(COCHLEA)
+    if not volumes:
+        return None
+    shapes = []
+    for case in labelled:
+        mask = edition.mask_of(case.labels, COCHLEA)
+        for place in _places(0, mask, mask, case.spacing_zyx):
+            pose = Pose(place.ear.centre_xyz)
+            shape = in_frame(place.ear.image, pose, 0.0)
+            shapes.append(shape)
+    return Typical(
+        volume=median(volumes) / 2,
+        shape=np.mean(shapes, axis=0),
+    )
 
 
-def write_fitted(case: PreparedCase, volume: float | None, edition: Edition, folder: Path) -> PreparedCase:
-    """A case with a mask whose cochleae have a given volume.
+def fit_cochleae(cases: Sequence[PreparedCase], typical: Typical | None, edition: Edition) -> list[np.ndarray]:
+    """Masks whose cochleae have the typical shape and volume, on each side of the head where there is one.
+
+    Other structures keep their voxels.
 
     Args:
-        case: Real T2 with a pseudo-label.
-        volume: Of both cochleae, mm³; None: they stay as they are.
+        cases: Real T2 in [-1, 1] with pseudo-labels; the middle column of an image lies between the sides of the head.
+        typical: What a cochlea is like; None: masks stay as they are.
         edition: What labels mean.
-        folder: Where the new mask is written, uint8 (Z, Y, X).
 
     Returns:
-        The case with the new mask in place of the other.
+        New labels (Z, Y, X) of the type of the old ones, a case each.
+    """
+    fitted = [np.array(case.labels) for case in cases]
+    if typical is None:
+        return fitted
+
+    places = []
+    for number, case in enumerate(track(cases, "cochleae")):
+        mask = edition.mask_of(fitted[number], COCHLEA)
+        places += _places(number, mask, np.asarray(case.image), case.spacing_zyx)
+        fitted[number][mask] = 0
+    if not places:
+        return fitted
+
+    (value,) = edition.values_of(COCHLEA)
+    poses = align([place.ear for place in places])
+    for place, pose in zip(places, poses, strict=True):
+        labels = fitted[place.case]
+        if place.mirrored:
+            # A view, so that what is set is set in the labels.
+            labels = labels[:, :, ::-1]
+        part = labels[place.window]
+        share = from_frame(typical.shape, place.ear.image, pose)
+        is_free = part == 0
+        candidates = np.flatnonzero(is_free & (share >= RARELY))
+        # Stable, so that of equal voxels the same are taken on every machine.
+        order = np.argsort(-share.flat[candidates], kind="stable")
+        voxel_mm3 = float(np.prod(cases[place.case].spacing_zyx))
+        voxels = round(typical.volume / voxel_mm3)
+        chosen = candidates[order[:voxels]]
+        part.flat[chosen] = value
+    return fitted
+
+
+def write_fitted(
+    cases: Sequence[PreparedCase], typical: Typical | None, edition: Edition, folder: Path
+) -> list[PreparedCase]:
+    """The cases with fitted masks in place of the others.
+
+    Args:
+        cases: As of `fit_cochleae`.
+        typical: As of `fit_cochleae`.
+        edition: What labels mean.
+        folder: Where the new masks are written, uint8 (Z, Y, X).
     """
     folder.mkdir(exist_ok=True)
-    fitted = np.asarray(case.labels)
-    if volume is not None:
-        image = np.asarray(case.image, dtype=np.float32)
-        fitted = fit_cochleae(fitted, image, case.spacing_zyx, volume / 2, edition)
-    path = folder / f"{case.name}.npy"
-    with atomic(path) as partial:
-        np.save(partial, fitted)
-    return replace(case, label_path=path)
+    written = []
+    for case, labels in zip(cases, fit_cochleae(cases, typical, edition), strict=True):
+        path = folder / f"{case.name}.npy"
+        with atomic(path) as partial:
+            np.save(partial, labels)
+        written.append(replace(case, label_path=path))
+    return written
 
 
-def fit_cochleae(
-    labels: np.ndarray, image: np.ndarray, spacing_zyx: tuple[float, float, float], volume: float, edition: Edition
-) -> np.ndarray:
-    """Labels whose cochleae have a given volume, on each side of the head where there is one.
-
-    Those voxels are taken that are nearest to the mask and brightest: the blurred mask times the square root of the
-    brightness. Other structures keep their voxels. A cochlea that would have to reach too far stays smaller.
+def _places(case: int, mask: np.ndarray, shown: np.ndarray, spacing_zyx: tuple[float, float, float]) -> list[_Place]:
+    """The ears of a case that have a cochlea in the mask.
 
     Args:
-        labels: (Z, Y, X).
-        image: T2 in [-1, 1] of the same shape; its middle column lies between the sides of the head.
+        case: Its number.
+        mask: Of the cochleae, (Z, Y, X).
+        shown: What is cut out, of the same shape.
         spacing_zyx: Of both, mm.
-        volume: Of a cochlea, mm³.
-        edition: What labels mean.
-
-    Returns:
-        New labels of the same shape and type.
     """
-    mask = edition.mask_of(labels, COCHLEA)
-    is_free = mask | (labels == 0)
-    brightness = np.clip((image + 1) / 2, 0, 1)
-    (value,) = edition.values_of(COCHLEA)
-
-    voxels = round(volume / float(np.prod(spacing_zyx)))
-    blur = [BLUR_MM / spacing for spacing in spacing_zyx]
-
-    fitted = np.where(mask, 0, labels)
+    places = []
     middle = mask.shape[2] // 2
-    for side in (slice(None, middle), slice(middle, None)):
-        cochlea = np.zeros(mask.shape, dtype=np.float32)
-        cochlea[:, :, side] = mask[:, :, side]
-        if not cochlea.any():
-            continue
-        near = gaussian_filter(cochlea, blur)
-        score = near * np.sqrt(brightness)
-        candidates = np.flatnonzero(is_free & (near >= REACH))
-        # Stable, so that of equal voxels the same are taken on every machine.
-        order = np.argsort(-score.flat[candidates], kind="stable")
-        chosen = candidates[order[:voxels]]
-        fitted.flat[chosen] = value
-    return fitted.astype(labels.dtype)
+    for mirrored in (False, True):
+        # As seen from its own side, an ear lies in the first half of the columns.
+        columns = slice(None, None, -1) if mirrored else slice(None)
+        side = mask[:, :, columns].copy()
+        side[:, :, middle:] = False
+        if side.any():
+            middle_zyx = middle_of(side)
+            image, window = cut_out(shown[:, :, columns], spacing_zyx, middle_zyx)
+            centre_zyx = middle_zyx * spacing_zyx
+            ear = Ear(image, tuple(centre_zyx[::-1].tolist()))
+            place = _Place(case, window, mirrored, ear)
+            places.append(place)
+    return places

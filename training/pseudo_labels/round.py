@@ -13,13 +13,12 @@ from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.agreement import overlaps_of, views_of
 from training.pseudo_labels.anatomy import volume_limits
 from training.pseudo_labels.fitting import FOLDER as FITTED
-from training.pseudo_labels.fitting import typical_volume, write_fitted
+from training.pseudo_labels.fitting import typical_cochlea, write_fitted
 from training.pseudo_labels.masks import find_masks
 from training.pseudo_labels.record import read_judged, write_judged
 from training.pseudo_labels.sheet import save_masks
 from training.pseudo_labels.verdicts import Judged, judge, weighted_by_agreement, with_every_site
 from vestibule.editions import Edition, get_edition
-from vestibule.progress import track
 
 LABELS = "labels"
 """Folder of a round's masks, within the round's own."""
@@ -90,18 +89,15 @@ def _learnt(settings: SelfTrainingConfig, round_dir: Path) -> Path:
 def with_fitted_cochleae(
     judged: Sequence[Judged], labelled: Sequence[PreparedCase], edition: Edition, folder: Path
 ) -> list[Judged]:
-    """The same masks with cochleae of the volume that they have in labelled cases; the verdicts stay.
+    """The same masks with cochleae as labelled cases have them, in the place that all images tell; the verdicts stay.
 
     Args:
         judged: Masks of real T2 with their verdicts.
-        labelled: Cases whose labels tell the volume; where none has a cochlea, masks stay as they are.
+        labelled: Cases whose labels tell shape and volume; where none has a cochlea, masks stay as they are.
         edition: What labels mean.
         folder: Where the masks that are learnt from are written.
     """
-    volume = typical_volume(labelled, edition)
-    fitted = []
-    for one in track(judged, "cochleae"):
-        # A copy all the same, since the record is of this folder.
-        case = write_fitted(one.case, volume, edition, folder)
-        fitted.append(replace(one, case=case))
-    return fitted
+    typical = typical_cochlea(labelled, edition)
+    # Copies all the same, since the record is of this folder.
+    cases = write_fitted([one.case for one in judged], typical, edition, folder)
+    return [replace(one, case=case) for one, case in zip(judged, cases, strict=True)]

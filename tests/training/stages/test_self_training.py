@@ -198,9 +198,9 @@ def test_next_round_learns_from_fitted_cochleae_which_an_interrupted_run_finds_a
     learnt = []
     fit = round.write_fitted
 
-    def remember(case, volume, edition, folder):
-        fitted = fit(case, volume, edition, folder)
-        learnt.append(fitted.label_path)
+    def remember(cases, typical, edition, folder):
+        fitted = fit(cases, typical, edition, folder)
+        learnt.extend(case.label_path for case in fitted)
         return fitted
 
     monkeypatch.setattr(round, "write_fitted", remember)

@@ -1,0 +1,226 @@
+"""The ears of many T2 images in one frame, by what the images show: a group-wise rigid registration without labels.
+
+A mask of one image tells where a cochlea lies, and errs. Inner ears of people are much alike, so each image is brought
+onto the mean of all, which tells how ears lie to each other more exactly than any mask does. Where the frame itself
+lies, all masks tell together: their errors in one direction and in the other cancel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from vestibule.progress import track
+
+FRAME_MM = 0.75
+"""Voxel of the frame. Our choice, as all that follows."""
+HALF_MM = 9.0
+"""Half the width of the frame."""
+RADIUS_MM = 6.0
+"""Around the cochlea's middle, what is compared: it, the vestibule and the end of the canal."""
+ROUNDS = 2
+"""How often the mean is made anew."""
+FARTHEST_MM = 3.0
+"""How far a mask may err. An ear that would have to move farther is not believed."""
+FARTHEST_RAD = math.radians(20.0)
+"""The same for its turn about each axis."""
+AIR = -1.0
+"""Brightness beyond the image."""
+
+
+@dataclass(frozen=True)
+class Ear:
+    """What an image shows of one ear. Ears of the second side are mirrored, so that all are alike."""
+
+    image: sitk.Image
+    """T2 around the cochlea; its physical points are mm in the whole image, mirrored or not."""
+    centre_xyz: tuple[float, float, float]
+    """Middle of the cochlea in the mask, mm."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How an ear lies: the frame's middle in the image, and the turn."""
+
+    centre_xyz: tuple[float, float, float]
+    """mm."""
+    turn_xyz: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Angles about the axes, radians."""
+
+    def transform(self) -> sitk.Euler3DTransform:
+        """From points of the frame to points of the image."""
+        transform = sitk.Euler3DTransform()
+        transform.SetRotation(*self.turn_xyz)
+        transform.SetTranslation(self.centre_xyz)
+        return transform
+
+
+def middle_of(mask: np.ndarray) -> np.ndarray:
+    """Middle of the largest part of a mask that is not empty, as an index (z, y, x) with fractions."""
+    parts, _ = ndimage.label(mask)
+    voxels = np.bincount(parts.ravel())
+    voxels[0] = 0
+    largest = voxels.argmax()
+    middle = ndimage.center_of_mass(parts == largest)
+    return np.array(middle)
+
+
+def cut_out(
+    volume: np.ndarray, spacing_zyx: tuple[float, float, float], middle_zyx: np.ndarray
+) -> tuple[sitk.Image, tuple[slice, ...]]:
+    """The surroundings of a point, twice as wide as the frame.
+
+    Args:
+        volume: (Z, Y, X).
+        spacing_zyx: Of it, mm.
+        middle_zyx: The point, as an index.
+
+    Returns:
+        The part as float32, whose physical points are mm in the whole volume, and where it lies there.
+    """
+    spacing = np.array(spacing_zyx)
+    reach = np.ceil(2 * HALF_MM / spacing)
+    first = np.floor(middle_zyx) - reach
+    first = first.clip(min=0).astype(int)
+    end = np.ceil(middle_zyx) + reach + 1
+    # What lies beyond the volume is left out.
+    window = tuple(map(slice, first.tolist(), end.astype(int).tolist()))
+    part = volume[window].astype(np.float32)
+
+    image = sitk.GetImageFromArray(part)
+    image.SetSpacing(spacing_zyx[::-1])
+    origin = first * spacing
+    image.SetOrigin(origin[::-1].tolist())
+    return image, window
+
+
+def in_frame(image: sitk.Image, pose: Pose, outside: float) -> np.ndarray:
+    """What an image shows at the frame's voxels, float32 (Z, Y, X); `outside` where it ends."""
+    frame = _frame()
+    transform = pose.transform()
+    found = sitk.Resample(image, frame, transform, sitk.sitkLinear, outside)
+    return sitk.GetArrayFromImage(found)
+
+
+def from_frame(values: np.ndarray, image: sitk.Image, pose: Pose) -> np.ndarray:
+    """Values of the frame's voxels (Z, Y, X) at those of an image; 0 beyond the frame."""
+    frame = _to_frame(values)
+    transform = pose.transform()
+    inverse = transform.GetInverse()
+    found = sitk.Resample(frame, image, inverse, sitk.sitkLinear)
+    return sitk.GetArrayFromImage(found)
+
+
+def align(ears: Sequence[Ear]) -> list[Pose]:
+    """How each ear lies. An ear that is not believed keeps the place that its mask tells.
+
+    Args:
+        ears: At least one; more tell more.
+
+    Returns:
+        A pose for each.
+    """
+    told = [Pose(ear.centre_xyz) for ear in ears]
+    poses = told
+    near = _near()
+    for _ in track(range(ROUNDS), "ears"):
+        mean = _mean(ears, poses)
+        moved = []
+        for ear, pose in zip(ears, poses, strict=True):
+            found = _register(mean, near, ear, pose)
+            moved.append(found)
+        poses = _centred(moved, told)
+
+    believed = []
+    for pose, own in zip(poses, told, strict=True):
+        if not _is_believed(pose, own):
+            pose = own
+        believed.append(pose)
+    return believed
+
+
+def _mean(ears: Sequence[Ear], poses: Sequence[Pose]) -> sitk.Image:
+    """The frame with what all ears show on average."""
+    shown = []
+    for ear, pose in zip(ears, poses, strict=True):
+        one = in_frame(ear.image, pose, AIR)
+        shown.append(one)
+    mean = np.mean(shown, axis=0)
+    return _to_frame(mean)
+
+
+def _register(mean: sitk.Image, near: sitk.Image, ear: Ear, begin: Pose) -> Pose:
+    """The pose in which an ear is most like the mean: correlation, which no brightness or contrast changes."""
+    method = sitk.ImageRegistrationMethod()
+    # The sum of several threads would change from run to run.
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsCorrelation()
+    method.SetMetricFixedMask(near)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=0.5,
+        minStep=1e-3,
+        numberOfIterations=60,
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    transform = begin.transform()
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        method.Execute(mean, ear.image)
+    except RuntimeError:
+        # The ear has left the image, or the image is all alike.
+        return begin
+    return Pose(
+        transform.GetTranslation(),
+        (transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()),
+    )
+
+
+def _centred(poses: Sequence[Pose], told: Sequence[Pose]) -> list[Pose]:
+    """Poses that lie, in the median, where the masks tell, without a turn."""
+    centres = np.array([pose.centre_xyz for pose in poses])
+    masks = np.array([pose.centre_xyz for pose in told])
+    turns = np.array([pose.turn_xyz for pose in poses])
+    centres -= np.median(centres - masks, axis=0)
+    turns -= np.median(turns, axis=0)
+
+    centred = []
+    for centre, turn in zip(centres, turns, strict=True):
+        pose = Pose(tuple(centre.tolist()), tuple(turn.tolist()))
+        centred.append(pose)
+    return centred
+
+
+def _is_believed(pose: Pose, told: Pose) -> bool:
+    moved_mm = math.dist(pose.centre_xyz, told.centre_xyz)
+    largest_turn = max(map(abs, pose.turn_xyz))
+    return moved_mm <= FARTHEST_MM and largest_turn <= FARTHEST_RAD
+
+
+def _frame() -> sitk.Image:
+    """The frame without anything in it."""
+    voxels = 2 * round(HALF_MM / FRAME_MM) + 1
+    empty = np.zeros((voxels, voxels, voxels))
+    return _to_frame(empty)
+
+
+def _to_frame(values: np.ndarray) -> sitk.Image:
+    """Values (Z, Y, X) as an image whose middle is the point 0."""
+    image = sitk.GetImageFromArray(values.astype(np.float32))
+    image.SetSpacing([FRAME_MM] * 3)
+    image.SetOrigin([-HALF_MM] * 3)
+    return image
+
+
+def _near() -> sitk.Image:
+    """The frame's voxels that are compared, as a mask."""
+    voxels = _frame().GetSize()
+    steps = np.indices(voxels) - np.reshape(voxels, (3, 1, 1, 1)) // 2
+    distance_mm = FRAME_MM * np.linalg.norm(steps, axis=0)
+    near = _to_frame(distance_mm <= RADIUS_MM)
+    return sitk.Cast(near, sitk.sitkUInt8)
