@@ -6,12 +6,14 @@
     python studies/arms.py --config configs/phantom.yaml --out runs/arms --finished         what is there so far
     python studies/arms.py --config configs/phantom.yaml --out runs/heads --heads DATA      real heads
     python studies/arms.py --config configs/phantom.yaml --out runs/tiny --size tiny --seeds 1
+    python studies/arms.py --config configs/phantom.yaml --out runs/arms --with rows.csv    beside what others found
 
 A line is a way to train a segmenter: it is an arm, the CycleGAN with or without a segmenter beside (the head), a second
 translator or none, tumours altered or not, local contrast or not, masks kept by trust or all of them. Of one training
 with rounds, every round is scored: the first has seen no mask of real T2. All lines of a seed share what they can. A
 killed run goes on where it stopped. The section with the numbers is printed and written to `results.md` below `--out`;
-`--page docs/results.md` puts it there too.
+`--page docs/results.md` puts it there too. `rows.csv` beside it has every score: seeds of several machines can be put
+into one section.
 
 With `--heads`, data are what `studies/real_heads.py` makes of a folder: each person with both contrasts is the unseen
 one in turn, in a folder of its own. Cochleae have no labels there.
@@ -26,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from arms_report import Runs, report
+from arms_rows import add_rows, write_rows
 from experiment import (
     experiment_parser,
     link,
@@ -152,17 +155,37 @@ def main() -> None:
     if not arguments.finished:
         for root in roots:
             run_all(own, root, lines, arguments.workers)
-    jobs = [Job(each, root, line) for root in roots for each in own for line in lines]
     found: dict[str, Runs] = {}
+    jobs = [Job(each, root, line) for root in roots for each in own for line in lines]
     run_dirs = [job.run_dir for job in jobs if collect(job, found)]
-    if not run_dirs:
+    if run_dirs:
+        write_rows(found, out / "rows.csv")
+    elif not arguments.others:
         raise SystemExit(f"arms: error: {out}: no run is finished; leave out --finished to train them")
+    write_section(found, run_dirs, arguments)
+
+
+def write_section(found: dict[str, Runs], run_dirs: list[Path], arguments: argparse.Namespace) -> None:
+    """Print and write the section.
+
+    Args:
+        found: What was found here, by title of the line; what others found is added.
+        run_dirs: Folders of the runs.
+        arguments: Of the command line.
+    """
+    try:
+        for path in arguments.others:
+            add_rows(path, found)
+    except InputError as error:
+        raise SystemExit(f"arms: error: {error}") from error
     title = f"## The arms beside each other, {arguments.size} size"
     if arguments.heads:
         title = f"## The arms on real heads with simulated tumours, {arguments.size} size"
     section = [title, "", *report(found), "", *provenance(run_dirs)]
+    for path in arguments.others:
+        section.append(f"- With the runs of `{path}`")
     name = "arms heads" if arguments.heads else "arms"
-    publish(section, f"{name} {arguments.size}", out, arguments.page)
+    publish(section, f"{name} {arguments.size}", arguments.out, arguments.page)
 
 
 def make_populations(config: RunConfig, out: Path, heads: Path | None, size: str, finished: bool) -> list[Path]:
@@ -332,7 +355,9 @@ def collect(job: Job, found: dict[str, Runs]) -> bool:
     minutes = training_minutes(job)
     for told, rows in zip(ROUNDS, record["found"]["rounds"], strict=False):
         title = f"{job.line.name}{told}"
-        key = job.out.name, job.config.seed
+        # Phantoms are made by their seed alone, wherever they lie.
+        data = "" if job.config.phantom else job.out.name
+        key = data, job.config.seed
         found.setdefault(title, {})[key] = {"rows": rows, "minutes": minutes}
     return True
 
@@ -363,6 +388,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, help="a line; may be given several times")
     parser.add_argument("--heads", type=Path, help="a folder of T1 and T2 of real heads, in place of phantoms")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
+    parser.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        dest="others",
+        type=Path,
+        metavar="CSV",
+        help="rows.csv of another machine or folder; may be given several times",
+    )
     parser.add_argument("--finished", action="store_true", help="train nothing: the section of what is finished")
     return parser.parse_args()
 

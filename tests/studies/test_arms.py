@@ -9,6 +9,7 @@ import pytest
 from training.config import read_config
 from training.run_folder import FINISHED
 from vestibule.editions import get_edition
+from vestibule.errors import InputError
 from vestibule.files import write_json
 
 
@@ -74,6 +75,22 @@ def test_section_has_failures_shares_and_differences(study):
     assert f"{line} +0.500 (+0.500 to +0.500) | -0.100 (-0.100 to -0.100) | 30 |" in text
     assert "- vs, mean Dice as a share of supervised: baseline 33 %, blending, self-training 89 %." in text
     assert "- cochlea, mean Dice as a share of supervised: baseline 75 %, blending, self-training 75 %." in text
+
+
+def test_runs_of_another_machine_are_read_from_its_table_and_own_ones_stay(study, tmp_path):
+    first = {"baseline": {("", 0): {"rows": rows(0.2, 0.4, assd_mm=float("inf")), "minutes": 10.0}}}
+    second = {
+        "baseline": {("", 1): {"rows": rows(0.3, 0.5), "minutes": 20.0}},
+        "direct": {("", 1): first["baseline"][("", 0)]},
+    }
+    table = study("arms_rows")
+    table.write_rows(first | second, tmp_path / "second.csv")
+    found = {"baseline": dict(first["baseline"])}
+    table.add_rows(tmp_path / "second.csv", found)
+    assert found == {"baseline": first["baseline"] | second["baseline"], "direct": second["direct"]}
+    (tmp_path / "other.csv").write_text("case,dice\na,0.5\n")
+    with pytest.raises(InputError, match=r"other\.csv: is not a table of rows"):
+        table.add_rows(tmp_path / "other.csv", found)
 
 
 def test_lines_without_a_common_seed_are_not_compared(study):
@@ -148,7 +165,7 @@ def test_lines_share_what_they_can_and_a_head_has_a_cyclegan_of_its_own(study, t
         "blending_head, self-training",
     ]
     # CycleGAN, segmenter and export; the phantoms and their preparation are everyone's.
-    assert found["baseline"][tmp_path.name, 0]["minutes"] == 3.0
+    assert found["baseline"]["", 0]["minutes"] == 3.0
 
 
 def test_judge_of_synthetic_t2_tells_overlap_and_size_of_what_the_labels_have(study):
