@@ -20,7 +20,7 @@ from training.arms import ARMS
 from training.cluster.graph import Graph, Run, build_graph
 from training.cluster.makespan import makespan
 from training.cluster.schedule import Machine
-from training.config import ResourcesConfig, read_config
+from training.config import AugmentConfig, ResourcesConfig, read_config
 from training.stage_module import entry_of, parts_of
 from training.stage_table import (
     AUGMENT,
@@ -91,6 +91,8 @@ def study(folder: Path) -> list[Run]:
         config,
         arms=tuple(ARMS),
         default_arm=None,
+        augment=AugmentConfig(),
+        self_training=None,
         segmenter=replace(config.segmenter, folds=(0, 1, 2, 3, 4)),
         resources=(ResourcesConfig(cpus=1), gpu),
     )

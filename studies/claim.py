@@ -25,6 +25,7 @@ from experiment import (
     experiment_parser,
     link,
     make_population,
+    of_the_paper,
     provenance,
     publish,
     remembered,
@@ -125,8 +126,7 @@ def published(config: RunConfig, size: str) -> RunConfig:
     """
     generator = GeneratorConfig("resnet", width=16, blocks=4)
     paper = replace(
-        config,
-        arms=(BASELINE.name, ONESHOT.name),
+        of_the_paper(config),
         cyclegan=replace(config.cyclegan, generator=generator, identity_weight=0.5),
         pix2pix=replace(config.pix2pix, generator=generator),
         harmoniser=replace(config.harmoniser, iterations=SINGAN_ITERATIONS),

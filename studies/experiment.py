@@ -18,7 +18,8 @@ from evaluation.metrics.dice import DICE
 from evaluation.scoring.folder import score_folder
 from evaluation.scoring.scores import Row
 from evaluation.statistics import compare
-from training.config import RunConfig, SamplingConfig, SegmenterConfig, stages_of
+from training.arms import BASELINE, ONESHOT
+from training.config import AugmentConfig, RunConfig, SamplingConfig, SegmenterConfig, stages_of
 from training.phantom.config import PhantomConfig
 from training.run_folder import FINISHED, code_version
 from training.runner import run_stage, run_stages
@@ -48,10 +49,17 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def of_the_paper(config: RunConfig) -> RunConfig:
+    """`config` with the arms of the paper, without the settings of others."""
+    arms = (BASELINE.name, ONESHOT.name)
+    return replace(config, arms=arms, default_arm=None, augment=AugmentConfig(), self_training=None)
+
+
 def sized(config: RunConfig, size: str) -> RunConfig:
-    """`config` at one of `SIZES`. Raises InputError where it makes no phantoms."""
+    """`config` at one of `SIZES`, as `of_the_paper` has it. Raises InputError where it makes no phantoms."""
     if config.phantom is None:
         raise InputError(f"{config.name}: experiments need a configuration that makes phantoms")
+    config = of_the_paper(config)
     if size == "tiny":
         return _tiny(config)
     if size == "small":
