@@ -26,8 +26,8 @@ from training.config import CycleGANConfig, SamplingConfig
 from training.data.slices import PreparedCase, SliceSampler, load_slices, read_cases
 from training.gan.devices import subnormals_as_zero
 from training.stages.cyclegan import CycleGAN
+from vestibule.device import pick_device
 from vestibule.networks import GeneratorConfig
-from vestibule.pipeline import pick_device
 
 PUBLISHED = "published, float32"
 

@@ -31,9 +31,10 @@ from training.config import CycleGANConfig, SamplingConfig, SinGANConfig
 from training.data.reference_slice import GIVEN, Reference
 from training.gan.devices import convolution_type
 from training.harmonisers.singan import SinGANHarmoniser
+from vestibule.device import pick_device
 from vestibule.files import read_json, write_json, write_text
 from vestibule.networks import GeneratorConfig
-from vestibule.pipeline import load_model, pick_device
+from vestibule.pipeline import load_model
 from vestibule.volume import read_scan
 
 Rows = list[dict[str, str]]

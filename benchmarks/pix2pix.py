@@ -26,8 +26,8 @@ from training.data.slices import SliceSampler, load_slices, read_cases
 from training.gan.devices import subnormals_as_zero
 from training.stage_table import TRANSFER
 from training.stages.pix2pix import Pix2Pix
+from vestibule.device import pick_device
 from vestibule.networks import GeneratorConfig
-from vestibule.pipeline import pick_device
 
 PUBLISHED = "published, float32"
 

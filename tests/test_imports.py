@@ -180,6 +180,37 @@ def test_help_imports_nothing_heavy(arguments, heavy):
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
+LIBRARIES = ("nnunetv2", "monai", "lightning_fabric")
+"""Each takes seconds to import, which every job of a run pays anew."""
+WITHOUT_ANY = (
+    "training.runner",
+    "training.harmonisers.singan",
+    "training.stages.phantom",
+    "training.stages.prepare",
+    "training.stages.harmoniser",
+    "training.stages.transfer",
+    "training.stages.synthesis",
+    "training.stages.augment",
+    "training.stages.postprocessing",
+    "training.stages.export",
+)
+
+
+@pytest.mark.parametrize(
+    ("modules", "used"),
+    [
+        (WITHOUT_ANY, ()),
+        (("training.stages.cyclegan", "training.stages.pix2pix"), ("monai", "lightning_fabric")),
+        (("training.stages.segmenter", "training.stages.self_training"), ("nnunetv2",)),
+    ],
+)
+def test_stages_import_only_the_slow_libraries_that_they_use(modules, used):
+    code = f"import sys, {', '.join(modules)}\nprint(*(name for name in {LIBRARIES!r} if name in sys.modules))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert sorted(finished.stdout.split()) == sorted(used)
+
+
 def test_python_m_runs_the_command(repository):
     command = [sys.executable, "-m", "vestibule", "--version"]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=repository)

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from training.config import CycleGANConfig, Pix2PixConfig, RunConfig, rounds_of, trainings_in
-from training.gan.discriminators import PatchGAN
 from training.stage_table import (
     AUGMENT,
     CYCLEGAN,
@@ -87,6 +86,9 @@ def _states(networks: Callable[[], list[nn.Module]]) -> int:
 
 
 def _networks(settings: CycleGANConfig | Pix2PixConfig, pairs: int, inputs: int) -> list[nn.Module]:
+    # Here, since MONAI takes seconds to import, and most stages have no such network.
+    from training.gan.discriminators import PatchGAN
+
     networks: list[nn.Module] = []
     for _ in range(pairs):
         networks.append(build_generator(settings.generator))

@@ -21,7 +21,7 @@ from training.config import RunConfig, stages_of
 from training.data.raw_cases import KnownCases, data_dir, find_cases, known_cases
 from training.disk_space import shortage
 from training.fingerprint import KeyRules, differences, extending_keys, fingerprint_of
-from training.gan.distributed import from_leader, leads
+from training.gan.ranks import from_leader, leads
 from training.run_folder import (
     DATA,
     FINISHED,

@@ -11,6 +11,7 @@ from torch import nn
 
 from vestibule.bundle_check import check_networks, component_rules, misfit
 from vestibule.components import ComponentRule, keep_components
+from vestibule.device import pick_device
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.manifest import MANIFEST_NAME
@@ -96,18 +97,6 @@ def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = No
         raise
     except (KeyError, TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise misfit(bundle, error) from error
-
-
-def pick_device(name: str | None = None) -> torch.device:
-    """The device called `name` (`cpu`, `cuda`), or for None and `auto` the GPU where there is one.
-
-    Raises InputError where `cuda` is asked for and not there.
-    """
-    if name is None or name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("no CUDA device found; use --device cpu, or run where a GPU is visible")
-    return torch.device(name)
 
 
 def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -> nn.Module | None:

@@ -14,11 +14,11 @@ from training.data.site_code import OfSite, SiteCoded, read_sites
 from training.run_folder import DATA, recorded_config
 from training.stage_table import PHANTOM, PREPARE, Stage
 from vestibule.data_folders import TARGET, locate, references_of
+from vestibule.device import pick_device
 from vestibule.editions import Edition, target_case
 from vestibule.errors import InputError
 from vestibule.files import read_json
 from vestibule.networks import GeneratorConfig, build_generator
-from vestibule.pipeline import pick_device
 from vestibule.tensors import read_tensors
 from vestibule.translation import translate
 

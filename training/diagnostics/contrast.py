@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +13,11 @@ from scipy.ndimage import distance_transform_edt
 from training.gan.alignment import shift_between
 from training.harmonisers.compositing import core_of
 from vestibule.editions import TUMOUR, Edition, target_case
-from vestibule.pipeline import Model
 from vestibule.preprocessing import mask_to_working, to_working
 from vestibule.volume import read_labels, read_scan
+
+if TYPE_CHECKING:
+    from vestibule.pipeline import Model
 
 RING_PX = (3.0, 8.0)
 """The surroundings: voxels of the same slices at more than the first and at most the second distance. The first

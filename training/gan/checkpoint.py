@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import nn
 
+from training.gan.ranks import leader_only
 from vestibule.checkpoints import intact, save_state
 from vestibule.errors import InputError
 from vestibule.files import atomic
@@ -50,7 +50,7 @@ class TrainingState:
         self.generator = generator
         self._parts = parts
 
-    @rank_zero_only
+    @leader_only
     def save(self) -> None:
         """Write the state whole or not at all; of several processes that train together, one writes.
 
@@ -93,7 +93,7 @@ class TrainingState:
         return True
 
 
-@rank_zero_only
+@leader_only
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write the weights of `network` as safetensors; of several processes that train together, one writes.
 

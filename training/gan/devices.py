@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
-from training.gan.distributed import launch_fabric
-from vestibule.pipeline import pick_device
+from vestibule.device import pick_device
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @contextmanager
@@ -32,6 +34,9 @@ def make_fabric(precision: str) -> Fabric:
 
     Under `torchrun` every process has a device of its own, and is joined to the others.
     """
+    # Here, since it takes seconds to import, and most stages ask this module for other things.
+    from training.gan.distributed import launch_fabric
+
     device = pick_device()
     return launch_fabric(device.type, _named(precision, device))
 

@@ -4,7 +4,7 @@ Each process samples the batches of all, from the same generator, and takes its 
 what one process of batch N x B would. Gradients are averaged before a step; every image is normalised by itself, so
 the sums are the same but for rounding.
 
-Ranks and collectives are Lightning Fabric's.
+Collectives are Lightning Fabric's; which process is the first, `training.gan.ranks` tells without it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from vestibule.pipeline import pick_device
+from training.gan.ranks import processes
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=30)
@@ -47,13 +46,13 @@ def launch_fabric(accelerator: str, precision: str) -> Fabric:
         accelerator: `cpu` or `cuda`; each process takes one device.
         precision: Fabric's name of the arithmetic, such as `32-true`.
     """
-    processes = _processes()
-    if processes == 1:
+    count = processes()
+    if count == 1:
         # Named, since Fabric would otherwise take a job of Slurm for processes that train together.
         alone = LightningEnvironment()
         return Fabric(accelerator=accelerator, devices=1, precision=precision, plugins=[alone])  # type: ignore[arg-type]
 
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", count))
     # Gloo carries Python objects and tensors of the CPU, NCCL those of GPUs.
     backend = "cpu:gloo,cuda:nccl" if accelerator == "cuda" else "gloo"
     strategy = SharedStrategy(process_group_backend=backend, timeout=PATIENCE)
@@ -61,7 +60,7 @@ def launch_fabric(accelerator: str, precision: str) -> Fabric:
         accelerator=accelerator,
         strategy=strategy,
         devices=here,
-        num_nodes=processes // here,
+        num_nodes=count // here,
         precision=precision,  # type: ignore[arg-type]
         plugins=[TorchElasticEnvironment()],
     )
@@ -76,25 +75,6 @@ def _leave() -> None:
     """Leave the other processes, where this one had joined them."""
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-
-
-def _processes() -> int:
-    # Asked before there is a Fabric, so that a process alone need not make one.
-    return int(os.environ.get("WORLD_SIZE", 1))
-
-
-def leads() -> bool:
-    """Whether this process is the one that writes."""
-    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
-
-
-def from_leader(make: Callable[[], T]) -> T:
-    """What `make` returns in the first process, which alone calls it, in every process; all wait for it."""
-    if _processes() == 1:
-        return make()
-    fabric = launch_fabric(pick_device().type, "32-true")
-    made = make() if fabric.is_global_zero else None
-    return cast(T, fabric.broadcast(made))
 
 
 def own_share(fabric: Fabric, sample: Callable[[], T]) -> T:

@@ -6,9 +6,7 @@ import csv
 import time
 from pathlib import Path
 
-from lightning_fabric.loggers import TensorBoardLogger
-from lightning_fabric.utilities.rank_zero import rank_zero_only
-
+from training.gan.ranks import leader_only
 from training.status import measured
 from vestibule.errors import InputError
 from vestibule.files import atomic
@@ -22,6 +20,9 @@ class LossLog:
 
     def __init__(self, folder: Path, columns: tuple[str, ...], first_iteration: int = 0) -> None:
         """Rows of an earlier try after `first_iteration` are dropped: they will be written again."""
+        # Here, since it takes seconds to import, and what applies a model reads this module too.
+        from lightning_fabric.loggers import TensorBoardLogger
+
         self.folder = folder
         self._path = folder / "losses.csv"
         self._columns = columns
@@ -29,7 +30,7 @@ class LossLog:
         self._begin = time.monotonic()
         self._start_table(first_iteration)
 
-    @rank_zero_only
+    @leader_only
     def _start_table(self, first_iteration: int) -> None:
         # Fabric's CSVLogger deletes what an earlier try wrote, and its columns are in the order of the alphabet.
         kept = []
@@ -50,7 +51,7 @@ class LossLog:
             table.writeheader()
             table.writerows(kept)
 
-    @rank_zero_only
+    @leader_only
     def write(self, iteration: int, values: dict[str, float]) -> None:
         """Append the values of one interval; `iteration` counts from 1. Raises InputError where the disk refuses."""
         measured(values)

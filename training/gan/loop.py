@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from training.config import CycleGANConfig, Pix2PixConfig
 from training.data.sheets import Cell, Difference, save_sheet
 from training.gan.checkpoint import LARGEST_LOSS, Stateful, TrainingState, diverged
 from training.gan.health import DiscriminatorWatch
 from training.gan.logs import LossLog
+from training.gan.ranks import leader_only
 from training.status import warn
 from vestibule.errors import InputError
 from vestibule.progress import track
@@ -123,7 +123,7 @@ def fit(
     log.close()
 
 
-@rank_zero_only
+@leader_only
 def _warn(folder: Path, text: str) -> None:
     warn(folder.parent, folder.name, f"{text}; look at {folder / 'losses.csv'} and at the sheets beside it")
 
@@ -138,7 +138,7 @@ def _require_finite(sums: dict[str, torch.Tensor], state: TrainingState) -> None
             raise InputError(diverged(f"the loss {name!r}", state.path.parent.name, when, state.path))
 
 
-@rank_zero_only
+@leader_only
 @torch.no_grad()
 def _save_samples(model: AdversarialModel, batch: tuple[torch.Tensor | None, ...], path: Path) -> None:
     images = {}

@@ -19,9 +19,9 @@ from training.gan.devices import convolution_type, subnormals_as_zero
 from training.harmonisers.base import RANDOM_SAMPLE, Harmoniser
 from training.harmonisers.singan_network import SinGAN, channels, pyramid_sizes
 from training.harmonisers.singan_training import place, train_scales
+from vestibule.device import pick_device
 from vestibule.errors import InputError
 from vestibule.files import read_json, write_json
-from vestibule.pipeline import pick_device
 from vestibule.tensors import read_tensors
 
 WEIGHTS, RECORD = "cascade.safetensors", "cascade.json"

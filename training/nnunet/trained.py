@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.config import RunConfig
+from vestibule.device import pick_device
 from vestibule.errors import InputError
 from vestibule.files import file_sha256, read_json
-from vestibule.pipeline import pick_device
-from vestibule.segmentation import Segmenter
 from vestibule.tensors import read_tensors
+
+if TYPE_CHECKING:
+    from vestibule.segmentation import Segmenter
 
 
 def load_segmenter(
@@ -30,6 +33,9 @@ def load_segmenter(
     Raises:
         InputError: A document is missing.
     """
+    # Here, since nnU-Net takes seconds to import.
+    from vestibule.segmentation import Segmenter
+
     settings = config.segmenter
     if mirrored is None:
         mirrored = settings.mirror_at_test

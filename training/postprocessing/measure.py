@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from training.postprocessing.scores import Score, score
 from vestibule.components import ComponentRule, keep_components
 from vestibule.editions import Edition
 from vestibule.progress import track
-from vestibule.segmentation import Segmenter
+
+if TYPE_CHECKING:
+    from vestibule.segmentation import Segmenter
 
 Rules = dict[str, list[ComponentRule]]
 """The rules that are compared, by structure."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from vestibule.components import ComponentRule, keep_components
 from vestibule.editions import TUMOUR, Edition
 from vestibule.files import atomic, file_sha256, read_json, write_json
 from vestibule.progress import track
-from vestibule.segmentation import Segmenter
+
+if TYPE_CHECKING:
+    from vestibule.segmentation import Segmenter
 
 RECORD = "found.json"
 """File in the folder of masks, written last: the sha256 of each."""

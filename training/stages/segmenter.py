@@ -38,12 +38,12 @@ from training.postprocessing.held_back import remaining
 from training.stage_table import SEGMENTER
 from training.status import measured
 from vestibule.checkpoints import save_state
+from vestibule.device import pick_device
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import atomic, file_sha256, parse_json, read_json, write_json
 from vestibule.finite import require_finite
 from vestibule.geometry import settled
-from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.tensors import write_tensors
 from vestibule.volume import Geometry, Volume, write_volume

@@ -24,11 +24,11 @@ from training.harmonisers.compositing import Composite, composite, target_intens
 from training.harmonisers.fitted import check_level, check_planned_level, load_harmonisers
 from training.harmonisers.steps import steps_of, titles_of
 from training.stage_table import CYCLEGAN, TRANSFER
+from vestibule.device import pick_device
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import write_json
 from vestibule.networks import build_generator
-from vestibule.pipeline import pick_device
 from vestibule.progress import track
 from vestibule.tensors import read_tensors
 from vestibule.translation import translate

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from safetensors.torch import load_file
 
 from training.config import RunConfig
-from training.gan import distributed
+from training.gan import distributed, ranks
 from training.gan.checkpoint import TrainingState, save_weights
 from training.gan.devices import make_fabric
 from training.gan.logs import LossLog
@@ -76,12 +75,12 @@ def test_two_processes_end_with_the_weights_of_one_with_twice_the_batch(config, 
 
 def test_alone_nothing_changes():
     fabric = make_fabric("32-true")
-    assert (fabric.world_size, fabric.global_rank, distributed.leads()) == (1, 0, True)
+    assert (fabric.world_size, fabric.global_rank, ranks.leads()) == (1, 0, True)
     batch = torch.arange(3.0)
     assert distributed.together(fabric, lambda x: 2 * x, batch).tolist() == [0.0, 2.0, 4.0]
     assert distributed.mean_over_processes(fabric, batch).tolist() == [0.0, 1.0, 2.0]
     assert distributed.own_share(fabric, lambda: "sampled") == "sampled"
-    assert distributed.from_leader(lambda: 7) == 7
+    assert ranks.from_leader(lambda: 7) == 7
 
 
 def test_each_process_takes_its_own_of_all_samples():
@@ -112,13 +111,14 @@ def test_gradients_are_averaged_where_there_are_any():
 
 @pytest.mark.parametrize(("rank", "writes"), [(0, True), (1, False)])
 def test_only_the_first_process_writes(tmp_path, monkeypatch, rank, writes):
-    monkeypatch.setattr(rank_zero_only, "rank", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", str(rank))
     TrainingState(tmp_path / "state.pt", {}, np.random.default_rng(0)).save()
     save_weights(torch.nn.Linear(1, 1), tmp_path / "weights.safetensors")
     log = LossLog(tmp_path, ("loss",))
     log.write(1, {"loss": 1.0})
     log.close()
-    assert distributed.leads() == writes
+    assert ranks.leads() == writes
     names = {"state.pt", "weights.safetensors", "losses.csv", "tensorboard"}
     assert {path.name for path in tmp_path.iterdir()} == (names if writes else set())
 
@@ -133,5 +133,5 @@ def test_a_process_in_a_job_of_slurm_is_alone_unless_torchrun_started_it(monkeyp
         monkeypatch.setenv(name, value)
     fabric = make_fabric("32-true")
     assert (fabric.world_size, fabric.global_rank) == (1, 0)
-    assert distributed.leads()
+    assert ranks.leads()
     assert not [warning for warning in recwarn if "srun" in str(warning.message)]
