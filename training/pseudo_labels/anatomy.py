@@ -20,21 +20,17 @@ ON_A_SIDE = 0.1
 
 def labelled_volumes(cases: Iterable[PreparedCase], edition: Edition) -> dict[str, list[float]]:
     """Volumes of each structure over the labelled cases that have it, mm³; copies that share a label count once."""
+    labelled = {}
+    for case in cases:
+        labelled[case.label_path] = case
+
     volumes: dict[str, list[float]] = {}
-    for case in once_a_label(cases):
+    for case in labelled.values():
         for structure, volume in volumes_mm3(case, edition).items():
             if volume > 0:
                 of_structure = volumes.setdefault(structure, [])
                 of_structure.append(volume)
     return volumes
-
-
-def once_a_label(cases: Iterable[PreparedCase]) -> list[PreparedCase]:
-    """Cases without those whose label another one has, such as altered copies."""
-    labelled = {}
-    for case in cases:
-        labelled[case.label_path] = case
-    return list(labelled.values())
 
 
 def volume_limits(cases: Iterable[PreparedCase], edition: Edition, margin: float) -> Limits:

@@ -1,8 +1,9 @@
 """The ears of many T2 images in one frame, by what the images show: a group-wise rigid registration without labels.
 
 A mask of one image tells where a cochlea lies, and errs. Inner ears of people are much alike, so each image is brought
-onto the mean of all, which tells how ears lie to each other more exactly than any mask does. Where the frame itself
-lies, all masks tell together: their errors in one direction and in the other cancel.
+onto the mean of all, which tells how ears lie to each other more exactly than any mask does. Where the cochlea lies in
+that mean, the masks do not tell: a network that has learnt from translations errs in one direction everywhere. But the
+mean of labelled T1 shows it, and the two means are registered by what they have in common: fluid in bone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ FRAME_MM = 0.75
 HALF_MM = 9.0
 """Half the width of the frame."""
 RADIUS_MM = 6.0
-"""Around the cochlea's middle, what is compared: it, the vestibule and the end of the canal."""
+"""Around the cochlea's middle, what is compared of T2: it, the vestibule and the end of the canal."""
+CLOSE_MM = 5.0
+"""The same for T1 and T2, which have less in common."""
+BINS = 16
+"""Of the joint histogram of both."""
 ROUNDS = 2
 """How often the mean is made anew."""
 FARTHEST_MM = 3.0
@@ -58,6 +63,15 @@ class Pose:
         transform.SetRotation(*self.turn_xyz)
         transform.SetTranslation(self.centre_xyz)
         return transform
+
+    def after(self, first: Pose) -> Pose:
+        """The pose of points that `first` brings into the frame."""
+        own = self.transform()
+        turn = np.reshape(own.GetMatrix(), (3, 3)) @ np.reshape(first.transform().GetMatrix(), (3, 3))
+        both = sitk.Euler3DTransform()
+        both.SetMatrix(turn.ravel().tolist())
+        both.SetTranslation(own.TransformPoint(first.centre_xyz))
+        return _pose_of(both)
 
 
 def middle_of(mask: np.ndarray) -> np.ndarray:
@@ -116,32 +130,47 @@ def from_frame(values: np.ndarray, image: sitk.Image, pose: Pose) -> np.ndarray:
     return sitk.GetArrayFromImage(found)
 
 
-def align(ears: Sequence[Ear]) -> list[Pose]:
+def align(ears: Sequence[Ear], labelled: np.ndarray) -> list[Pose]:
     """How each ear lies. An ear that is not believed keeps the place that its mask tells.
 
     Args:
-        ears: At least one; more tell more.
+        ears: Of T2; at least one, and more tell more.
+        labelled: Mean of T1 in the frame, whose middle is that of the cochleae's labels, (Z, Y, X).
 
     Returns:
-        A pose for each.
+        A pose for each, whose middle is the cochlea's.
     """
     told = [Pose(ear.centre_xyz) for ear in ears]
     poses = told
-    near = _near()
+    near = _within(RADIUS_MM)
     for _ in track(range(ROUNDS), "ears"):
         mean = _mean(ears, poses)
         moved = []
         for ear, pose in zip(ears, poses, strict=True):
-            found = _register(mean, near, ear, pose)
+            method = _registration(near)
+            # No brightness or contrast changes it.
+            method.SetMetricAsCorrelation()
+            found = _registered(method, mean, ear.image, pose)
             moved.append(found)
         poses = _centred(moved, told)
 
+    middle = _middle(labelled, _mean(ears, poses))
     believed = []
     for pose, own in zip(poses, told, strict=True):
-        if not _is_believed(pose, own):
-            pose = own
-        believed.append(pose)
+        at_cochlea = pose.after(middle)
+        if not _is_believed(at_cochlea, own):
+            at_cochlea = own
+        believed.append(at_cochlea)
     return believed
+
+
+def _middle(labelled: np.ndarray, mean: sitk.Image) -> Pose:
+    """Where the middle of T1's frame lies in that of T2; in the same place where this cannot be told."""
+    same = Pose((0.0, 0.0, 0.0))
+    method = _registration(_within(CLOSE_MM))
+    method.SetMetricAsMattesMutualInformation(BINS)
+    found = _registered(method, _to_frame(labelled), mean, same)
+    return found if _is_believed(found, same) else same
 
 
 def _mean(ears: Sequence[Ear], poses: Sequence[Pose]) -> sitk.Image:
@@ -154,12 +183,11 @@ def _mean(ears: Sequence[Ear], poses: Sequence[Pose]) -> sitk.Image:
     return _to_frame(mean)
 
 
-def _register(mean: sitk.Image, near: sitk.Image, ear: Ear, begin: Pose) -> Pose:
-    """The pose in which an ear is most like the mean: correlation, which no brightness or contrast changes."""
+def _registration(near: sitk.Image) -> sitk.ImageRegistrationMethod:
+    """A rigid registration of what a mask shows, without its metric."""
     method = sitk.ImageRegistrationMethod()
     # The sum of several threads would change from run to run.
     method.SetNumberOfThreads(1)
-    method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(near)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
@@ -168,13 +196,22 @@ def _register(mean: sitk.Image, near: sitk.Image, ear: Ear, begin: Pose) -> Pose
         numberOfIterations=60,
     )
     method.SetOptimizerScalesFromPhysicalShift()
+    return method
+
+
+def _registered(method: sitk.ImageRegistrationMethod, fixed: sitk.Image, moving: sitk.Image, begin: Pose) -> Pose:
+    """The pose in which `moving` is most like `fixed`; `begin` where there is none."""
     transform = begin.transform()
     method.SetInitialTransform(transform, inPlace=True)
     try:
-        method.Execute(mean, ear.image)
+        method.Execute(fixed, moving)
     except RuntimeError:
         # The ear has left the image, or the image is all alike.
         return begin
+    return _pose_of(transform)
+
+
+def _pose_of(transform: sitk.Euler3DTransform) -> Pose:
     return Pose(
         transform.GetTranslation(),
         (transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()),
@@ -217,10 +254,10 @@ def _to_frame(values: np.ndarray) -> sitk.Image:
     return image
 
 
-def _near() -> sitk.Image:
-    """The frame's voxels that are compared, as a mask."""
+def _within(radius_mm: float) -> sitk.Image:
+    """The frame's voxels so far from its middle, as a mask."""
     voxels = _frame().GetSize()
     steps = np.indices(voxels) - np.reshape(voxels, (3, 1, 1, 1)) // 2
     distance_mm = FRAME_MM * np.linalg.norm(steps, axis=0)
-    near = _to_frame(distance_mm <= RADIUS_MM)
+    near = _to_frame(distance_mm <= radius_mm)
     return sitk.Cast(near, sitk.sitkUInt8)

@@ -2,13 +2,13 @@
 
 A translation may draw a cochlea smaller than its label. A segmenter that learns from such images marks more than it
 sees, on real T2, too, and not where it lies. But cochleae differ little from person to person: the labels of T1 tell
-their shape and volume, and registration how those of T2 lie. Both together put a mask right without a label of T2.
+their shape and volume, and registration where those of T2 lie. Both together put a mask right without a label of T2.
 Our method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -16,8 +16,8 @@ from statistics import median
 import numpy as np
 
 from training.data.slices import PreparedCase
-from training.pseudo_labels.anatomy import labelled_volumes, once_a_label
-from training.pseudo_labels.ears import Ear, Pose, align, cut_out, from_frame, in_frame, middle_of
+from training.pseudo_labels.anatomy import labelled_volumes
+from training.pseudo_labels.ears import AIR, Ear, Pose, align, cut_out, from_frame, in_frame, middle_of
 from vestibule.editions import COCHLEA, Edition
 from vestibule.files import atomic
 from vestibule.progress import track
@@ -36,6 +36,8 @@ class Typical:
     """Median, mm³."""
     shape: np.ndarray
     """Share of the labels that each voxel of the frame belongs to, float32 (Z, Y, X)."""
+    image: np.ndarray
+    """Mean of T1 at the frame's voxels, float32 (Z, Y, X)."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +50,33 @@ class _Place:
     ear: Ear
 
 
-def typical_cochlea(cases: Iterable[PreparedCase], edition: Edition) -> Typical | None:
+def typical_cochlea(cases: Sequence[PreparedCase], edition: Edition) -> Typical | None:
     """The cochlea of labelled cases, those of the second side mirrored; None where no case has any.
 
     Args:
-        cases: Labelled cases; copies that share a label count once.
+        cases: Labelled T1.
         edition: What labels mean.
     """
-    labelled = once_a_label(cases)
-    volumes = labelled_volumes(labelled, edition).get(COCHLEA)
+    volumes = labelled_volumes(cases, edition).get(COCHLEA)
     if not volumes:
         return None
     shapes = []
-    for case in labelled:
+    images = []
+    for case in cases:
         mask = edition.mask_of(case.labels, COCHLEA)
-        for place in _places(0, mask, mask, case.spacing_zyx):
-            pose = Pose(place.ear.centre_xyz)
-            shape = in_frame(place.ear.image, pose, 0.0)
-            shapes.append(shape)
+        shown = np.asarray(case.image)
+        for labels, image in zip(
+            _places(0, mask, mask, case.spacing_zyx),
+            _places(0, mask, shown, case.spacing_zyx),
+            strict=True,
+        ):
+            pose = Pose(labels.ear.centre_xyz)
+            shapes.append(in_frame(labels.ear.image, pose, 0.0))
+            images.append(in_frame(image.ear.image, pose, AIR))
     return Typical(
         volume=median(volumes) / 2,
         shape=np.mean(shapes, axis=0),
+        image=np.mean(images, axis=0),
     )
 
 
@@ -98,7 +106,7 @@ def fit_cochleae(cases: Sequence[PreparedCase], typical: Typical | None, edition
         return fitted
 
     (value,) = edition.values_of(COCHLEA)
-    poses = align([place.ear for place in places])
+    poses = align([place.ear for place in places], typical.image)
     for place, pose in zip(places, poses, strict=True):
         labels = fitted[place.case]
         if place.mirrored:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.config import RunConfig, SelfTrainingConfig
 from training.data.intermediates import Translators
-from training.data.slices import PreparedCase
+from training.data.slices import PreparedCase, read_cases
 from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.agreement import overlaps_of, views_of
 from training.pseudo_labels.anatomy import volume_limits
@@ -68,7 +68,8 @@ def judged_masks(
     if settings.weighted:
         judged = weighted_by_agreement(judged)
     if settings.fit_cochleae:
-        judged = with_fitted_cochleae(judged, synthetic, edition, _learnt(settings, round_dir))
+        labelled = sources_of(synthetic, run_dir)
+        judged = with_fitted_cochleae(judged, labelled, edition, _learnt(settings, round_dir))
     save_masks(round_dir, judged, edition)
     write_judged(round_dir, judged)
     return judged
@@ -86,6 +87,16 @@ def _learnt(settings: SelfTrainingConfig, round_dir: Path) -> Path:
     return round_dir / (FITTED if settings.fit_cochleae else LABELS)
 
 
+def sources_of(synthetic: Sequence[PreparedCase], run_dir: Path) -> list[PreparedCase]:
+    """The labelled T1 that synthetic T2 was made of; a synthetic case has the label of its T1."""
+    labels = {case.label_path.resolve() for case in synthetic if case.label_path}
+    sources = []
+    for case in read_cases(run_dir, "source"):
+        if case.label_path and case.label_path.resolve() in labels:
+            sources.append(case)
+    return sources
+
+
 def with_fitted_cochleae(
     judged: Sequence[Judged], labelled: Sequence[PreparedCase], edition: Edition, folder: Path
 ) -> list[Judged]:
@@ -93,7 +104,7 @@ def with_fitted_cochleae(
 
     Args:
         judged: Masks of real T2 with their verdicts.
-        labelled: Cases whose labels tell shape and volume; where none has a cochlea, masks stay as they are.
+        labelled: T1 cases, which tell shape and volume; where none has a cochlea, masks stay as they are.
         edition: What labels mean.
         folder: Where the masks that are learnt from are written.
     """

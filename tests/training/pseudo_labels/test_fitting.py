@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -70,23 +68,23 @@ def labels_of(mask):
 
 @pytest.fixture
 def labelled(save):
-    """T1 cases whose cochleae lie here and there."""
+    """T1 cases whose cochleae lie here and there; their fluid is hardly brighter than bone."""
     rng = np.random.default_rng(0)
     cases = []
     for number in range(CASES):
         centre = np.array([13.0, 24.0, 16.0]) + rng.uniform(-2, 2, 3)
-        cases.append(save(f"t1_{number}", labels_of(both_sides(centre))))
+        t1 = 0.1 * shown_at(centre) - 0.8
+        cases.append(save(f"t1_{number}", labels_of(both_sides(centre)), t1.astype(np.float32)))
     return cases
 
 
 @pytest.fixture
 def found(save):
-    """T2 cases, masks of which each is too large and lies beside the truth in a direction of its own; and the truth."""
+    """T2 cases, masks of which each is too large and lies beside the truth, most of them in front; and the truth."""
     rng = np.random.default_rng(1)
     cases, true = [], []
-    # In all they err in no direction.
-    errors = rng.normal(0, 1.5, (CASES // 2, 3))
-    for number, error in enumerate([*errors, *-errors]):
+    errors = rng.normal((0, -0.8, 0), 1.0, (CASES, 3))
+    for number, error in enumerate(errors):
         centre = np.array([14.0, 23.0, 17.0]) + rng.uniform(-2, 2, 3)
         image = shown_at(centre) + rng.normal(0, 0.02, SHAPE).astype(np.float32)
         cases.append(save(f"t2_{number}", labels_of(wide_at(centre + error)), image))
@@ -157,15 +155,11 @@ def test_specks_of_a_mask_do_not_move_its_cochlea(labelled, found, save):
     assert not (masks[0][1] == COCHLEA).any()
 
 
-def test_typical_cochlea_is_that_of_labels_that_show_one_each_label_once(labelled, save):
+def test_typical_cochlea_is_that_of_labels_that_show_one(labelled, save):
     none = save("none", np.zeros(SHAPE, np.uint8))
-    altered = [replace(labelled[0], name=f"altered_{number}") for number in range(20)]
     typical = typical_cochlea([*labelled, none], EDITION)
     volumes = [(np.asarray(case.labels) == COCHLEA).sum() / 2 * VOXEL_MM3 for case in labelled]
     assert typical.volume == pytest.approx(np.median(volumes))
-    with_copies = typical_cochlea([*labelled, *altered], EDITION)
-    assert with_copies.volume == typical.volume
-    assert np.allclose(with_copies.shape, typical.shape)
     # Where all labels agree, and where none has a cochlea.
     assert typical.shape.max() > 0.95
     assert typical.shape[0, 0, 0] == 0
