@@ -172,7 +172,7 @@ def render_case(
 
     plane = plane_of(volume.geometry)
     whole = slice(None), slice(None)
-    enlarged = _around(shown[index])
+    enlarged = part_around(shown[index])
     left, right = figure.subplots(1, 2)
     for axes, box in ((left, whole), (right, enlarged)):
         part = slice_yx[box]
@@ -186,16 +186,16 @@ def render_case(
         figure.savefig(partial, dpi=110)
 
 
-def _around(mask: np.ndarray) -> tuple[slice, slice]:
+def part_around(mask: np.ndarray) -> tuple[slice, slice]:
     """A third of the image around the middle of `mask` (Y, X), or the whole of it where there is nothing."""
     if not mask.any():
         return slice(None), slice(None)
     rows, columns = np.nonzero(mask)
     height, width = mask.shape
-    return _part_around(rows, height), _part_around(columns, width)
+    return _side_around(rows, height), _side_around(columns, width)
 
 
-def _part_around(places: np.ndarray, size: int) -> slice:
+def _side_around(places: np.ndarray, size: int) -> slice:
     """Part of a side of `size` voxels around the middle of some places, moved into the image."""
     length = size // PART
     middle = int(np.unique(places).mean())
