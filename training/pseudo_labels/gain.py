@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from training.data.slices import PreparedCase
 from training.postprocessing.choice import failures, mean_dice
 from training.postprocessing.scores import Score, score
@@ -18,7 +20,18 @@ from vestibule.files import atomic
 
 TABLE = "rounds.csv"
 """What the masks of every round score."""
-COLUMNS = ("round", "structure", "masks", "kept", "references", "failures", "dice", "dice_kept", "dice_dropped")
+COLUMNS = (
+    "round",
+    "structure",
+    "masks",
+    "kept",
+    "references",
+    "failures",
+    "dice",
+    "dice_kept",
+    "dice_dropped",
+    "dice_found",
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +53,16 @@ class Gain:
     """The same of those that are kept."""
     dice_dropped: float | None
     """The same of the others."""
+    dice_found: float | None = None
+    """Mean over the masks as the network found them, where they were changed since."""
 
 
 def gain_of(
-    masks: Sequence[PreparedCase], kept: Sequence[bool] | None, cases: Sequence[PreparedCase], edition: Edition
+    masks: Sequence[PreparedCase],
+    kept: Sequence[bool] | None,
+    cases: Sequence[PreparedCase],
+    edition: Edition,
+    found: Sequence[PreparedCase] | None = None,
 ) -> list[Gain]:
     """Score masks, where there are references.
 
@@ -52,6 +71,7 @@ def gain_of(
         kept: Whether each is learnt from; None for masks of the last round.
         cases: The same images with their references, where they have them.
         edition: What labels mean.
+        found: The masks as the network found them, where they were changed since.
 
     Returns:
         The scores of each structure.
@@ -61,6 +81,7 @@ def gain_of(
         every: list[Score] = []
         of_kept: list[Score] = []
         of_dropped: list[Score] = []
+        as_found: list[Score] = []
         for number, case in enumerate(cases):
             if case.label_path is None:
                 continue
@@ -68,10 +89,11 @@ def gain_of(
             # Of nothing, no Dice tells.
             if not reference.any():
                 continue
-            mask = masks[number]
-            found = edition.mask_of(mask.labels, structure)
-            scored = score(found, reference, case.spacing_zyx)
+            scored = _scored(masks[number], reference, structure, edition)
             every.append(scored)
+            if found is not None:
+                before = _scored(found[number], reference, structure, edition)
+                as_found.append(before)
             if kept is not None:
                 part = of_kept if kept[number] else of_dropped
                 part.append(scored)
@@ -84,6 +106,7 @@ def gain_of(
             dice=_mean(every),
             dice_kept=_mean(of_kept),
             dice_dropped=_mean(of_dropped),
+            dice_found=_mean(as_found),
         )
         gains.append(gain)
     return gains
@@ -109,7 +132,10 @@ def in_words(number: int, gains: Sequence[Gain]) -> str:
     parts = [f"round {number}: {told}"]
     for gain in gains:
         if gain.dice is not None:
-            part = f"{gain.structure} Dice {gain.dice:.3f} with {gain.failures} failures of {gain.references}"
+            dice = f"{gain.dice:.3f}"
+            if gain.dice_found not in (None, gain.dice):
+                dice += f" ({gain.dice_found:.3f} as found)"
+            part = f"{gain.structure} Dice {dice} with {gain.failures} failures of {gain.references}"
             parts.append(part)
     return ", ".join(parts)
 
@@ -127,7 +153,14 @@ def _row(number: int, gain: Gain) -> tuple:
         _cell(gain.dice),
         _cell(gain.dice_kept),
         _cell(gain.dice_dropped),
+        _cell(gain.dice_found),
     )
+
+
+def _scored(mask: PreparedCase, reference: np.ndarray, structure: str, edition: Edition) -> Score:
+    """The score of a mask's structure against the reference's, bool (Z, Y, X)."""
+    own = edition.mask_of(mask.labels, structure)
+    return score(own, reference, mask.spacing_zyx)
 
 
 def _mean(scores: Sequence[Score]) -> float | None:

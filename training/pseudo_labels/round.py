@@ -82,6 +82,17 @@ def judged_before(
     return read_judged(round_dir, targets, _learnt(settings, round_dir))
 
 
+def masks_as_found(targets: Sequence[PreparedCase], round_dir: Path) -> list[PreparedCase] | None:
+    """Real T2 with the masks of a round's network before they were fitted; None where one is not there any more."""
+    found = []
+    for case in targets:
+        path = round_dir / LABELS / f"{case.name}.npy"
+        if not path.is_file():
+            return None
+        found.append(replace(case, label_path=path))
+    return found
+
+
 def _learnt(settings: SelfTrainingConfig, round_dir: Path) -> Path:
     """Folder of the masks of a round that the next one learns from."""
     return round_dir / (FITTED if settings.fit_cochleae else LABELS)

@@ -18,7 +18,7 @@ from training.pseudo_labels.gain import TABLE, Gain, gain_of, in_words, write_ro
 from training.pseudo_labels.masks import find_masks, read_masks, write_masks
 from training.pseudo_labels.record import TABLE as MASKS
 from training.pseudo_labels.record import count_kept
-from training.pseudo_labels.round import LABELS, judged_before, judged_masks
+from training.pseudo_labels.round import LABELS, judged_before, judged_masks, masks_as_found
 from training.pseudo_labels.verdicts import Judged
 from training.run_folder import REPORT
 from training.stage_table import AUGMENT, SELF_TRAINING, Stage
@@ -233,7 +233,10 @@ class _Training:
         if self._config.self_training is None:
             return []
         if number < self.last:
-            return gain_of(taught.masks, taught.kept, self._targets, self._edition)
+            found = None
+            if self._config.self_training.fit_cochleae:
+                found = masks_as_found(self._targets, self.folder(number))
+            return gain_of(taught.masks, taught.kept, self._targets, self._edition, found)
         if not taught.cases:
             return []
         return gain_of(taught.cases, None, self._targets, self._edition)

@@ -6,7 +6,7 @@ import pytest
 from training.config import SelfTrainingConfig
 from training.data.slices import PreparedCase
 from training.pseudo_labels.anatomy import faults_of, volume_limits
-from training.pseudo_labels.gain import gain_of, in_words
+from training.pseudo_labels.gain import gain_of, in_words, write_rounds
 from training.pseudo_labels.masks import Found
 from training.pseudo_labels.record import count_kept, read_judged, write_judged
 from training.pseudo_labels.verdicts import judge, weighted_by_agreement, with_every_site
@@ -129,6 +129,14 @@ def test_masks_are_scored_where_there_are_references_and_by_what_was_kept(make, 
     assert told == (
         "round 0: 2 of 3 masks kept, vs Dice 0.500 with 1 failures of 2, cochlea Dice 1.000 with 0 failures of 2"
     )
+    as_found = [make("e", tumour=0), make("f", tumour=0), unknown]
+    before = gain_of(masks, [True, False, True], cases, EDITION, as_found)
+    assert [gain.dice_found for gain in before] == [0.0, 1.0]
+    assert "vs Dice 0.500 (0.000 as found) with 1 failures of 2, cochlea Dice 1.000 with" in in_words(0, before)
+    write_rounds(tmp_path / "rounds.csv", [before, [tumour, cochlea]])
+    table = (tmp_path / "rounds.csv").read_text().splitlines()
+    assert table[0].endswith("dice,dice_kept,dice_dropped,dice_found")
+    assert [line.rpartition(",")[2] for line in table[1:]] == ["0.0000", "1.0000", "", ""]
     assert in_words(2, gain_of(masks, None, cases, EDITION)[:1]) == (
         "round 2: the last, vs Dice 0.500 with 1 failures of 2"
     )
