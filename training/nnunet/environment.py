@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+
+MOST_WORKERS = 4
+"""Processes of nnU-Net's that plan and preprocess."""
+CASES_A_WORKER = 10
+"""Each such process imports PyTorch and nnU-Net before it does anything, which takes seconds."""
 
 
 @contextlib.contextmanager
@@ -29,3 +35,9 @@ def few_workers() -> AbstractContextManager[None]:
     if cores_to_spare or "nnUNet_n_proc_DA" in os.environ:
         return contextlib.nullcontext()
     return environment(nnUNet_n_proc_DA="0")
+
+
+def workers_for(cases: int, cores: int) -> int:
+    """How many processes nnU-Net is given to plan and preprocess so many cases on so many cores."""
+    worthwhile = math.ceil(cases / CASES_A_WORKER)
+    return min(MOST_WORKERS, cores, worthwhile)

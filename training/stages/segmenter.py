@@ -29,7 +29,7 @@ from training.data.raw_cases import KnownCases
 from training.data.slices import PreparedCase, read_cases
 from training.gan.checkpoint import read_state
 from training.gan.devices import subnormals_as_zero
-from training.nnunet.environment import environment, few_workers
+from training.nnunet.environment import environment, few_workers, workers_for
 from training.nnunet.randomness import global_state, seed_all, seed_plainly, set_global_state
 from training.nnunet.trained import is_trained
 from training.nnunet.trainer import FORMER_NAME, Trainer
@@ -194,7 +194,7 @@ def _make_ready(cases: list[PreparedCase], channel: str, config: RunConfig, fold
     write_dataset(cases, channel, config, folder / "nnunet" / "raw" / DATASET)
     threads = torch.get_num_threads()
     with contextlib.redirect_stdout(io.StringIO()):
-        plan(config.segmenter)
+        plan(config.segmenter, len(cases))
     # The planner leaves its own number behind.
     torch.set_num_threads(threads)
     forget_files(folder / "nnunet" / "preprocessed" / DATASET / "dataset.json")
@@ -274,9 +274,9 @@ def _name(case: PreparedCase) -> str:
     return case.name
 
 
-def plan(config: SegmenterConfig) -> None:
-    """Fingerprint, plan and preprocess by nnU-Net's own code, with the configured channels and memory target."""
-    workers = min(4, os.cpu_count() or 1)
+def plan(config: SegmenterConfig, cases: int) -> None:
+    """Fingerprint, plan and preprocess so many cases by nnU-Net's code, with the configured channels and memory."""
+    workers = workers_for(cases, os.cpu_count() or 1)
     extractor = DatasetFingerprintExtractor(1, workers)
     extractor.show_progress_bar = False
     extractor.run(overwrite_existing=True)

@@ -5,6 +5,7 @@ from nnunetv2.utilities import utils
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets as files_of
 
 from training.data.slices import read_cases
+from training.nnunet.environment import workers_for
 from training.stages.segmenter import LISTED, PLANS, forget_files, rename_former_results, write_dataset
 from vestibule.files import read_json
 
@@ -46,3 +47,11 @@ def test_training_that_an_earlier_version_began_goes_on_in_its_own_folder(tmp_pa
     (found,) = tmp_path.rglob("*.pth")
     assert found == tmp_path / f"nnUNetTrainer__{PLANS}__2d" / "fold_all" / "checkpoint_latest.pth"
     assert found.read_text() == "as it was"
+
+
+@pytest.mark.parametrize(
+    ("cases", "cores", "workers"),
+    [(5, 16, 1), (11, 16, 2), (36, 2, 2), (210, 16, 4)],
+)
+def test_few_cases_are_planned_by_few_processes(cases, cores, workers):
+    assert workers_for(cases, cores) == workers
