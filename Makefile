@@ -79,7 +79,7 @@ adapter: venv
 
 # Jobs on a real Slurm, which is installed and started where it can be.
 cluster: venv
-	$(BIN)/python -m pytest -m cluster -rs --durations 10 $(ARGS)
+	$(BIN)/python -m pytest -m cluster -rs --durations 10 tests/cluster $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check --fix .

@@ -26,6 +26,8 @@ class Commands:
     def __init__(self, environment: Mapping[str, str]) -> None:
         # Weights are those of as many threads.
         self._environment = {**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        # Otherwise each of a hundred processes compiles all modules anew.
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def start(self, *arguments: object) -> subprocess.Popen:
         """A command that runs; its output is in `.stdout`."""
@@ -61,6 +63,11 @@ def wait_until(root: Path, is_met: Callable[[dict[str, Job]], object]) -> dict[s
 def process_of(job: Job) -> int:
     """Number of the process that holds a running job."""
     return int(re.match(r"process (\d+) on ", job.holder)[1])
+
+
+def number_of(job: Job) -> str:
+    """What Slurm calls a job that runs or waits."""
+    return job.queue.removeprefix("job ").partition(",")[0]
 
 
 def is_at_rest(jobs: dict[str, Job]) -> bool:

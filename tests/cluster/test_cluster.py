@@ -3,17 +3,30 @@
 import contextlib
 import functools
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.commands import CONFIG, Commands, is_at_rest, jobs_of, process_of, wait_until, weights_of
+from tests.cluster.commands import (
+    CONFIG,
+    Commands,
+    is_at_rest,
+    jobs_of,
+    number_of,
+    process_of,
+    wait_until,
+    weights_of,
+)
 
 pytestmark = pytest.mark.cluster
+SEEDS = (0, 1)
 SMALL_BYTES = 3_000_000
 """Of a disk that does not hold a run's checkpoints."""
+LIMIT_MIN = 30
+"""What `tiny.yaml` gives each job."""
 
 
 @contextlib.contextmanager
@@ -29,20 +42,37 @@ def small_disk(folder):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The run of seed 0 as one process makes it, which goes on beside the jobs; a function that waits for its end."""
-    run_dir = tmp_path_factory.mktemp("alone") / "run"
-    making = Commands(os.environ).start("run", "--config", CONFIG, "--run", run_dir)
+    """The run of each seed as one process makes it; a function that waits for the end of that of a seed.
 
-    # Both tests compare with it, and some lines do so twice.
+    They go on beside the jobs.
+    """
+    folder = tmp_path_factory.mktemp("alone")
+    command = Commands(os.environ)
+    running = {}
+    for seed in SEEDS:
+        config = folder / f"seed_{seed}.yaml"
+        config.write_text(f"{CONFIG.read_text()}seed: {seed}\n")
+        running[seed] = command.start("run", "--config", config, "--run", folder / str(seed))
+
+    # Both tests compare with the first.
     @functools.cache
-    def made():
-        output, _ = making.communicate()
-        assert making.returncode == 0, output
-        return run_dir
+    def made(seed):
+        output, _ = running[seed].communicate()
+        assert running[seed].returncode == 0, output
+        return folder / str(seed)
 
     yield made
-    making.kill()
-    making.wait()
+    for making in running.values():
+        making.kill()
+        making.wait()
+
+
+def bring_near_to_its_limit(slurm, number):
+    """Leave a running job a minute or two: Slurm, which looks every half minute, then signals it."""
+    told = slurm("scontrol", "show", "job", number)
+    hours, minutes = re.search(r"RunTime=(\d+):(\d+):", told).groups()
+    limit_min = 60 * int(hours) + int(minutes) + 2
+    slurm("scontrol", "update", f"JobId={number}", f"TimeLimit={limit_min}")
 
 
 def test_graph_on_slurm_goes_through_every_fault_to_the_weights_of_one_process(slurm, alone, tmp_path, monkeypatch):
@@ -59,26 +89,36 @@ def test_graph_on_slurm_goes_through_every_fault_to_the_weights_of_one_process(s
         assert "22 jobs submitted, 0 were in the queue already" in vestibule(*submit)
         jobs = jobs_of(root)
         assert (jobs[f"{first}/phantom"].state, jobs[f"{second}/phantom"].state) == ("waiting", "waiting")
-        assert jobs[f"{first}/segmenter/fold_1"].waits_for == (f"{first}/segmenter/plan",)
+        fold = f"{first}/segmenter/fold_1"
+        assert jobs[fold].waits_for == (f"{first}/segmenter/plan",)
+        # It is to be cancelled while it runs, after what comes before that below.
+        slurm("scontrol", "hold", number_of(jobs[fold]))
         slurm("scontrol", "update", f"NodeName={slurm.node}", "State=RESUME")
 
-        # A training hangs, so that its time limit strikes: it is queued again, and goes on.
+        # A training hangs until its time limit strikes: it is queued again, and goes on.
         cyclegan = f"{first}/cyclegan"
-        jobs = wait_until(root, lambda jobs: jobs[cyclegan].holder)
+        jobs = wait_until(root, lambda jobs: jobs[cyclegan].holder and jobs[cyclegan].queue)
+        struck = number_of(jobs[cyclegan])
         os.kill(process_of(jobs[cyclegan]), signal.SIGSTOP)
+        bring_near_to_its_limit(slurm, struck)
 
         # Another is killed.
         harmoniser = f"{first}/harmoniser"
         jobs = wait_until(root, lambda jobs: jobs[harmoniser].holder)
         os.kill(process_of(jobs[harmoniser]), signal.SIGKILL)
 
+        # Its limit is the old one before anything else happens, so that it strikes once.
+        wait_until(root, lambda jobs: "Restarts=1" in slurm("scontrol", "show", "job", struck))
+        slurm("scontrol", "update", f"JobId={struck}", f"TimeLimit={LIMIT_MIN}")
+
         # A fold is cancelled, by its number in the queue.
-        fold = f"{first}/segmenter/fold_1"
+        slurm("scontrol", "release", number_of(jobs[fold]))
         jobs = wait_until(root, lambda jobs: jobs[fold].holder and jobs[fold].queue)
-        slurm("scancel", jobs[fold].queue.removeprefix("job "))
+        slurm("scancel", number_of(jobs[fold]))
 
         jobs = wait_until(root, is_at_rest)
         assert jobs[cyclegan].state == "done"
+        assert "Restarts=1" in slurm("scontrol", "show", "job", struck)
         assert (jobs[harmoniser].state, jobs[harmoniser].error) == ("failed", "killed by SIGKILL")
         assert jobs[f"{first}/transfer"].state == "stopped"
         assert jobs[f"{first}/segmenter/fold_0"].state == "done"
@@ -95,8 +135,9 @@ def test_graph_on_slurm_goes_through_every_fault_to_the_weights_of_one_process(s
         assert {name: (job.state, job.error) for name, job in jobs.items() if job.state != "done"} == {}
         assert "all 22 jobs are done" in vestibule(*submit)
         assert f"{first}/cyclegan" in vestibule("status", root)
-        assert weights_of(root / first) == weights_of(alone())
-        assert weights_of(root / second).keys() == weights_of(alone()).keys()
+        assert weights_of(root / first) == weights_of(alone(0))
+        assert weights_of(root / second) == weights_of(alone(1))
+        assert weights_of(root / first) != weights_of(root / second)
 
 
 def test_graph_by_local_processes_has_the_weights_of_one_process(alone, tmp_path):
@@ -110,4 +151,4 @@ def test_graph_by_local_processes_has_the_weights_of_one_process(alone, tmp_path
     output, _ = stopped.communicate()
     assert stopped.returncode == 143, output
     assert "all 11 jobs are done" in vestibule(*submit)
-    assert weights_of(root) == weights_of(alone())
+    assert weights_of(root) == weights_of(alone(0))
