@@ -154,7 +154,7 @@ def align(ears: Sequence[Ear], labelled: np.ndarray) -> list[Pose]:
             moved.append(found)
         poses = _centred(moved, told)
 
-    middle = _middle(labelled, _mean(ears, poses))
+    middle = middle_on(labelled, sitk.GetArrayFromImage(_mean(ears, poses)))
     believed = []
     for pose, own in zip(poses, told, strict=True):
         at_cochlea = pose.after(middle)
@@ -164,12 +164,20 @@ def align(ears: Sequence[Ear], labelled: np.ndarray) -> list[Pose]:
     return believed
 
 
-def _middle(labelled: np.ndarray, mean: sitk.Image) -> Pose:
-    """Where the middle of T1's frame lies in that of T2; in the same place where this cannot be told."""
+def middle_on(labelled: np.ndarray, mean: np.ndarray) -> Pose:
+    """Where the middle of one mean ear lies in another.
+
+    Args:
+        labelled: What is seen around the middle of cochleae, of any contrast, in the frame (Z, Y, X).
+        mean: Mean of T2, likewise.
+
+    Returns:
+        The place, or the middle where this cannot be told.
+    """
     same = Pose((0.0, 0.0, 0.0))
     method = _registration(_within(CLOSE_MM))
     method.SetMetricAsMattesMutualInformation(BINS)
-    found = _registered(method, _to_frame(labelled), mean, same)
+    found = _registered(method, _to_frame(labelled), _to_frame(mean), same)
     return found if _is_believed(found, same) else same
 
 

@@ -41,10 +41,9 @@ class Typical:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Where an ear was cut out of a case."""
 
-    case: int
     window: tuple[slice, ...]
     mirrored: bool
     ear: Ear
@@ -66,8 +65,8 @@ def typical_cochlea(cases: Sequence[PreparedCase], edition: Edition) -> Typical 
         mask = edition.mask_of(case.labels, COCHLEA)
         shown = np.asarray(case.image)
         for labels, image in zip(
-            _places(0, mask, mask, case.spacing_zyx),
-            _places(0, mask, shown, case.spacing_zyx),
+            ears_of(mask, mask, case.spacing_zyx),
+            ears_of(mask, shown, case.spacing_zyx),
             strict=True,
         ):
             pose = Pose(labels.ear.centre_xyz)
@@ -97,18 +96,19 @@ def fit_cochleae(cases: Sequence[PreparedCase], typical: Typical | None, edition
     if typical is None:
         return fitted
 
-    places = []
+    places: list[tuple[int, Place]] = []
     for number, case in enumerate(track(cases, "cochleae")):
         mask = edition.mask_of(fitted[number], COCHLEA)
-        places += _places(number, mask, np.asarray(case.image), case.spacing_zyx)
+        for place in ears_of(mask, np.asarray(case.image), case.spacing_zyx):
+            places.append((number, place))
         fitted[number][mask] = 0
     if not places:
         return fitted
 
     (value,) = edition.values_of(COCHLEA)
-    poses = align([place.ear for place in places], typical.image)
-    for place, pose in zip(places, poses, strict=True):
-        labels = fitted[place.case]
+    poses = align([place.ear for _, place in places], typical.image)
+    for (number, place), pose in zip(places, poses, strict=True):
+        labels = fitted[number]
         if place.mirrored:
             # A view, so that what is set is set in the labels.
             labels = labels[:, :, ::-1]
@@ -118,7 +118,7 @@ def fit_cochleae(cases: Sequence[PreparedCase], typical: Typical | None, edition
         candidates = np.flatnonzero(is_free & (share >= RARELY))
         # Stable, so that of equal voxels the same are taken on every machine.
         order = np.argsort(-share.flat[candidates], kind="stable")
-        voxel_mm3 = float(np.prod(cases[place.case].spacing_zyx))
+        voxel_mm3 = float(np.prod(cases[number].spacing_zyx))
         voxels = round(typical.volume / voxel_mm3)
         chosen = candidates[order[:voxels]]
         part.flat[chosen] = value
@@ -146,11 +146,10 @@ def write_fitted(
     return written
 
 
-def _places(case: int, mask: np.ndarray, shown: np.ndarray, spacing_zyx: tuple[float, float, float]) -> list[_Place]:
-    """The ears of a case that have a cochlea in the mask.
+def ears_of(mask: np.ndarray, shown: np.ndarray, spacing_zyx: tuple[float, float, float]) -> list[Place]:
+    """The ears of a head that have a cochlea in the mask, each with where it was cut out.
 
     Args:
-        case: Its number.
         mask: Of the cochleae, (Z, Y, X).
         shown: What is cut out, of the same shape.
         spacing_zyx: Of both, mm.
@@ -167,6 +166,6 @@ def _places(case: int, mask: np.ndarray, shown: np.ndarray, spacing_zyx: tuple[f
             image, window = cut_out(shown[:, :, columns], spacing_zyx, middle_zyx)
             centre_zyx = middle_zyx * spacing_zyx
             ear = Ear(image, tuple(centre_zyx[::-1].tolist()))
-            place = _Place(case, window, mirrored, ear)
+            place = Place(window, mirrored, ear)
             places.append(place)
     return places
