@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from training.config import RunConfig, stages_of
 from training.data.raw_cases import KnownCases, find_cases, known_cases
@@ -35,6 +36,8 @@ class Forecast:
     disk_bytes: int | None
     memory_bytes: int
     gpu_bytes: int
+    cpu_seconds: float
+    """Of all cores together in the rehearsal: few for its time where other work ran beside it."""
     failure: str | None
     """Why it would fail, in one line."""
 
@@ -133,21 +136,25 @@ def _rehearse(
     failed: dict[Stage, str] = {}
     found = []
     for stage in track(stages_of(short), "rehearsal"):
-        missing = [needed.name for needed in needs_of(stage, short) if needed in failed]
+        missing = [earlier.name for earlier in needs_of(stage, short) if earlier in failed]
         if missing:
             failed[stage] = f"not tried, since it needs {', '.join(missing)}"
-            found.append(Forecast(stage.name, 0.0, None, None, 0, 0, failed[stage]))
+            found.append(Forecast(stage.name, 0.0, None, None, 0, 0, 0.0, failed[stage]))
             continue
         report(f"{stage.name}: {stage.title}")
         trial = tried(stage, short, run_dir, small)
-        memory = {"memory_bytes": trial.memory_bytes, "gpu_bytes": trial.gpu_bytes}
+        needed: dict[str, Any] = {
+            "memory_bytes": trial.memory_bytes,
+            "gpu_bytes": trial.gpu_bytes,
+            "cpu_seconds": trial.cpu_seconds,
+        }
         if trial.failure:
             failed[stage] = trial.failure
-            found.append(Forecast(stage.name, trial.seconds, None, None, failure=trial.failure, **memory))
+            found.append(Forecast(stage.name, trial.seconds, None, None, failure=trial.failure, **needed))
             continue
         rehearsed = Rehearsed(stage, trial, stage.folder(run_dir), config, share)
         seconds, disk = seconds_of(rehearsed), bytes_of(rehearsed)
-        found.append(Forecast(stage.name, trial.seconds, seconds, disk, failure=None, **memory))
+        found.append(Forecast(stage.name, trial.seconds, seconds, disk, failure=None, **needed))
     return Rehearsal(tuple(found), counts, shutil.disk_usage(scratch).free)
 
 

@@ -10,7 +10,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 def lines_of(found: Rehearsal) -> list[str]:
     """A table of the stages, and what all of them will take."""
-    cells = [("stage", "will take", "memory", "GPU", "disk")]
+    cells: list[tuple[str, ...]] = [("stage", "will take", "cores", "memory", "GPU", "disk")]
     for stage in found.stages:
         cells.append(_row(stage))
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
@@ -30,15 +30,18 @@ def lines_of(found: Rehearsal) -> list[str]:
     return lines
 
 
-def _row(stage: Forecast) -> tuple[str, str, str, str, str]:
+def _row(stage: Forecast) -> tuple[str, ...]:
     if stage.seconds is None:
         taken = "would fail" if stage.rehearsed_seconds else "not tried"
     else:
         taken = duration(stage.seconds)
+    cores = ""
+    if stage.rehearsed_seconds:
+        cores = f"{stage.cpu_seconds / stage.rehearsed_seconds:.1f}"
     memory = gigabytes(stage.memory_bytes) if stage.memory_bytes else ""
     gpu = gigabytes(stage.gpu_bytes) if stage.gpu_bytes else ""
     disk = gigabytes(stage.disk_bytes) if stage.disk_bytes is not None else ""
-    return stage.stage, taken, memory, gpu, disk
+    return stage.stage, taken, cores, memory, gpu, disk
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import resource
 import time
@@ -32,6 +33,8 @@ class Trial:
     """Most memory that PyTorch has held on the GPU."""
     failure: str | None = None
     """Why it failed, in one line."""
+    cpu_seconds: float = 0.0
+    """Seconds of all processor cores together, of its process and of those that it started."""
 
 
 def tried(stage: Stage, config: RunConfig, run_dir: Path, data: Path | None) -> Trial:
@@ -81,7 +84,13 @@ def _run(stage: Stage, config: RunConfig, run_dir: Path, data: Path | None, pipe
         failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
     seconds = time.monotonic() - begin
     others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    pipe.send(Trial(seconds, KIB * max(_own_kib(), others), _gpu_bytes(), failure))
+    memory = KIB * max(_own_kib(), others)
+    pipe.send(Trial(seconds, memory, _gpu_bytes(), failure, _cpu_seconds()))
+
+
+def _cpu_seconds() -> float:
+    own = os.times()
+    return own.user + own.system + own.children_user + own.children_system
 
 
 def _own_kib() -> int:

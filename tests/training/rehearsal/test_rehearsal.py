@@ -131,6 +131,7 @@ def test_a_stage_is_tried_in_a_process_of_its_own(tiny, tmp_path):
     trial = tried(PHANTOM, replace(tiny, phantom=replace(tiny.phantom, cases=1)), tmp_path, None)
     assert trial.failure is None
     assert trial.seconds > 0
+    assert 0 < trial.cpu_seconds < 100 * trial.seconds
     assert trial.memory_bytes > 50e6
     assert list((tmp_path / "phantom" / "data").glob("*/*.nii.gz"))
 
@@ -163,7 +164,7 @@ def imitated(monkeypatch):
         folder = stage.folder(run_dir)
         write_losses(folder, ["1,0.0,0", "2,1.0,0"], "iteration,seconds,scale")
         (folder / "training_log_1.txt").write_text("Epoch time: 1.0 s\n")
-        return Trial(1.0, 10**9, 0, failing.get(stage.name))
+        return Trial(1.0, 10**9, 0, failing.get(stage.name), cpu_seconds=1.5)
 
     monkeypatch.setattr(module, "tried", imitate)
     return failing
@@ -183,7 +184,7 @@ def test_command_tells_all_stages_and_fails_with_the_first_that_would(repository
     config = str(repository / "tests" / "reliability" / "faults" / "tiny.yaml")
     told = CliRunner().invoke(cli, ["train", "rehearse", "--config", config])
     assert told.exit_code == 0, told.output
-    assert "cyclegan       40 s       1 GB" in told.output
+    assert "cyclegan       40 s       1.5    1 GB" in told.output
     assert "2 source and 2 target cases" in told.output
 
     out = tmp_path / "rehearsal.json"
@@ -227,11 +228,13 @@ def test_too_little_disk_is_said():
         disk_bytes=5e9,
         memory_bytes=0,
         gpu_bytes=0,
+        cpu_seconds=2.0,
         failure=None,
         rehearsed_seconds=1,
     )
     found = SimpleNamespace(
         stages=(stage,), failures=[], cases={"source": 1}, seconds=90000.0, disk_bytes=5e9, free_bytes=1e9
     )
+    assert lines_of(found)[1].split() == ["cyclegan", "25.0", "h", "2.0", "5", "GB"]
     assert lines_of(found)[-1].startswith("disk: 5 GB of 1 GB free; too little")
     assert [duration(seconds) for seconds in (60, 600, 36000, 9e5)] == ["60 s", "10 min", "10.0 h", "10.4 days"]
