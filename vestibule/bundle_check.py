@@ -101,6 +101,8 @@ def check_settings(where: object, entry: dict, edition: Edition) -> None:
         wrong = f"mirror_axes must be a list of some of 0, 1 and 2, got {axes!r:.80}"
     elif not isinstance(step, int | float) or not MIN_TILE_STEP <= step <= 1:
         wrong = f"tile_step must be from {MIN_TILE_STEP} to 1, got {step!r:.80}"
+    elif not isinstance(entry.get("focus", False), bool):
+        wrong = f"focus must be true or false, got {entry['focus']!r:.80}"
     if wrong is not None:
         raise InputError(f"{where}: {wrong}")
     for structure in component_rules(entry):

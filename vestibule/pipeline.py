@@ -14,6 +14,7 @@ from vestibule.components import ComponentRule, keep_components
 from vestibule.device import pick_device
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.focus import Focus
 from vestibule.manifest import MANIFEST_NAME
 from vestibule.networks import GeneratorConfig, build_generator, shapes_of
 from vestibule.preprocessing import PreprocessingConfig, labels_to_original, to_working
@@ -99,6 +100,12 @@ def load_model(bundle_dir: Path, arm: str | None = None, device: str | None = No
         raise misfit(bundle, error) from error
 
 
+def focus_of(preprocessing: PreprocessingConfig) -> Focus:
+    """Where a segmenter looks closely, on images that were prepared so."""
+    is_around_ears = preprocessing.centre == "head"
+    return Focus(preprocessing.size_yx if is_around_ears else None)
+
+
 def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -> nn.Module | None:
     """The generator of an arm's manifest entry; None for an arm that translates nothing."""
     if entry is None:
@@ -117,6 +124,7 @@ def _load_translator(bundle: Bundle, entry: dict | None, device: torch.device) -
 
 def _load_segmenter(bundle: Bundle, entry: dict, device: torch.device) -> Segmenter:
     """The nnU-Net of an arm's manifest entry, with the parameters of all its folds."""
+    preprocessing = PreprocessingConfig.from_bundle(bundle.manifest["preprocessing"])
     return Segmenter(
         plans=bundle.document(entry["plans"]),
         dataset=bundle.document(entry["dataset"]),
@@ -125,4 +133,5 @@ def _load_segmenter(bundle: Bundle, entry: dict, device: torch.device) -> Segmen
         device=device,
         mirror_axes=tuple(entry["mirror_axes"]),
         tile_step=entry["tile_step"],
+        focus=focus_of(preprocessing) if entry.get("focus") else None,
     )

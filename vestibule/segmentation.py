@@ -16,8 +16,12 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import nn
 
 from vestibule.errors import InputError
+from vestibule.focus import Focus, FocusedPredictor
 from vestibule.geometry import settled
 from vestibule.networks import shapes_of
+
+NORMS = {"torch.nn.modules.instancenorm.InstanceNorm3d": "vestibule.volume_norm.VolumeNorm"}
+"""What is built in place of a norm that nnU-Net plans, with the same results."""
 
 
 class Segmenter:
@@ -32,6 +36,7 @@ class Segmenter:
         device: torch.device,
         mirror_axes: tuple[int, ...] = (),
         tile_step: float = 0.5,
+        focus: Focus | None = None,
     ) -> None:
         """Build the planned network and load its parameters.
 
@@ -43,6 +48,7 @@ class Segmenter:
             device: Where it runs.
             mirror_axes: Axes along which the image is mirrored too, and the predictions averaged.
             tile_step: How far the window moves, as a share of its size.
+            focus: Where folds and mirrored images are asked; None: everywhere.
 
         Raises:
             InputError: The parameters are not those of the planned network.
@@ -54,6 +60,9 @@ class Segmenter:
             if shapes_of(planned) != shapes_of(fold):
                 raise InputError("segmenter weights do not fit the planned network; the bundle mixes files of two runs")
         network = _builder(manager, chosen, dataset)().to(device)
+        if device.type == "cpu" and len(chosen.patch_size) == 3:
+            # Convolutions of volumes then need no copy to another layout.
+            network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # its types lack it
         states = [_complete_state(network, fold) for fold in parameters]
         self.plan = chosen
         """What nnU-Net planned: patch size, spacing, normalisation."""
@@ -62,9 +71,11 @@ class Segmenter:
         self.states = states
         """What nnU-Net loads into the network, for each fold."""
 
+        self._focus = focus
+        kind = nnUNetPredictor if focus is None else FocusedPredictor
         # nnU-Net prints to stdout, which belongs to our own commands.
         with contextlib.redirect_stdout(io.StringIO()):
-            self._predictor = nnUNetPredictor(
+            self._predictor = kind(
                 tile_step_size=tile_step,
                 use_mirroring=bool(mirror_axes),
                 device=device,
@@ -89,6 +100,8 @@ class Segmenter:
         image = t1_unit[None].astype(np.float32)  # (1, Z, Y, X)
         # nnU-Net rounds sizes to whole voxels, and takes a ratio of three for anisotropic: both by the last digit.
         properties = {"spacing": list(settled(spacing_zyx))}
+        if self._focus is not None:
+            self._predictor.near_zyx = self._focus.near(t1_unit.shape, spacing_zyx)
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 _, probabilities = self._predictor.predict_single_npy_array(
@@ -116,12 +129,20 @@ def planned_parameters(plans: dict, dataset: dict, configuration: str) -> dict[s
         return dict(build_network(allow_init=False).named_parameters())
 
 
+def build_planned(plans: dict, dataset: dict, configuration: str) -> nn.Module:
+    """The network that nnU-Net has planned, with random parameters."""
+    manager = PlansManager(plans)
+    return _builder(manager, manager.get_configuration(configuration), dataset)()
+
+
 def _builder(manager: PlansManager, chosen: ConfigurationManager, dataset: dict) -> Callable[..., nn.Module]:
     # Not through nnUNetTrainer, whose import brings matplotlib, seaborn and augmentation into every container.
+    arguments = dict(chosen.network_arch_init_kwargs)
+    arguments["norm_op"] = NORMS.get(arguments["norm_op"], arguments["norm_op"])
     return functools.partial(
         get_network_from_plans,
         chosen.network_arch_class_name,
-        chosen.network_arch_init_kwargs,
+        arguments,
         chosen.network_arch_init_kwargs_req_import,
         determine_num_input_channels(manager, chosen, dataset),
         manager.get_label_manager(dataset).num_segmentation_heads,

@@ -39,3 +39,11 @@ def test_training_mode_is_left_as_it_was():
     network = Negative()
     translate(network.train(), np.zeros((1, 4, 4), dtype=np.float32))
     assert network.training
+
+
+def test_a_cpu_gets_one_large_slice_at_a_time_and_many_small_ones():
+    network = Negative()
+    translate(network, np.zeros((2, 256, 256), dtype=np.float32))
+    assert network.seen == [1, 1]
+    translate(network, np.zeros((9, 64, 64), dtype=np.float32))
+    assert network.seen == [1, 1, 8, 1]

@@ -63,6 +63,9 @@ class SegmenterConfig:
     """Average over mirrored images at prediction: up to eight times slower."""
     tile_step: float = field(default=0.5, metadata=AT_PREDICTION)
     """Step of the sliding window, as a share of the patch."""
+    focus: bool = field(default=False, metadata={"added": True, **AT_PREDICTION})
+    """At prediction, take what lies far from the ears for background, and ask further folds and mirrored images only
+    where the first fold finds something: a third of the passes, or fewer."""
     held_back: int = field(default=0, metadata={"added": True})
     """Labelled cases, by the seed, that no fold is trained on: those on which `postprocessing` is chosen."""
 

@@ -34,6 +34,7 @@ def load_segmenter(
         InputError: A document is missing.
     """
     # Here, since nnU-Net takes seconds to import.
+    from vestibule.pipeline import focus_of
     from vestibule.segmentation import Segmenter
 
     settings = config.segmenter
@@ -55,6 +56,7 @@ def load_segmenter(
         device=pick_device(),
         mirror_axes=settings.mirror_axes(mirrored),
         tile_step=settings.tile_step,
+        focus=focus_of(config.prepare) if settings.focus else None,
     )
 
 

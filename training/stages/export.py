@@ -87,6 +87,8 @@ def _pack_segmenter(stage: Stage, config: RunConfig, run_dir: Path, tensors: dic
         "mirror_axes": list(settings.mirror_axes(mirrored)),
         "tile_step": settings.tile_step,
     }
+    if settings.focus:
+        entry["focus"] = True
     if choice:
         entry["components"] = choice["components"]
     return entry
