@@ -11,6 +11,7 @@ USE = "an intended use, beside `challenge`"
 FILES = "the file name of a configuration or of a folder of weights"
 ROLE = "the segmenter's place in a bundle's manifest"
 OTHER_MEANINGS = {
+    ("benchmarks/predict_full_size.py", "segmenter"): ROLE,
     ("training/config/run.py", "phantom"): USE,
     ("training/stages/export.py", "phantom"): USE,
     ("training/stages/export.py", "segmenter"): ROLE,
