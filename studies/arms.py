@@ -27,14 +27,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from arms_report import Runs, report
-from arms_rows import add_rows, write_rows
+from arms_report import Runs
+from arms_rows import write_rows, write_section
 from experiment import (
     experiment_parser,
     link,
     make_population,
-    provenance,
-    publish,
     remembered,
     score_arm,
     score_model,
@@ -163,29 +161,6 @@ def main() -> None:
     elif not arguments.others:
         raise SystemExit(f"arms: error: {out}: no run is finished; leave out --finished to train them")
     write_section(found, run_dirs, arguments)
-
-
-def write_section(found: dict[str, Runs], run_dirs: list[Path], arguments: argparse.Namespace) -> None:
-    """Print and write the section.
-
-    Args:
-        found: What was found here, by title of the line; what others found is added.
-        run_dirs: Folders of the runs.
-        arguments: Of the command line.
-    """
-    try:
-        for path in arguments.others:
-            add_rows(path, found)
-    except InputError as error:
-        raise SystemExit(f"arms: error: {error}") from error
-    title = f"## The arms beside each other, {arguments.size} size"
-    if arguments.heads:
-        title = f"## The arms on real heads with simulated tumours, {arguments.size} size"
-    section = [title, "", *report(found), "", *provenance(run_dirs)]
-    for path in arguments.others:
-        section.append(f"- With the runs of `{path}`")
-    name = "arms heads" if arguments.heads else "arms"
-    publish(section, f"{name} {arguments.size}", arguments.out, arguments.page)
 
 
 def make_populations(config: RunConfig, out: Path, heads: Path | None, size: str, finished: bool) -> list[Path]:

@@ -1,12 +1,14 @@
-"""Scores of the runs of `studies/arms.py` as a table, so that seeds of several machines can stand in one section."""
+"""What `studies/arms.py` leaves: its section, and every score as a table, so that seeds of several machines fit in one."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 from pathlib import Path
 
-from arms_report import Runs
+from arms_report import Runs, report
+from experiment import provenance, publish
 
 from evaluation.scoring.scores import Row
 from vestibule.errors import InputError
@@ -53,3 +55,26 @@ def add_rows(path: Path, found: dict[str, Runs]) -> None:
         raise InputError(f"{path}: is not a table of rows that arms.py has written ({error})") from error
     for line, runs in told.items():
         found[line] = runs | found.get(line, {})
+
+
+def write_section(found: dict[str, Runs], run_dirs: list[Path], arguments: argparse.Namespace) -> None:
+    """Print and write the section.
+
+    Args:
+        found: What was found here, by title of the line; what others found is added.
+        run_dirs: Folders of the runs.
+        arguments: Of the command line.
+    """
+    try:
+        for path in arguments.others:
+            add_rows(path, found)
+    except InputError as error:
+        raise SystemExit(f"arms: error: {error}") from error
+    title = f"## The arms beside each other, {arguments.size} size"
+    if arguments.heads:
+        title = f"## The arms on real heads with simulated tumours, {arguments.size} size"
+    section = [title, "", *report(found), "", *provenance(run_dirs)]
+    for path in arguments.others:
+        section.append(f"- With the runs of `{path}`")
+    name = "arms heads" if arguments.heads else "arms"
+    publish(section, f"{name} {arguments.size}", arguments.out, arguments.page)
