@@ -1,4 +1,4 @@
-"""What `studies/arms.py` leaves: its section, and every score as a table, so that seeds of several machines fit in one."""
+"""What `studies/arms.py` leaves: its section, and a table of every score, so that machines can share a section."""
 
 from __future__ import annotations
 
