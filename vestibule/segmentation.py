@@ -156,8 +156,12 @@ def _complete_state(network: nn.Module, parameters: dict[str, torch.Tensor]) -> 
     A bundle holds each tensor once; nnU-Net's networks list it under several names and its predictor wants them all.
     """
     network.load_state_dict(parameters, strict=False)
-    # Copies: the next fold is loaded into the same network.
+    # Copies, since the next fold is loaded into the same network: one of each tensor, under all its names.
+    copies: dict[int, torch.Tensor] = {}
     complete = {}
     for name, value in network.state_dict().items():
-        complete[name] = value.clone()
+        place = value.data_ptr()
+        if place not in copies:
+            copies[place] = value.clone()
+        complete[name] = copies[place]
     return complete

@@ -67,3 +67,13 @@ def test_a_gpu_too_small_for_one_patch_is_named_and_costs_no_other_case(segmente
         segmenter.probabilities(volume(), SPACING)
     assert attempts == [True, True, False]
     np.testing.assert_array_equal(segmenter.probabilities(volume(), SPACING), expected)
+
+
+def test_parameters_of_a_fold_are_held_once_under_all_their_names(segmenter):
+    (state,) = segmenter.states
+    held = {value.data_ptr() for value in state.values()}
+    assert len(held) == len(list(segmenter.network.parameters()))
+    # nnU-Net lists most of them under several.
+    assert len(state) > len(held)
+    in_network = {value.data_ptr() for value in segmenter.network.parameters()}
+    assert not held & in_network
