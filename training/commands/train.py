@@ -158,7 +158,8 @@ def sweep(config_path: Path, run_dir: Path, ignore_outline: bool) -> None:
 @click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False),
-    help="A new folder on the disk that the run will have; it is kept.  [default: a temporary one]",
+    help="A new folder on the disk that the run will have, or an earlier rehearsal's; it is kept.  [default: a "
+    "temporary one]",
 )
 @click.option("--steps", type=click.IntRange(min=3), default=6, show_default=True, help="Iterations of each GAN.")
 @json_option("what the run will take")

@@ -19,8 +19,13 @@ from training.stage_record import needs_of
 from training.stage_table import Stage
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
+from vestibule.files import write_text
 from vestibule.progress import track
 
+RUN, DATA = "run", "data"
+"""Folders in the scratch folder."""
+MARK = "rehearsal.txt"
+"""File there, which tells that nothing else lies in it."""
 STEPS = 6
 """Iterations of each GAN: the first begins the clock."""
 
@@ -92,8 +97,8 @@ def rehearse(
         config: Of the run.
         data: Folder with the challenge's training folders; None for a configuration that makes phantoms.
         named: Folders within `data` by role, before those that the configuration names.
-        scratch: An empty or new folder, on the disk that the run will have, which is kept; None: one among the
-            temporary files, which is removed.
+        scratch: A new folder, on the disk that the run will have, which is kept, or that of an earlier rehearsal, which
+            is made anew; None: one among the temporary files, which is removed.
         steps: Iterations of each GAN.
         report: Called with a line on what happens.
 
@@ -106,10 +111,20 @@ def rehearse(
     if scratch is None:
         with tempfile.TemporaryDirectory(prefix="vestibule-rehearsal-") as folder:
             return _rehearse(config, data, named, Path(folder), steps, report)
-    if scratch.exists() and any(scratch.iterdir()):
-        raise InputError(f"{scratch}: is not empty; name a new folder with --scratch")
-    scratch.mkdir(parents=True, exist_ok=True)
+    _clear(scratch)
     return _rehearse(config, data, named, scratch, steps, report)
+
+
+def _clear(scratch: Path) -> None:
+    """Make an empty folder of a new one, or of that of an earlier rehearsal, which may have been stopped."""
+    mark = scratch / MARK
+    if mark.is_file():
+        for name in (RUN, DATA):
+            shutil.rmtree(scratch / name, ignore_errors=True)
+    elif scratch.exists() and any(scratch.iterdir()):
+        raise InputError(f"{scratch}: is not empty, and no rehearsal has made it; name a new folder with --scratch")
+    scratch.mkdir(parents=True, exist_ok=True)
+    write_text(mark, "Made by vestibule train rehearse, which makes it anew.\n")
 
 
 def _rehearse(
@@ -121,13 +136,13 @@ def _rehearse(
     report: Callable[[str], None],
 ) -> Rehearsal:
     short = shortened(config, steps)
-    run_dir = scratch / "run"
+    run_dir = scratch / RUN
     run_dir.mkdir()
     known = _cases(config, data, named, run_dir)
     counts = {domain: len(known.of(domain)) for domain in ("source", "target")}
     small = None
     if data is not None:
-        small = scratch / "data"
+        small = scratch / DATA
         for domain in counts:
             chosen = some_of(known.of(domain), config.reference.case)
             link_cases(chosen, get_edition(config.edition), small)

@@ -213,8 +213,14 @@ def test_rehearsal_takes_a_few_cases_of_the_data_and_the_reference_among_them(ti
     assert len(linked) == CASES
     assert "crossmoda2021_ldn_7_hrT2.nii.gz" in linked
     assert len(list((scratch / "data" / "source_training").iterdir())) == 2 * CASES
-    with pytest.raises(InputError, match="scratch: is not empty"):
-        rehearse(config, data, scratch=scratch)
+    # One that was stopped, or is done, is made anew in its folder; nobody else's folder is.
+    (scratch / "run" / "left").touch()
+    rehearse(config, data, scratch=scratch)
+    assert not (scratch / "run" / "left").exists()
+    (tmp_path / "other" / "run").mkdir(parents=True)
+    with pytest.raises(InputError, match="other: is not empty, and no rehearsal has made it"):
+        rehearse(config, data, scratch=tmp_path / "other")
+    assert (tmp_path / "other" / "run").is_dir()
     with pytest.raises(InputError, match="pass --data FOLDER"):
         rehearse(config)
     with pytest.raises(InputError, match="makes its own phantoms"):
