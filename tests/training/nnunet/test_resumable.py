@@ -186,7 +186,7 @@ def test_planning_anew_takes_nothing_over_from_the_plans_before(planned, monkeyp
     (plans,) = folder.glob("nnunet/preprocessed/*/nnUNetPlans.json")
     plans.write_text(plans.read_text().replace("nnUNetPlans_3d", "nnUNetPlans_4d"))
 
-    def plan(config):
+    def plan(config, cases):
         assert not plans.exists()
         raise KeyboardInterrupt
 
