@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from training.arms import ARMS, Arm
+from training.config import SelfTrainingConfig
 from training.stage_table import SELF_TRAINING
 
 PHANTOM_LIMITS = (
@@ -56,10 +59,22 @@ def _rounds(arm: Arm, provenance: dict) -> str:
     settings = provenance.get("config", {}).get(SELF_TRAINING.name)
     if settings is None or arm.segmenter.name not in settings["stages"]:
         return ""
-    return (
-        f" Its nnU-Net was trained in {settings['rounds']} rounds on its own masks of real T2, of which those were "
-        "kept that agreed with other ways to find them and that a patient could have."
-    )
+    # Bundles of before lack some keys.
+    settings = asdict(SelfTrainingConfig()) | settings
+    # The last round counts too, where it has seen nothing else.
+    rounds = settings["rounds"] + settings["last_on_target"]
+    times = "once" if rounds == 1 else f"in {rounds} rounds"
+    told = f" Its nnU-Net was trained {times} on its own masks of real T2."
+    reasons = []
+    if settings["min_agreement"] > 0:
+        reasons.append("agreed with other ways to find them")
+    if settings["anatomy"]:
+        reasons.append("a patient could have")
+    if reasons:
+        told += f" Of these, those were kept that {' and that '.join(reasons)}."
+    if settings["fit_cochleae"]:
+        told += " Their cochleae were given the shape that labels of T1 have, in the place that the images tell."
+    return told
 
 
 def _rules(provenance: dict) -> str:

@@ -97,11 +97,21 @@ def finish_networks(config, run_dir):
 def test_card_tells_of_self_training_where_an_arm_has_it(run_with_bundle):
     manifest = open_bundle(run_with_bundle / "export" / "bundle").manifest
     manifest["arms"] = ["direct", "blending"]
-    told = "trained in 2 rounds on its own masks of real T2"
-    assert told not in model_card(manifest)
-    manifest["provenance"]["config"] = {"self_training": {"stages": ["direct_segmenter"], "rounds": 2}}
-    (line,) = [line for line in model_card(manifest).splitlines() if told in line]
-    assert line.startswith("- Arm `direct`")
+    assert "its own masks of real T2." not in card_line(manifest, "direct")
+    settings = {"stages": ["direct_segmenter"], "rounds": 2}
+    manifest["provenance"]["config"] = {"self_training": settings}
+    told = card_line(manifest, "direct")
+    assert "trained in 3 rounds on its own masks of real T2. Of these, those were kept that agreed with" in told
+    assert told.endswith("and that a patient could have.")
+    assert "rounds" not in card_line(manifest, "blending")
+    settings |= {"rounds": 0, "min_agreement": 0.0, "anatomy": False, "fit_cochleae": True}
+    told = card_line(manifest, "direct")
+    assert "trained once on its own masks of real T2. Their cochleae were given the shape" in told
+
+
+def card_line(manifest, arm):
+    (line,) = [line for line in model_card(manifest).splitlines() if line.startswith(f"- Arm `{arm}`")]
+    return line
 
 
 @pytest.mark.parametrize(
