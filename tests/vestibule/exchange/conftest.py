@@ -1,5 +1,6 @@
 """A phantom's T2 that every format segments, and what this toolkit makes of it."""
 
+import shutil
 import sys
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ import pytest
 
 from vestibule.boxes import bounding_box
 from vestibule.cli import main
+from vestibule.files import read_json, write_json
+from vestibule.manifest import MANIFEST_NAME
 from vestibule.pipeline import Model, load_model
 from vestibule.preprocessing import to_working
 from vestibule.volume import Volume, read_labels, read_scan
@@ -25,9 +28,19 @@ class Expected:
 
 
 @pytest.fixture(scope="session")
-def phantom_weights(repository):
-    """The packaged bundle."""
-    return repository / "weights" / "phantom"
+def phantom_weights(repository, tmp_path_factory):
+    """The packaged bundle with the arms that translate, which is all that a format can be asked for."""
+    bundle = tmp_path_factory.mktemp("weights") / "phantom"
+    shutil.copytree(repository / "weights" / "phantom", bundle)
+    manifest = read_json(bundle / MANIFEST_NAME)
+    manifest |= {"arms": ["baseline", "oneshot"], "default_arm": "oneshot"}
+    for told in (manifest["networks"], manifest["scores"]["arms"]):
+        del told["blending"]
+    for name in [name for name in manifest["files"] if name.startswith("self_training")]:
+        del manifest["files"][name]
+        (bundle / name).unlink()
+    write_json(bundle / MANIFEST_NAME, manifest)
+    return bundle
 
 
 @pytest.fixture(scope="session")
