@@ -63,4 +63,8 @@ def test_old_bundle_is_told_of_by_the_commands(old_bundle, command, monkeypatch,
 
 
 def test_bundle_of_the_repository_reads(repository):
-    assert load_model(repository / "weights" / "phantom", device="cpu").arm == "oneshot"
+    folder = repository / "weights" / "phantom"
+    manifest = open_bundle(folder).manifest
+    assert load_model(folder, device="cpu").arm == manifest["default_arm"]
+    for arm in manifest["arms"]:
+        assert load_model(folder, arm, "cpu").arm == arm
