@@ -90,3 +90,14 @@ def _dropped(mask: np.ndarray, rule: ComponentRule, voxel_mm3: float) -> np.ndar
     stays = np.append(False, by_part)
     kept = stays[parts]
     return mask & ~kept
+
+
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part of a mask (Z, Y, X) bool; nothing where there is nothing."""
+    parts, count = label_components(mask)
+    if count == 0:
+        return np.zeros(mask.shape, dtype=bool)
+    # Part 0 is what does not belong to the mask.
+    sizes = np.bincount(parts.ravel())[1:]
+    largest = 1 + int(sizes.argmax())
+    return parts == largest

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
+from vestibule.components import largest_part
 from vestibule.geometry import settled
 from vestibule.volume import Volume
 
@@ -51,7 +52,7 @@ def head_outline(image: Volume, sampling: Sampling) -> tuple[np.ndarray, tuple[i
 
     # Below it lies air with its noise.
     tissue = coarse > 0.5 * coarse.mean()
-    return _largest_part(tissue), tuple(steps.tolist())
+    return largest_part(tissue), tuple(steps.tolist())
 
 
 def _block_means(voxels: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -74,14 +75,3 @@ def _block_means(voxels: np.ndarray, steps: np.ndarray) -> np.ndarray:
 def _above_darkest(coarse: np.ndarray) -> np.ndarray:
     """Intensities above those of the darkest percent of the image, which is taken for air."""
     return coarse - np.percentile(coarse, 1)
-
-
-def _largest_part(tissue: np.ndarray) -> np.ndarray:
-    """The largest connected part of `tissue` (Z, Y, X) bool; nothing where there is nothing."""
-    parts, count = ndimage.label(tissue)
-    if count == 0:
-        return np.zeros(tissue.shape, dtype=bool)
-    # Part 0 is what is no tissue.
-    sizes = np.bincount(parts.ravel())[1:]
-    largest = 1 + int(sizes.argmax())
-    return parts == largest

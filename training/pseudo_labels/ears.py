@@ -16,6 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from vestibule.components import largest_part
 from vestibule.progress import track
 
 FRAME_MM = 0.75
@@ -76,11 +77,7 @@ class Pose:
 
 def middle_of(mask: np.ndarray) -> np.ndarray:
     """Middle of the largest part of a mask that is not empty, as an index (z, y, x) with fractions."""
-    parts, _ = ndimage.label(mask)
-    voxels = np.bincount(parts.ravel())
-    voxels[0] = 0
-    largest = voxels.argmax()
-    middle = ndimage.center_of_mass(parts == largest)
+    middle = ndimage.center_of_mass(largest_part(mask))
     return np.array(middle)
 
 
