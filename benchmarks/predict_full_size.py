@@ -77,13 +77,15 @@ def main() -> None:
     run(model.run, case, edition)
     clock.print()
 
+    # What follows goes through the network once more.
+    count = passes[0]
     patch = list(model.segmenter.plan.patch_size)
-    operations = passes[0] * operations_of(model.segmenter.network, (1, 1, *patch))
+    operations = count * operations_of(model.segmenter.network, (1, 1, *patch))
     if model.translator is not None:
         slices, *sides = (read_scan(image).voxels.shape[0], *config.prepare.size_yx)
         operations += slices * operations_of(model.translator, (1, 1, *sides))
     sizes = " x ".join(map(str, read_scan(image).voxels.shape))
-    print(f"image {sizes}, patch {patch}, {passes[0]} passes of the segmenter's network, {operations / 1e12:.1f} TFLOP")
+    print(f"image {sizes}, patch {patch}, {count} passes of the segmenter's network, {operations / 1e12:.1f} TFLOP")
     reached = matrix_pace()
     print(f"floor: {operations / reached:.0f} s of CPU at {reached / 1e9:.0f} GFLOP a second of CPU")
 

@@ -2,6 +2,9 @@
 
 import argparse
 import importlib
+import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -87,3 +90,23 @@ def test_table_of_a_gpu_goes_through_and_goes_on_where_it_was_cut_short(benchmar
     # What is measured is not measured again.
     monkeypatch.setattr(gpu, "parts_of", lambda arguments: dict.fromkeys(read_json(tmp_path / "gpu.json")))
     gpu.main()
+
+
+@pytest.mark.parametrize("options", [(), ("--everywhere", "--mirrored")])
+def test_a_case_is_predicted_step_by_step_with_the_passes_that_were_asked_for(repository, tmp_path, options):
+    script = repository / "benchmarks" / "predict_full_size.py"
+    config = repository / "configs" / "phantom.yaml"
+    shape = ("--shape", "12", "72", "72", "--spacing", "2.5", "2.0", "2.0")
+    command = [sys.executable, script, "--out", tmp_path, "--config", config, "--folds", "2", *shape, *options]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    steps = [line.split("|")[1].strip() for line in finished.stdout.splitlines() if line.startswith("| ")]
+    assert steps[:3] == ["step", "load", "prediction"]
+    assert {"read", "to the working grid", "nnU-Net's windows", "labels on the image's grid", "write"} < set(steps)
+    passes = int(re.search(r"(\d+) passes", finished.stdout)[1])
+    if options:
+        # Each of twelve slices by two folds, in four directions.
+        assert passes == 12 * 2 * 4
+    else:
+        # By the second fold where the first has found something.
+        assert 12 < passes <= 12 * 2
