@@ -235,16 +235,35 @@ def score_model(model: Model, run_dir: Path, name: str, edition: Edition) -> lis
         InputError: A case could not be segmented: its Dice of 0 would be taken for the method's.
     """
     data = PHANTOM.folder(run_dir) / "data"
+    images = data / edition.validation_folder
+    references = edition.references_of(data, edition.validation_folder)
     masks = run_dir / "predictions" / name
+    return predict_and_score(model, images, references, masks, run_dir / "scores" / name, edition)
+
+
+def predict_and_score(
+    model: Model, images: Path, references: Path, masks: Path, scores: Path, edition: Edition
+) -> list[Row]:
+    """Rows of scores of a model on a folder of images, one a case and structure.
+
+    Args:
+        model: What segments.
+        images: T2 images.
+        references: Their references.
+        masks: Folder that is made for the masks.
+        scores: Folder for the scores.
+        edition: Whose labels the masks carry.
+
+    Raises:
+        InputError: As `score_model`.
+    """
     masks.mkdir(parents=True, exist_ok=True)
-    cases = find_cases(data / edition.validation_folder, masks, edition).cases
+    cases = find_cases(images, masks, edition).cases
     outcome = predict_cases(model.run, cases, edition)
     if outcome.failures:
         lines = [line for _, line in outcome.failures]
         raise InputError(failure_message(lines, len(cases)))
-    references = edition.references_of(data, edition.validation_folder)
-    scores = score_folder(masks, references, run_dir / "scores" / name, edition)
-    return scores.rows
+    return score_folder(masks, references, scores, edition).rows
 
 
 def averaged(runs: list[list[Row]]) -> list[Row]:

@@ -28,6 +28,7 @@ OTHER_MEANINGS = {
     ("vestibule/exchange/onnx.py", "segmenter"): ROLE,
     ("vestibule/pipeline.py", "segmenter"): ROLE,
     ("vestibule/weights.py", "phantom"): FILES,
+    ("studies/mirroring.py", "segmenter"): ROLE,
     ("studies/region.py", "phantom"): FILES,
 }
 """File and string that mean something else, with what they mean."""
