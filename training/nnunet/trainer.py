@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 import torch
@@ -13,12 +15,16 @@ from training.config import SegmenterConfig
 from training.gan.devices import has_bfloat16
 from training.nnunet.resumable import EPOCHS_AT_RISK, ResumableTrainer
 
+CURVES_EVERY_S = 60.0
+"""Seconds between drawings of `progress.png`, at least. One takes a second, and small epochs take ten."""
+
 
 class Trainer(ResumableTrainer):
     """nnU-Net's trainer with our length of training, and its prints in its log file alone."""
 
     contrast: LocalContrast | None = None
     """What is varied in the patches, beside nnU-Net's own augmentation; None: nothing."""
+    _drawn_at = -math.inf
 
     def configure(self, config: SegmenterConfig, contrast: LocalContrast | None = None) -> None:
         """Set the length of training, the optimiser and a further augmentation; to be called before `initialize`."""
@@ -30,6 +36,17 @@ class Trainer(ResumableTrainer):
         self.num_iterations_per_epoch = config.iterations_per_epoch
         self.num_val_iterations_per_epoch = max(1, config.iterations_per_epoch // 10)
         self.save_every = min(max(1, config.epochs // 10), EPOCHS_AT_RISK)
+        # nnU-Net draws after every epoch.
+        self._draw_curves = self.logger.plot_progress_png
+        self.logger.plot_progress_png = self.draw_curves
+
+    def draw_curves(self, folder: str) -> None:
+        """Draw nnU-Net's curves into a folder, unless they are new; after the last epoch in any case."""
+        now = time.monotonic()
+        is_last = self.current_epoch + 1 == self.num_epochs
+        if is_last or now - self._drawn_at >= CURVES_EVERY_S:
+            self._draw_curves(folder)
+            self._drawn_at = now
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, PolyLRScheduler]:
         """nnU-Net's own optimiser, or AdamW under nnU-Net's own schedule."""
