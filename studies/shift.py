@@ -1,15 +1,17 @@
-"""Do masks lie beside what they are of? The mean way from each reference structure to the mask near it, in voxels.
+"""Do masks lie beside what they are of, or are they larger or smaller than it? Means over the parts of structures.
 
     python studies/shift.py runs/demo/predictions/oneshot runs/demo/phantom/data/references/target_validation
 
-Each connected part of a reference is compared by its middle with what the mask calls the same within four voxels. A
-mean away from 0 that the spread over parts does not explain is a shift: of the translation, or of the grid.
+Each connected part of a reference is compared with what the mask calls the same within four voxels: by its middle, in
+voxels, and by its volume (median of the shares). A mean away from 0 that the spread over parts does not explain is a
+shift: of the translation, or of the grid.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +25,15 @@ LEAST = 9
 """Voxels of a part and of the mask near it, below which a middle says little."""
 
 
+class Compared(NamedTuple):
+    """A part of a reference and the mask near it."""
+
+    way: np.ndarray
+    """Voxels (z, y, x) from the part's middle to the mask's."""
+    share: float
+    """Volume of the mask, as a share of the part's."""
+
+
 def main() -> None:
     """Print a line for each structure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -33,30 +44,32 @@ def main() -> None:
     given = get_edition(arguments.edition) if arguments.edition else None
     edition = edition_of_masks(arguments.references, given)
 
-    ways: dict[str, list[np.ndarray]] = {name: [] for name in edition.structures}
+    parts: dict[str, list[Compared]] = {name: [] for name in edition.structures}
     for pair in join_cases(arguments.predictions, arguments.references, edition).pairs:
         if pair.prediction_path is None:
             continue
         reference = read_labels(pair.reference_path).voxels  # (Z, Y, X)
         mask = read_labels(pair.prediction_path).voxels  # (Z, Y, X)
-        for name, found in ways.items():
+        for name, found in parts.items():
             expected = edition.mask_of(reference, name)
             predicted = edition.mask_of(mask, name)
-            found += shifts(expected, predicted)
+            found += compared(expected, predicted)
 
-    for name, found in ways.items():
+    for name, found in parts.items():
         if not found:
             continue
-        means = np.mean(found, axis=0)
-        spreads = np.std(found, axis=0)
-        parts = []
+        ways = [one.way for one in found]
+        means = np.mean(ways, axis=0)
+        spreads = np.std(ways, axis=0)
+        words = []
         for axis, mean, spread in zip("zyx", means, spreads, strict=True):
-            parts.append(f"{axis} {mean:+.2f} ± {spread:.2f}")
-        print(f"{name:8s} {', '.join(parts)} voxels, {len(found)} parts")
+            words.append(f"{axis} {mean:+.2f} ± {spread:.2f}")
+        share = np.median([one.share for one in found])
+        print(f"{name:8s} {', '.join(words)} voxels, volume x {share:.2f}, {len(found)} parts")
 
 
-def shifts(reference: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
-    """Voxels (z, y, x) from the middle of each part of `reference` to that of `mask` near it, both bool (Z, Y, X)."""
+def compared(reference: np.ndarray, mask: np.ndarray) -> list[Compared]:
+    """Each part of `reference` with what lies near it in `mask`, both bool (Z, Y, X)."""
     parts, count = ndimage.label(reference, np.ones((3, 3, 3)))
     found = []
     for number in range(1, count + 1):
@@ -68,7 +81,8 @@ def shifts(reference: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
             continue
         expected = ndimage.center_of_mass(part)
         predicted = ndimage.center_of_mass(near)
-        found.append(np.subtract(predicted, expected))
+        way = np.subtract(predicted, expected)
+        found.append(Compared(way, float(near.sum() / part.sum())))
     return found
 
 

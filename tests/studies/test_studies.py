@@ -132,14 +132,15 @@ def test_pair_is_one_head_in_both_contrasts_with_its_labels(study, repository):
     assert set(np.unique(pair.labels)) == {0, 1, 2}
 
 
-def test_shift_is_the_way_from_each_part_of_the_reference_to_the_mask_near_it(study):
+def test_part_of_the_reference_is_compared_with_the_mask_near_it(study):
     reference, mask = np.zeros((2, 8, 30, 60), dtype=bool)
     reference[2:5, 10:14, 10:14] = reference[2:5, 10:14, 40:44] = True
-    mask[2:5, 9:13, 10:14] = mask[3:6, 10:14, 42:46] = True
+    mask[2:5, 9:13, 10:14] = mask[3:6, 10:12, 42:46] = True
     mask[:, 25:, 25:30] = True  # near neither
-    first, second = study("shift").shifts(reference, mask)
-    assert first == pytest.approx([0, -1, 0])
-    assert second == pytest.approx([1, 0, 2])
+    first, second = study("shift").compared(reference, mask)
+    assert first.way == pytest.approx([0, -1, 0])
+    assert second.way == pytest.approx([1, -1, 2])
+    assert (first.share, second.share) == (1.0, 0.5)
 
 
 def test_wrong_images_are_made_of_t2_alone(study):
