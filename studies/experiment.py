@@ -52,7 +52,14 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
 def of_the_paper(config: RunConfig) -> RunConfig:
     """`config` with the arms of the paper, without the settings of others."""
     arms = (BASELINE.name, ONESHOT.name)
-    return replace(config, arms=arms, default_arm=None, augment=AugmentConfig(), self_training=None)
+    return replace(
+        config,
+        arms=arms,
+        default_arm=None,
+        augment=AugmentConfig(),
+        local_contrast=None,
+        self_training=None,
+    )
 
 
 def sized(config: RunConfig, size: str) -> RunConfig:
