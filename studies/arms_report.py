@@ -13,7 +13,7 @@ from training.arms import BASELINE, UPPER_BOUND
 from vestibule.editions import COCHLEA, TUMOUR
 
 Runs = dict[tuple[str, int], dict]
-"""What was found, by data and seed: `rows` of scores, and `minutes` of training."""
+"""What was found, by data and seed: `rows` of scores, and `minutes` of training where they are told."""
 AGAINST = (BASELINE.name, UPPER_BOUND.name)
 """Lines that all others are compared with, where they are there."""
 
@@ -28,6 +28,7 @@ def report(found: dict[str, Runs]) -> list[str]:
         Lines in Markdown.
     """
     against = [name for name in AGAINST if name in found]
+    is_timed = all("minutes" in run for runs in found.values() for run in runs.values())
     rows = []
     for name, runs in found.items():
         pooled = rows_of(runs.values())
@@ -44,18 +45,20 @@ def report(found: dict[str, Runs]) -> list[str]:
         ]
         for base in against:
             cells.append(difference(found[base], runs) if base != name else "")
-        cells.append(f"{mean(run['minutes'] for run in runs.values()):.0f}")
+        if is_timed:
+            cells.append(f"{mean(run['minutes'] for run in runs.values()):.0f}")
         rows.append(tuple(cells))
 
     header = ["line", "runs", "failures", "VS Dice", "> 0.8", "VS ASSD (mm)", "cochlea Dice"]
     header += [f"less {name} (95 %)" for name in against]
-    header.append("minutes")
+    if is_timed:
+        header.append("minutes")
     table = TextTable(tuple(header), tuple(rows), names=1)
     cases = {row["case"] for runs in found.values() for row in rows_of(runs.values())}
     return [
         f"{len(cases)} unseen T2. Failures are masks whose tumour has an ASSD above {FAILED_MM:g} mm, empty ones among "
-        "them. Differences in VS Dice are of the means over the runs that both lines have, paired by case. Minutes "
-        "are of all stages that a line needs, in one process.",
+        "them. Differences in VS Dice are of the means over the runs that both lines have, paired by case."
+        + (" Minutes are of all stages that a line needs, in one process." if is_timed else ""),
         "",
         table.markdown,
         *shares(found),
