@@ -16,6 +16,7 @@ from torch import nn
 from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.exchange.about import identity, image_steps, warning
+from vestibule.exchange.mirrors import mirrors_of
 from vestibule.exchange.onnx_steps import BeforeSegmenter, BehindSegmenter
 from vestibule.files import file_sha256, write_json, write_text
 from vestibule.networks import GeneratorConfig
@@ -167,6 +168,7 @@ def _write_steps(bundle: Bundle, arm: str, described: dict, folder: Path, files:
         "behind": BEHIND,
         "classes": segmenter["classes"],
         "patch": patch,
+        "flips": [[], *mirrors_of(segmenter["mirror_axes"])],
     }
 
 
@@ -279,14 +281,14 @@ def _readme(bundle: Bundle, document: dict) -> str:
 {warning(bundle)}
 
 `{DESCRIPTION}` says what has to be done before, between and behind the networks: working grid, normalisation, patches,
-labels. The default arm is `{document["default_arm"]}`. `{SCRIPT}` does it for one image, in thirty lines with numpy,
-nibabel and onnxruntime alone: `{BEFORE}` and `{BEHIND}` compute what stands before and behind the segmenter.
+labels. The default arm is `{document["default_arm"]}`. `{SCRIPT}` does it for one image, in some thirty lines with
+numpy, nibabel and onnxruntime alone: `{BEFORE}` and `{BEHIND}` compute what stands before and behind the segmenter.
 
 ```
 python {SCRIPT} T2.nii.gz MASK.nii.gz ROW COLUMN
 ```
 
 It leaves some things out. It does not look for the ears, as vestibule does: ROW and COLUMN are the middle between
-them, in voxels from the front and from the patient's right. It neither mirrors nor resamples along z, and drops no
-parts of a structure.
+them, in voxels from the front and from the patient's right. It does not resample along z, and drops no parts of a
+structure.
 """

@@ -26,9 +26,11 @@ for name in PLAN["folds"]:
     fold = onnxruntime.InferenceSession(FOLDER / name)
     for corner in corners:
         box = tuple(slice(start, start + side) for start, side in zip(corner, weight.shape, strict=True))
-        (logits,) = fold.run(None, {"t1": t1[box].reshape(PLAN["patch"])})
-        total[(slice(None), *box)] += weight * logits.reshape(-1, *weight.shape)
-        seen[box] += weight
+        patch = t1[box].reshape(PLAN["patch"])
+        for axes in PLAN["flips"]:
+            (logits,) = fold.run(None, {"t1": np.ascontiguousarray(np.flip(patch, axes))})
+            total[(slice(None), *box)] += weight * np.flip(logits, axes).reshape(-1, *weight.shape)
+            seen[box] += weight
 
 behind = onnxruntime.InferenceSession(FOLDER / PLAN["behind"])
 (mask,) = behind.run(None, {"logits": np.float32(total / seen), **given})

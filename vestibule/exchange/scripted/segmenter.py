@@ -1,6 +1,5 @@
 """`vestibule.segmentation` in tensors: nnU-Net's normalisation, resampling, sliding window and softmax."""
 
-import itertools
 import math
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vestibule.errors import InputError
+from vestibule.exchange.mirrors import mirrors_of
 from vestibule.exchange.scripted.axes import Resizing
 from vestibule.exchange.scripted.ears import Settled
 from vestibule.segmentation import Segmenter
@@ -131,7 +131,7 @@ class ScriptedSegmenter(nn.Module):
         self.spacing = [float(step) for step in plan.spacing]
         self.patch = [1, 1, *plan.patch_size]
         self.tile_step = float(tile_step)
-        self.mirrors = _combinations(mirror_axes)
+        self.mirrors = mirrors_of(mirror_axes)
 
         weights = compute_gaussian(tuple(plan.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device="cpu")
         # A network of slices has windows of one slice.
@@ -266,12 +266,3 @@ class ScriptedSegmenter(nn.Module):
             place = apart * number
             places.append(self.rounded(place))
         return places
-
-
-def _combinations(mirror_axes: list[int]) -> list[list[int]]:
-    """Axes of a patch (1, 1, ...) that are mirrored together, each set once."""
-    sets = []
-    for count in range(1, len(mirror_axes) + 1):
-        for axes in itertools.combinations(mirror_axes, count):
-            sets.append([axis + 2 for axis in axes])
-    return sets
