@@ -32,8 +32,8 @@ def model_card(manifest: dict) -> str:
     for name in manifest["arms"]:
         # A bundle of another version may have an arm that this one does not know.
         if name in ARMS:
-            rounds = _rounds(ARMS[name], provenance)
-            lines.append(f"- Arm `{name}`: {ARMS[name].card}{rounds}")
+            arm = ARMS[name]
+            lines.append(f"- Arm `{name}`: {arm.card}{_contrast(arm, provenance)}{_rounds(arm, provenance)}")
     lines += [
         f"- Trained on: {provenance['training_data']}. {_rules(provenance)}",
         f"- Made by `{manifest['command']}`, seed {manifest['seed']}, code {manifest['code_version']}, "
@@ -54,10 +54,25 @@ def model_card(manifest: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _contrast(arm: Arm, provenance: dict) -> str:
+    """A sentence on random contrast, where an arm was trained with it."""
+    if _settings(arm, provenance, "local_contrast") is None:
+        return ""
+    return " While it was trained, tumours and cochleae had random contrast."
+
+
+def _settings(arm: Arm, provenance: dict, section: str) -> dict | None:
+    """A section of the configuration, where it stands there and names the arm's segmenter among its stages."""
+    settings = provenance.get("config", {}).get(section)
+    if settings is None or arm.segmenter.name not in settings["stages"]:
+        return None
+    return settings
+
+
 def _rounds(arm: Arm, provenance: dict) -> str:
     """A sentence on an arm's self-training, where the section of that name has shaped it."""
-    settings = provenance.get("config", {}).get(SELF_TRAINING.name)
-    if settings is None or arm.segmenter.name not in settings["stages"]:
+    settings = _settings(arm, provenance, SELF_TRAINING.name)
+    if settings is None:
         return ""
     # Bundles of before lack some keys.
     settings = asdict(SelfTrainingConfig()) | settings
