@@ -35,8 +35,8 @@ def phantom_weights(repository, tmp_path_factory):
     manifest = read_json(bundle / MANIFEST_NAME)
     manifest |= {"arms": ["baseline", "oneshot"], "default_arm": "oneshot"}
     for told in (manifest["networks"], manifest["scores"]["arms"]):
-        del told["blending"]
-    for name in [name for name in manifest["files"] if name.startswith("self_training")]:
+        del told["direct"]
+    for name in [name for name in manifest["files"] if name.startswith("direct_segmenter")]:
         del manifest["files"][name]
         (bundle / name).unlink()
     write_json(bundle / MANIFEST_NAME, manifest)

@@ -76,7 +76,7 @@ def test_the_folder_is_as_monai_s_specification_has_it(exported):
         "1": "vs",
         "2": "cochlea",
     }
-    assert round(metadata["eval_metrics"]["mean_dice_cochlea"], 3) == 0.622
+    assert round(metadata["eval_metrics"]["mean_dice_cochlea"], 3) == 0.649
     assert "Not a medical device" in metadata["intended_use"]
     assert "phantoms only, not for patients" in (folder / "docs" / "README.md").read_text().lower()
     state = torch.load(folder / "models" / "model.pt", weights_only=True)

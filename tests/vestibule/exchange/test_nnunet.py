@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
+from vestibule.exchange.formats import FORMATS, export
 from vestibule.exchange.nnunet import DATASET
 from vestibule.files import read_json
 
@@ -13,7 +14,7 @@ def test_nnunet_predicts_the_same_mask_from_the_model_folder(exported, expected)
     (folder,) = (exported("nnunet") / DATASET).iterdir()
     with contextlib.redirect_stdout(io.StringIO()):
         on_cpu = torch.device("cpu")
-        predictor = nnUNetPredictor(tile_step_size=1.0, use_mirroring=False, device=on_cpu, allow_tqdm=False)
+        predictor = nnUNetPredictor(tile_step_size=1.0, device=on_cpu, allow_tqdm=False)
         predictor.initialize_from_trained_model_folder(str(folder), None)
         properties = {"spacing": list(expected.working.geometry.spacing_zyx)}
         theirs = predictor.predict_single_npy_array(expected.t1[None].astype(np.float32), properties)
@@ -38,4 +39,11 @@ def test_the_page_says_that_the_translator_is_not_in_it(exported):
     text = (exported("nnunet") / "README.md").read_text()
     assert "The translator from T2 to T1 is not in it" in text
     assert "phantoms only, not for patients" in text
-    assert "-step_size 1 --disable_tta" in text
+    # These weights are averaged over mirrored images, which is nnU-Net's default.
+    assert "-step_size 1" in text
+    assert "--disable_tta" not in text
+
+
+def test_the_page_turns_mirroring_off_where_the_weights_have_none(tiny_bundle, tmp_path):
+    export(tiny_bundle, tmp_path / "out", FORMATS["nnunet"], "oneshot")
+    assert "--disable_tta" in (tmp_path / "out" / "README.md").read_text()
