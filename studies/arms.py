@@ -93,6 +93,8 @@ class Line:
     """Whether self-training keeps the masks alone that can be trusted."""
     fitted: bool = False
     """Whether cochleae of masks are brought to the volume that they have on T1, and all masks are learnt from."""
+    grown: bool = False
+    """Whether tumours of masks take in what looks like their core."""
     mixed: bool = False
     """Whether a second CycleGAN, with the paper's generator, makes as much synthetic T2 again."""
 
@@ -105,6 +107,7 @@ LINES = (
     Line(UPPER_BOUND.name, UPPER_BOUND.name),
     Line("blending_fitted", BLENDING.name, fitted=True),
     Line("direct_fitted", BLENDING.name, altered=False, local_contrast=True, fitted=True),
+    Line("direct_grown", BLENDING.name, altered=False, local_contrast=True, fitted=True, grown=True),
     Line("blending_filtered", BLENDING.name, filtered=True),
     Line("blending_mixed", BLENDING.name, mixed=True),
     Line("blending_head", BLENDING.name, head=True),
@@ -212,7 +215,7 @@ def configured(config: RunConfig, line: Line) -> RunConfig:
         cyclegan = replace(cyclegan, segmentation_weight=HEAD_WEIGHT)
     # These sections may stand where a line has no stage that they concern only if they are off.
     second = replace(config.cyclegan, generator=SECOND_GENERATOR, identity_weight=0.5) if line.mixed else None
-    trust = SelfTrainingConfig(rounds=augment.rounds, fit_cochleae=line.fitted)
+    trust = SelfTrainingConfig(rounds=augment.rounds, fit_cochleae=line.fitted, fit_tumours=line.grown)
     if not line.filtered:
         trust = replace(trust, min_agreement=0.0, mirrored=False, anatomy=False)
     return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from training.arms import BLENDING, DIRECT
 from training.config.checks import at_least_one, not_negative, share
@@ -52,6 +52,14 @@ class SelfTrainingConfig:
     fit_cochleae: bool = False
     """Whether cochleae of masks are given the mean shape and the median volume of the labelled T1 cases before the next
     round learns from them, in the place that the T2 images tell together."""
+    fit_tumours: bool = field(default=False, metadata={"added": True})
+    """Whether tumours of masks take in the voxels beside them that look like their core, before the next round learns
+    from them."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether masks are fitted before they are learnt from."""
+        return self.fit_cochleae or self.fit_tumours
 
     def __post_init__(self) -> None:
         unknown = set(self.stages) - set(SELF_TRAINED)

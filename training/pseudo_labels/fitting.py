@@ -125,20 +125,17 @@ def fit_cochleae(cases: Sequence[PreparedCase], typical: Typical | None, edition
     return fitted
 
 
-def write_fitted(
-    cases: Sequence[PreparedCase], typical: Typical | None, edition: Edition, folder: Path
-) -> list[PreparedCase]:
+def write_fitted(cases: Sequence[PreparedCase], masks: Sequence[np.ndarray], folder: Path) -> list[PreparedCase]:
     """The cases with fitted masks in place of the others.
 
     Args:
-        cases: As of `fit_cochleae`.
-        typical: As of `fit_cochleae`.
-        edition: What labels mean.
-        folder: Where the new masks are written, uint8 (Z, Y, X).
+        cases: Real T2 with pseudo-labels.
+        masks: In the order of the cases, (Z, Y, X).
+        folder: Where the new masks are written, uint8.
     """
     folder.mkdir(exist_ok=True)
     written = []
-    for case, labels in zip(cases, fit_cochleae(cases, typical, edition), strict=True):
+    for case, labels in zip(cases, masks, strict=True):
         path = folder / f"{case.name}.npy"
         with atomic(path) as partial:
             np.save(partial, labels)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from training.config import RunConfig, SelfTrainingConfig
 from training.data.intermediates import Translators
 from training.data.slices import PreparedCase, read_cases
@@ -13,7 +15,8 @@ from training.nnunet.trained import load_segmenter
 from training.pseudo_labels.agreement import overlaps_of, views_of
 from training.pseudo_labels.anatomy import volume_limits
 from training.pseudo_labels.fitting import FOLDER as FITTED
-from training.pseudo_labels.fitting import typical_cochlea, write_fitted
+from training.pseudo_labels.fitting import fit_cochleae, typical_cochlea, write_fitted
+from training.pseudo_labels.growing import grown_tumour
 from training.pseudo_labels.masks import find_masks
 from training.pseudo_labels.record import read_judged, write_judged
 from training.pseudo_labels.sheet import save_masks
@@ -67,9 +70,9 @@ def judged_masks(
     judged = with_every_site(judged, settings.site_share)
     if settings.weighted:
         judged = weighted_by_agreement(judged)
-    if settings.fit_cochleae:
+    if settings.fits:
         labelled = sources_of(synthetic, run_dir)
-        judged = with_fitted_cochleae(judged, labelled, edition, _learnt(settings, round_dir))
+        judged = with_fitted_masks(judged, labelled, settings, edition, _learnt(settings, round_dir))
     save_masks(round_dir, judged, edition)
     write_judged(round_dir, judged)
     return judged
@@ -95,7 +98,7 @@ def masks_as_found(targets: Sequence[PreparedCase], round_dir: Path) -> list[Pre
 
 def _learnt(settings: SelfTrainingConfig, round_dir: Path) -> Path:
     """Folder of the masks of a round that the next one learns from."""
-    return round_dir / (FITTED if settings.fit_cochleae else LABELS)
+    return round_dir / (FITTED if settings.fits else LABELS)
 
 
 def sources_of(synthetic: Sequence[PreparedCase], run_dir: Path) -> list[PreparedCase]:
@@ -108,18 +111,32 @@ def sources_of(synthetic: Sequence[PreparedCase], run_dir: Path) -> list[Prepare
     return sources
 
 
-def with_fitted_cochleae(
-    judged: Sequence[Judged], labelled: Sequence[PreparedCase], edition: Edition, folder: Path
+def with_fitted_masks(
+    judged: Sequence[Judged],
+    labelled: Sequence[PreparedCase],
+    settings: SelfTrainingConfig,
+    edition: Edition,
+    folder: Path,
 ) -> list[Judged]:
-    """The same masks with cochleae as labelled cases have them, in the place that all images tell; the verdicts stay.
+    """The same masks with structures fitted as the settings ask; the verdicts stay.
 
     Args:
         judged: Masks of real T2 with their verdicts.
-        labelled: T1 cases, which tell shape and volume; where none has a cochlea, masks stay as they are.
+        labelled: T1 cases, which tell a cochlea's shape and volume; where none has one, cochleae stay as they are.
+        settings: Which structures are fitted.
         edition: What labels mean.
         folder: Where the masks that are learnt from are written.
     """
-    typical = typical_cochlea(labelled, edition)
+    cases = [one.case for one in judged]
     # Copies all the same, since the record is of this folder.
-    cases = write_fitted([one.case for one in judged], typical, edition, folder)
+    masks = [np.array(case.labels) for case in cases]
+    if settings.fit_cochleae:
+        typical = typical_cochlea(labelled, edition)
+        masks = fit_cochleae(cases, typical, edition)
+    if settings.fit_tumours:
+        grown = []
+        for case, labels in zip(cases, masks, strict=True):
+            grown.append(grown_tumour(np.asarray(case.image), labels, edition))
+        masks = grown
+    cases = write_fitted(cases, masks, folder)
     return [replace(one, case=case) for one, case in zip(judged, cases, strict=True)]

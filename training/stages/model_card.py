@@ -89,6 +89,8 @@ def _rounds(arm: Arm, provenance: dict) -> str:
         told += f" Of these, those were kept that {' and that '.join(reasons)}."
     if settings["fit_cochleae"]:
         told += " Their cochleae were given the shape that labels of T1 have, in the place that the images tell."
+    if settings["fit_tumours"]:
+        told += " Their tumours took in what lies beside them and looks like their core."
     return told
 
 

@@ -234,7 +234,7 @@ class _Training:
             return []
         if number < self.last:
             found = None
-            if self._config.self_training.fit_cochleae:
+            if self._config.self_training.fits:
                 found = masks_as_found(self._targets, self.folder(number))
             return gain_of(taught.masks, taught.kept, self._targets, self._edition, found)
         if not taught.cases:

@@ -170,11 +170,11 @@ def test_fitted_masks_are_written_beside_those_that_were_found(labelled, found, 
     cases = found[0][:2]
     typical = typical_cochlea(labelled, EDITION)
     before = [np.array(case.labels) for case in cases]
-    fitted = write_fitted(cases, typical, EDITION, tmp_path / "fitted")
+    fitted = write_fitted(cases, fit_cochleae(cases, typical, EDITION), tmp_path / "fitted")
     assert [case.label_path for case in fitted] == [tmp_path / "fitted" / f"{case.name}.npy" for case in cases]
     voxels = 2 * round(typical.volume / VOXEL_MM3)
     assert {int((np.asarray(case.labels) == COCHLEA).sum()) for case in fitted} == {voxels}
     assert all((np.asarray(case.labels) == labels).all() for case, labels in zip(cases, before, strict=True))
     # Labels of T1 without cochleae tell no shape.
-    unchanged = write_fitted(cases, None, EDITION, tmp_path / "fitted")
+    unchanged = write_fitted(cases, fit_cochleae(cases, None, EDITION), tmp_path / "fitted")
     assert all((np.asarray(case.labels) == labels).all() for case, labels in zip(unchanged, before, strict=True))

@@ -108,6 +108,9 @@ def test_card_tells_of_self_training_where_an_arm_has_it(run_with_bundle):
     told = card_line(manifest, "direct")
     assert "trained once on its own masks of real T2. Their cochleae were given the shape" in told
 
+    assert "took in" not in told
+    settings["fit_tumours"] = True
+    assert "Their tumours took in what lies beside them" in card_line(manifest, "direct")
     assert "contrast" not in told
     manifest["provenance"]["config"]["local_contrast"] = {"stages": ["direct_segmenter"]}
     assert "tumours and cochleae had random contrast. Its nnU-Net was trained once" in card_line(manifest, "direct")

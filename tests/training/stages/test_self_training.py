@@ -198,8 +198,8 @@ def test_next_round_learns_from_fitted_cochleae_which_an_interrupted_run_finds_a
     learnt = []
     fit = round.write_fitted
 
-    def remember(cases, typical, edition, folder):
-        fitted = fit(cases, typical, edition, folder)
+    def remember(cases, masks, folder):
+        fitted = fit(cases, masks, folder)
         learnt.extend(case.label_path for case in fitted)
         return fitted
 
@@ -254,6 +254,7 @@ JUDGED = SelfTrainingConfig(rounds=1, weighted=True, last_epochs=9)
         (self_training, SELF_TRAINING, None),
         (self_training, SELF_TRAINING, JUDGED),
         (self_training, SELF_TRAINING, replace(JUDGED, fit_cochleae=True)),
+        (self_training, SELF_TRAINING, replace(JUDGED, fit_tumours=True)),
         (direct_segmenter, DIRECT_SEGMENTER, JUDGED),
     ],
 )
