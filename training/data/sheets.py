@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ UNIT = (
     f"orange: brighter, violet: darker, strongest from {MOST_SHOWN:g} on"
 )
 """What a sheet with differences says below."""
+LETTERS_AN_INCH = 15
+"""Of what is said below, at most."""
 COLOURS = {"red": "#ff5050", "blue": "#40d0ff", "yellow": "#ffd040", "green": "#70e060", "pink": "#e080ff"}
 """Of the outlines of label values 1, 2, ... in turn, by their names."""
 
@@ -96,10 +99,13 @@ def save_sheet(
     lines = max(title.count("\n") for title in columns) + 1
     width_inches = inches * len(columns)
     height_inches = inches * tallest * count + 0.15 + 0.15 * lines
+    below = []
+    for text in (UNIT if has_differences else "", note):
+        below += textwrap.wrap(text, round(width_inches * LETTERS_AN_INCH))
     has_captions = has_differences or any(isinstance(cell, Captioned) for cell in cells)
-    if has_captions or note:
+    if has_captions or below:
         # A line below each row, and what numbers mean below them all.
-        height_inches += 0.2 * count + 0.2
+        height_inches += 0.2 * count + 0.2 + 0.12 * max(0, len(below) - 1)
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="white")
     # Without pyplot, which would keep every figure and look for a display.
     FigureCanvasAgg(figure)
@@ -122,9 +128,6 @@ def save_sheet(
                 outline(axis, masks[row], 0.8)
     for axis, name in zip(axes[:, 0], rows, strict=False):
         axis.set_ylabel(name, fontsize=8)
-    below = [UNIT] if has_differences else []
-    if note:
-        below.append(note)
     if below:
         figure.supxlabel("\n".join(below), fontsize=7)
 

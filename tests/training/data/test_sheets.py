@@ -3,8 +3,10 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from training.data import sheets
 from training.data.sheets import Difference, save_sheet
 
 
@@ -53,3 +55,23 @@ def test_each_label_has_an_outline_of_its_colour_and_a_mask_is_red(tmp_path) -> 
     blue = (pixels[..., 2] - pixels[..., 0]) > 100
     found = [(red[:, k * third : (k + 1) * third].any(), blue[:, k * third : (k + 1) * third].any()) for k in range(3)]
     assert found == [(True, True), (True, False), (False, False)]
+
+
+@pytest.mark.parametrize("columns", [1, 2, 4])
+def test_what_is_said_below_a_sheet_lies_within_it(tmp_path, monkeypatch, columns) -> None:
+    drawn = []
+
+    class Remembered(Figure):
+        def savefig(self, *args, **kwargs):
+            super().savefig(*args, **kwargs)
+            drawn.append(self)
+
+    monkeypatch.setattr(sheets, "Figure", Remembered)
+    image = np.zeros((20, 20))
+    cells = {str(number): [image] for number in range(columns - 1)}
+    note = "red and yellow: vs, blue: cochlea; the patient's right is on the left"
+    save_sheet(tmp_path / "sheet.png", {**cells, "difference": [Difference(image)]}, note=note)
+    (figure,) = drawn
+    text = figure._supxlabel.get_window_extent()
+    assert 0 <= text.x0 < text.x1 <= figure.bbox.width
+    assert 0 <= text.y0 < text.y1 < min(axis.get_window_extent().y0 for axis in figure.axes)
