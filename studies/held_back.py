@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from arms_report import Runs, report
-from experiment import make_population, predict_and_score, provenance, publish, remembered
+from experiment import link, make_population, provenance, publish, remembered, score_model
 
 from training.config import RunConfig, read_config
 from training.run_folder import read_outputs
@@ -71,19 +71,16 @@ def runs_of(root: Path) -> list[Path]:
 def scored(run_dir: Path, config: RunConfig, out: Path) -> dict:
     """`rows` of scores of a run's bundle on the held-back phantoms, kept in `found.json` beside masks and scores."""
     bundle = EXPORT.folder(run_dir) / "bundle"
-    edition = get_edition(config.edition)
-    data = PHANTOM.folder(out / "population") / "data"
-    images = data / edition.validation_folder
-    references = edition.references_of(data, edition.validation_folder)
+    population = out / "population"
     folder = out / run_dir.parent.name / run_dir.name
+    link(population, folder, (PHANTOM,))
 
     def measure() -> dict:
         model = load_model(bundle, device="cpu")
-        rows = predict_and_score(model, images, references, folder / "masks", folder / "scores", edition)
-        return {"rows": rows}
+        return {"rows": score_model(model, folder, model.arm, get_edition(config.edition))}
 
     manifest = file_sha256(bundle / MANIFEST_NAME)
-    made_from = {"bundle": manifest, "population": read_outputs(out / "population", PHANTOM)}
+    made_from = {"bundle": manifest, "population": read_outputs(population, PHANTOM)}
     return remembered(folder / "found.json", made_from, measure)
 
 

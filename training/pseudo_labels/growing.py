@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
+from scipy.stats import median_abs_deviation
 
 from vestibule.editions import TUMOUR, Edition
 
@@ -18,9 +19,7 @@ LEAST_SPREAD = 0.03
 """Standard deviation on [-1, 1] that a core has at least: of noise, where a small one is even by chance. Our choice."""
 LEAST_CORE = 8
 """Voxels below which a tumour has no core of its own."""
-TO_DEVIATION = 1.4826
-"""A standard deviation relative to the median distance from the median, for normally distributed values."""
-IN_PLANE = np.array([[[0, 0, 0]] * 3, [[0, 1, 0], [1, 1, 1], [0, 1, 0]], [[0, 0, 0]] * 3], dtype=bool)
+IN_PLANE = ndimage.generate_binary_structure(2, 1)[np.newaxis]
 """A voxel and its four neighbours in the slice; slices are thick."""
 
 
@@ -45,8 +44,7 @@ def grown_tumour(image: np.ndarray, labels: np.ndarray, edition: Edition) -> np.
 
     values = image[core]
     middle = np.median(values)
-    spread = TO_DEVIATION * np.median(np.abs(values - middle))
-    spread = max(spread, LEAST_SPREAD)
+    spread = max(median_abs_deviation(values, scale="normal"), LEAST_SPREAD)
     is_alike = np.abs(image - middle) < ALIKE * spread
     beside = ndimage.binary_dilation(tumour, IN_PLANE) & (labels == 0)
     taken = beside & is_alike
