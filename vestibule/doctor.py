@@ -26,7 +26,7 @@ NEEDED = ("click", "isal", "nibabel", "nnunetv2", "numpy", "rich", "safetensors"
 """Distributions without which nothing is segmented."""
 OPTIONAL = {
     "process.py": ("evalutils",),
-    "training": ("lightning-fabric", "matplotlib", "monai", "pyyaml", "tensorboard"),
+    "training": ("lightning-fabric", "matplotlib", "monai", "pyyaml", "scikit-image", "tensorboard"),
     "evaluation": ("ipyniivue", "Jinja2", "matplotlib"),
 }
 """Distributions that a part of the toolkit needs besides, by the part."""

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from training.config import read_config
+from training.data.slices import PreparedCase
+from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.preprocessing import PreprocessingConfig
 from vestibule.volume import Geometry, Volume
@@ -141,6 +143,22 @@ def test_part_of_the_reference_is_compared_with_the_mask_near_it(study):
     assert first.way == pytest.approx([0, -1, 0])
     assert second.way == pytest.approx([1, -1, 2])
     assert (first.share, second.share) == (1.0, 0.5)
+
+
+def test_spoilt_masks_are_measured_before_and_after_they_are_fitted(study, tmp_path):
+    true = np.zeros((5, 30, 30), dtype=bool)
+    true[1:4, 8:20, 8:20] = True
+    np.save(tmp_path / "image.npy", np.where(true, -0.4, -0.7).astype(np.float16))
+    np.save(tmp_path / "label.npy", true.astype(np.uint8))
+    case = PreparedCase("a", "target", "", tmp_path / "image.npy", tmp_path / "label.npy", (1.5, 1.2, 1.2), (), ())
+    fitted = study("fitted_tumours")
+    found = {}
+    for words, spoil in fitted.SPOILT.items():
+        (found[words],) = fitted.measured([case], spoil, get_edition(2021))
+    assert found["as it is"] == (1, 1, 1, 1)
+    before, after, volume, fitted_volume = found["a voxel less all around"]
+    assert before < after == 1
+    assert (volume, fitted_volume) == (pytest.approx(100 / 144), 1)
 
 
 def test_wrong_images_are_made_of_t2_alone(study):

@@ -53,8 +53,8 @@ class SelfTrainingConfig:
     """Whether cochleae of masks are given the mean shape and the median volume of the labelled T1 cases before the next
     round learns from them, in the place that the T2 images tell together."""
     fit_tumours: bool = field(default=False, metadata={"added": True})
-    """Whether tumours of masks take in the voxels beside them that look like their core, before the next round learns
-    from them."""
+    """Whether tumours of masks take in the voxels beside them that look like their core, and are brought to the edges
+    that the image shows, before the next round learns from them."""
 
     @property
     def fits(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import median_abs_deviation
 
+from training.pseudo_labels.parts import IN_PLANE, with_tumour
 from vestibule.editions import TUMOUR, Edition
 
 ALIKE = 3.0
@@ -19,8 +20,6 @@ LEAST_SPREAD = 0.03
 """Standard deviation on [-1, 1] that a core has at least: of noise, where a small one is even by chance. Our choice."""
 LEAST_CORE = 8
 """Voxels below which a tumour has no core of its own."""
-IN_PLANE = ndimage.generate_binary_structure(2, 1)[np.newaxis]
-"""A voxel and its four neighbours in the slice; slices are thick."""
 
 
 def grown_tumour(image: np.ndarray, labels: np.ndarray, edition: Edition) -> np.ndarray:
@@ -34,10 +33,9 @@ def grown_tumour(image: np.ndarray, labels: np.ndarray, edition: Edition) -> np.
     Returns:
         New labels, of the same shape and type.
     """
-    grown = labels.copy()
     tumour = edition.mask_of(labels, TUMOUR)
     if not tumour.any():
-        return grown
+        return labels.copy()
     core = ndimage.binary_erosion(tumour, IN_PLANE)
     if core.sum() < LEAST_CORE:
         core = tumour
@@ -48,7 +46,4 @@ def grown_tumour(image: np.ndarray, labels: np.ndarray, edition: Edition) -> np.
     is_alike = np.abs(image - middle) < ALIKE * spread
     beside = ndimage.binary_dilation(tumour, IN_PLANE) & (labels == 0)
     taken = beside & is_alike
-
-    nearest = ndimage.distance_transform_edt(~tumour, return_distances=False, return_indices=True)
-    grown[taken] = labels[tuple(nearest[:, taken])]
-    return grown
+    return with_tumour(labels, tumour | taken, edition)

@@ -16,10 +16,10 @@ from training.pseudo_labels.agreement import overlaps_of, views_of
 from training.pseudo_labels.anatomy import volume_limits
 from training.pseudo_labels.fitting import FOLDER as FITTED
 from training.pseudo_labels.fitting import fit_cochleae, typical_cochlea, write_fitted
-from training.pseudo_labels.growing import grown_tumour
 from training.pseudo_labels.masks import find_masks
 from training.pseudo_labels.record import read_judged, write_judged
 from training.pseudo_labels.sheet import save_masks
+from training.pseudo_labels.tumours import fit_tumours
 from training.pseudo_labels.verdicts import Judged, judge, weighted_by_agreement, with_every_site
 from vestibule.editions import Edition, get_edition
 
@@ -134,9 +134,6 @@ def with_fitted_masks(
         typical = typical_cochlea(labelled, edition)
         masks = fit_cochleae(cases, typical, edition)
     if settings.fit_tumours:
-        grown = []
-        for case, labels in zip(cases, masks, strict=True):
-            grown.append(grown_tumour(np.asarray(case.image), labels, edition))
-        masks = grown
+        masks = fit_tumours(cases, masks, edition)
     cases = write_fitted(cases, masks, folder)
     return [replace(one, case=case) for one, case in zip(judged, cases, strict=True)]

@@ -90,7 +90,7 @@ def _rounds(arm: Arm, provenance: dict) -> str:
     if settings["fit_cochleae"]:
         told += " Their cochleae were given the shape that labels of T1 have, in the place that the images tell."
     if settings["fit_tumours"]:
-        told += " Their tumours took in what lies beside them and looks like their core."
+        told += " Their tumours took in what lies beside them and looks like their core, up to the image's edges."
     return told
 
 
