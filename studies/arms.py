@@ -94,11 +94,21 @@ class Line:
     fitted: bool = False
     """Whether cochleae of masks are brought to the volume that they have on T1, and all masks are learnt from."""
     grown: bool = False
-    """Whether tumours of masks take in what looks like their core."""
+    """Whether tumours of masks are fitted, too."""
+    anatomy: bool = False
+    """Whether masks that no patient could have are left out."""
+    rounds: int = 1
+    """Rounds on synthetic and real T2 before the last one, on real T2 alone."""
     mixed: bool = False
     """Whether a second CycleGAN, with the paper's generator, makes as much synthetic T2 again."""
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What is said of the scores of each of its rounds."""
+        return FIRST, *(BETWEEN for _ in range(self.rounds)), LAST
 
+
+GROWN = Line("direct_grown", BLENDING.name, altered=False, local_contrast=True, fitted=True, grown=True)
 LINES = (
     Line(BASELINE.name, BASELINE.name),
     Line(ONESHOT.name, ONESHOT.name),
@@ -107,7 +117,8 @@ LINES = (
     Line(UPPER_BOUND.name, UPPER_BOUND.name),
     Line("blending_fitted", BLENDING.name, fitted=True),
     Line("direct_fitted", BLENDING.name, altered=False, local_contrast=True, fitted=True),
-    Line("direct_grown", BLENDING.name, altered=False, local_contrast=True, fitted=True, grown=True),
+    GROWN,
+    replace(GROWN, name="direct_trusted", anatomy=True, rounds=0),
     Line("blending_filtered", BLENDING.name, filtered=True),
     Line("blending_mixed", BLENDING.name, mixed=True),
     Line("blending_head", BLENDING.name, head=True),
@@ -116,7 +127,7 @@ LINES = (
     Line("blending_contrast", BLENDING.name, local_contrast=True),
 )
 """Those first that matter most. With no tumour altered, the first round of `blending` is the arm `direct`."""
-ROUNDS = ("", ", a round more", ", self-training")
+FIRST, BETWEEN, LAST = "", ", a round more", ", self-training"
 """What is said of the scores of each round: on synthetic T2, on both, on real T2 alone."""
 
 
@@ -138,7 +149,7 @@ def main() -> None:
     """Train, score, print and write the section."""
     arguments = parse()
     try:
-        config = with_rounds(sized(read_config(arguments.config), arguments.size), arguments.size)
+        config = with_last_round(sized(read_config(arguments.config), arguments.size), arguments.size)
         if arguments.heads:
             config = replace(config, name="heads", phantom=None)
     except InputError as error:
@@ -198,16 +209,17 @@ def make_populations(config: RunConfig, out: Path, heads: Path | None, size: str
     return roots
 
 
-def with_rounds(config: RunConfig, size: str) -> RunConfig:
-    """`config` with one round of self-training and a last one on real T2 alone."""
+def with_last_round(config: RunConfig, size: str) -> RunConfig:
+    """`config` with a last round of self-training on real T2 alone; each line says what comes before it."""
     level = LEVEL if size != "tiny" else 1
-    augment = replace(config.augment, level=level, rounds=1, last_on_target=True)
-    return replace(config, augment=augment)
+    augment = replace(config.augment, level=level, last_on_target=True)
+    # What a line keeps of its masks is its own.
+    return replace(config, augment=augment, self_training=None)
 
 
 def configured(config: RunConfig, line: Line) -> RunConfig:
     """The configuration of a line: that of its seed, with what the line changes."""
-    augment = config.augment
+    augment = replace(config.augment, rounds=line.rounds)
     if not line.altered:
         augment = replace(augment, small_factors=(), medium_factors=(), large_factors=(), cochlea_factors=())
     cyclegan = config.cyclegan
@@ -217,7 +229,7 @@ def configured(config: RunConfig, line: Line) -> RunConfig:
     second = replace(config.cyclegan, generator=SECOND_GENERATOR, identity_weight=0.5) if line.mixed else None
     trust = SelfTrainingConfig(rounds=augment.rounds, fit_cochleae=line.fitted, fit_tumours=line.grown)
     if not line.filtered:
-        trust = replace(trust, min_agreement=0.0, mirrored=False, anatomy=False)
+        trust = replace(trust, min_agreement=0.0, mirrored=False, anatomy=line.anatomy)
     return replace(
         config,
         arms=(line.arm,),
@@ -289,7 +301,7 @@ def run_job(job: Job) -> None:
         if line.arm != BLENDING.name:
             return {"rounds": [known(score_arm(job.run_dir, line.arm, edition), own)]}
         rounds = []
-        for number, _ in enumerate(ROUNDS):
+        for number, _ in enumerate(line.titles):
             model = model_of_round(own, job.run_dir, number)
             rows = score_model(model, job.run_dir, f"round_{number}", edition)
             rounds.append(known(rows, own))
@@ -331,7 +343,7 @@ def collect(job: Job, found: dict[str, Runs]) -> bool:
     if not record:
         return False
     minutes = training_minutes(job)
-    for told, rows in zip(ROUNDS, record["found"]["rounds"], strict=False):
+    for told, rows in zip(job.line.titles, record["found"]["rounds"], strict=False):
         title = f"{job.line.name}{told}"
         # Phantoms are made by their seed alone, wherever they lie.
         data = "" if job.config.phantom else job.out.name

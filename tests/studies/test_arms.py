@@ -16,7 +16,7 @@ from vestibule.files import write_json
 @pytest.fixture
 def tiny(study, repository):
     config = study("experiment").sized(read_config(repository / "configs" / "phantom.yaml"), "tiny")
-    return study("arms").with_rounds(config, "tiny")
+    return study("arms").with_last_round(config, "tiny")
 
 
 def rows(*dice, cochlea=0.6, assd_mm=1.0):
@@ -53,6 +53,17 @@ def test_line_with_fitted_cochleae_keeps_every_mask_and_differs_in_nothing_else(
     assert fitted.self_training.min_agreement == 0
     assert fitted.self_training.rounds == plain.augment.rounds
     assert replace(fitted, self_training=None) == plain
+
+
+def test_best_line_trains_itself_as_the_demo_does(study, repository):
+    arms = study("arms")
+    demo = read_config(repository / "configs" / "phantom.yaml")
+    line = line_called(study, "direct_trusted")
+    own = arms.configured(arms.with_last_round(demo, "small"), line)
+    assert own.self_training == demo.self_training
+    assert own.augment.rounds == 0
+    assert line.titles == ("", ", self-training")
+    assert line_called(study, "direct_grown").titles == ("", ", a round more", ", self-training")
 
 
 def test_direct_alters_no_tumour_and_needs_no_level(study, tiny):
