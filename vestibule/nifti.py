@@ -29,6 +29,8 @@ MAX_SPACING_ERROR = 1e-3
 """Share by which the two spacings of a header may differ: writers round them."""
 MAX_PLACES_APART = 0.1
 """Voxels that the corners may lie apart by the two places that a header gives: one of them is stored more coarsely."""
+QUATERNION_ROUNDING = 3 * float(np.finfo(np.float32).eps)
+"""Square of a quaternion's scalar below which readers take 0 for it, since its other numbers are rounded so much."""
 MAX_STORED_BYTES = 2 << 30
 """A file that unpacks to more is not read on: twice the largest image in its widest type, where a few kilobytes can
 pack terabytes."""
@@ -339,6 +341,7 @@ def _warn_of_places(path: Path, header: nibabel.Nifti1Header) -> None:
         return
     try:
         qform = header.get_qform()
+        scalar = float(header.get_qform_quaternion()[0])
     except Exception:  # No rotation, or a negative spacing: what follows says so. nibabel's own are of no common type.
         return
 
@@ -346,9 +349,12 @@ def _warn_of_places(path: Path, header: nibabel.Nifti1Header) -> None:
     corners = np.array(list(itertools.product((0, 1), repeat=3))) * (size_xyz - 1)  # (8, 3)
     difference = header.get_sform() - qform  # (4, 4)
     apart = corners @ difference[:3, :3].T + difference[:3, 3]
-    smallest = float(np.abs(header["pixdim"][1:4]).min())
+    spacing_xyz = np.abs(header["pixdim"][1:4])
     farthest_mm = float(np.abs(apart).max())
-    if farthest_mm <= MAX_PLACES_APART * smallest:
+    # A header does not store the scalar, and near half a turn little is known of it.
+    rounding = 2 * (np.sqrt(scalar**2 + QUATERNION_ROUNDING) - scalar)  # radians
+    rounding_mm = rounding * np.linalg.norm(size_xyz * spacing_xyz)
+    if farthest_mm <= MAX_PLACES_APART * spacing_xyz.min() + rounding_mm:
         return
     # As ITK chooses.
     taken = "sform" if int(header["sform_code"]) == 1 else "qform"

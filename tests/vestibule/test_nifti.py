@@ -9,6 +9,8 @@ from vestibule.volume import read_header, read_scan, read_volume, write_volume
 
 AFFINE = np.diag([-1.2, -1.2, 1.5, 1.0])
 ELSEWHERE = np.array([[1.2, 0, 0, 5], [0, 1.2, 0, -7], [0, 0, 1.5, 0], [0, 0, 0, 1.0]])
+NEARLY_HALF_A_TURN = 1e-3
+"""Radians: the scalar of the quaternion is lost in its rounding."""
 LPS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -145,3 +147,17 @@ def test_a_negative_spacing_is_refused_by_name(tmp_path, index, qform_only):
     path = raw(tmp_path / "a.nii", qform_only=qform_only, pixdim=(index, -1.5))
     with pytest.raises(InputError, match=r"a\.nii: .*positive"):
         read_volume(path)
+
+
+@pytest.mark.parametrize(("turned", "warned"), [(NEARLY_HALF_A_TURN, False), (0.02, True)])
+def test_what_a_quaternion_cannot_hold_is_no_contradiction(tmp_path, caplog, turned, warned):
+    sine, cosine = np.sin(turned), np.cos(turned)
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1.0]])
+    affine = AFFINE.copy()
+    affine[:3, :3] = rotation @ AFFINE[:3, :3]
+    # Half a turn itself, or a place that is really another one.
+    path = save(tmp_path / "t2.nii.gz", affine, qform=AFFINE if warned else None, size_xyz=(128, 128, 28))
+    stored = nibabel.load(path).header
+    assert np.abs(stored.get_qform() - stored.get_sform()).max() > 1e-3
+    read_header(path)
+    assert ("contradicts itself" in caplog.text) == warned
