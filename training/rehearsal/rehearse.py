@@ -21,6 +21,7 @@ from vestibule.editions import get_edition
 from vestibule.errors import InputError
 from vestibule.files import write_text
 from vestibule.progress import track
+from vestibule.stopping import telling
 
 RUN, DATA = "run", "data"
 """Folders in the scratch folder."""
@@ -108,11 +109,12 @@ def rehearse(
     Raises:
         InputError: What the run itself would refuse at its start, or a scratch folder that holds something.
     """
-    if scratch is None:
-        with tempfile.TemporaryDirectory(prefix="vestibule-rehearsal-") as folder:
-            return _rehearse(config, data, named, Path(folder), steps, report)
-    _clear(scratch)
-    return _rehearse(config, data, named, scratch, steps, report)
+    with telling(lambda: "a rehearsal that was stopped is made anew"):
+        if scratch is None:
+            with tempfile.TemporaryDirectory(prefix="vestibule-rehearsal-") as folder:
+                return _rehearse(config, data, named, Path(folder), steps, report)
+        _clear(scratch)
+        return _rehearse(config, data, named, scratch, steps, report)
 
 
 def _clear(scratch: Path) -> None:

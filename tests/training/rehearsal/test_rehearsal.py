@@ -27,6 +27,7 @@ from training.stage_table import (
     SEGMENTER,
     SELF_TRAINING,
 )
+from vestibule import stopping
 from vestibule.cli import cli
 from vestibule.errors import InputError
 
@@ -225,6 +226,18 @@ def test_rehearsal_takes_a_few_cases_of_the_data_and_the_reference_among_them(ti
         rehearse(config)
     with pytest.raises(InputError, match="makes its own phantoms"):
         rehearse(tiny, data)
+
+
+def test_stopped_rehearsal_says_that_it_begins_anew(tiny, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_rehearse", stop)
+    monkeypatch.setitem(stopping._state, "describe", None)
+    with pytest.raises(KeyboardInterrupt):
+        rehearse(tiny)
+    stopping._print_last_line()
+    assert "stopped by Ctrl-C; a rehearsal that was stopped is made anew; go on with: " in capsys.readouterr().err
 
 
 def test_too_little_disk_is_said():
