@@ -92,7 +92,7 @@ class Line:
     filtered: bool = False
     """Whether self-training keeps the masks alone that can be trusted."""
     fitted: bool = False
-    """Whether cochleae of masks are brought to the volume that they have on T1, and all masks are learnt from."""
+    """Whether cochleae of masks are brought to the volume that they have on T1, whether or not other masks agree."""
     grown: bool = False
     """Whether tumours of masks are fitted, too."""
     anatomy: bool = False

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from evaluation.metrics import dice
 from training.data.slices import PreparedCase, read_cases
-from training.pseudo_labels.parts import IN_PLANE
+from training.harmonisers.compositing import IN_PLANE_CROSS
 from training.pseudo_labels.tumours import fit_tumours
 from vestibule.editions import TUMOUR, Edition, get_edition
 from vestibule.errors import InputError
@@ -29,8 +30,8 @@ from vestibule.errors import InputError
 Spoil = Callable[[np.ndarray], np.ndarray]
 SPOILT: dict[str, Spoil] = {
     "as it is": lambda tumour: tumour,
-    "a voxel less all around": lambda tumour: ndimage.binary_erosion(tumour, IN_PLANE),
-    "a voxel more all around": lambda tumour: ndimage.binary_dilation(tumour, IN_PLANE),
+    "a voxel less all around": lambda tumour: ndimage.binary_erosion(tumour, IN_PLANE_CROSS),
+    "a voxel more all around": lambda tumour: ndimage.binary_dilation(tumour, IN_PLANE_CROSS),
     "moved by a row": lambda tumour: np.roll(tumour, 1, axis=1),
     "moved by a column": lambda tumour: np.roll(tumour, 1, axis=2),
 }
@@ -54,8 +55,8 @@ def main() -> None:
     print("| reference | tumours | Dice | Dice, fitted | volume | volume, fitted |\n|---|---|---|---|---|---|")
     for words, spoil in SPOILT.items():
         found = np.array(measured(cases, spoil, edition))
-        dice, fitted_dice, volume, fitted_volume = found.mean(axis=0)
-        print(f"| {words} | {len(found)} | {dice:.2f} | {fitted_dice:.2f} | {volume:.2f} | {fitted_volume:.2f} |")
+        overlap, fitted_overlap, volume, fitted_volume = found.mean(axis=0)
+        print(f"| {words} | {len(found)} | {overlap:.2f} | {fitted_overlap:.2f} | {volume:.2f} | {fitted_volume:.2f} |")
 
 
 def measured(cases: list[PreparedCase], spoil: Spoil, edition: Edition) -> list[tuple[float, float, float, float]]:
@@ -79,11 +80,6 @@ def measured(cases: list[PreparedCase], spoil: Spoil, edition: Edition) -> list[
         size = reference.sum()
         found.append((dice(before, reference), dice(after, reference), before.sum() / size, after.sum() / size))
     return found
-
-
-def dice(mask: np.ndarray, reference: np.ndarray) -> float:
-    """Of two masks, of which one has voxels."""
-    return 2 * (mask & reference).sum() / (mask.sum() + reference.sum())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 Box = tuple[slice, slice, slice]
@@ -41,6 +43,17 @@ def union_of(*boxes: Box) -> Box:
     for axis in range(3):
         start = min(box[axis].start for box in boxes)
         stop = max(box[axis].stop for box in boxes)
+        sides.append(slice(start, stop))
+    z, y, x = sides
+    return z, y, x
+
+
+def widened(box: Box, margin_zyx: Sequence[int], size_zyx: Sequence[int]) -> Box:
+    """The box with a margin of so many voxels on every side, as far as an array of `size_zyx` goes."""
+    sides = []
+    for side, margin, size in zip(box, margin_zyx, size_zyx, strict=True):
+        start = max(0, side.start - margin)
+        stop = min(size, side.stop + margin)
         sides.append(slice(start, stop))
     z, y, x = sides
     return z, y, x

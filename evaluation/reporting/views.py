@@ -11,7 +11,7 @@ import numpy as np
 from evaluation.metrics import Mode
 from evaluation.scoring.cases import AlignedPair, read_pair
 from evaluation.scoring.pairs import Pair
-from vestibule.boxes import Box, bounding_box, union_of
+from vestibule.boxes import Box, bounding_box, union_of, widened
 from vestibule.editions import TUMOUR, Edition
 from vestibule.errors import InputError
 from vestibule.geometry import settled
@@ -241,14 +241,5 @@ def _middle(box: Box) -> Box:
 
 def _grown(box: Box, geometry: Geometry, margin_mm: float) -> Box:
     """The box with a margin on every side, as far as the image goes."""
-    grown = []
-    spacing_zyx = settled(geometry.spacing_zyx)
-    for axis, side in enumerate(box):
-        spacing_mm = spacing_zyx[axis]
-        size = geometry.size_zyx[axis]
-        margin = int(np.ceil(margin_mm / spacing_mm))
-        start = max(0, side.start - margin)
-        stop = min(size, side.stop + margin)
-        grown.append(slice(start, stop))
-    z, y, x = grown
-    return z, y, x
+    margin_zyx = [int(np.ceil(margin_mm / spacing_mm)) for spacing_mm in settled(geometry.spacing_zyx)]
+    return widened(box, margin_zyx, geometry.size_zyx)

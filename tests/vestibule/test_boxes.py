@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vestibule.boxes import bounding_box, union_of
+from vestibule.boxes import bounding_box, union_of, widened
 
 TYPES = (bool, np.uint8, np.int16, np.uint16, np.int64, np.float16, np.float32, np.float64)
 
@@ -37,3 +37,9 @@ def test_union_of_boxes_holds_each_of_them():
     other = slice(2, 4), slice(1, 2), slice(0, 1)
     assert union_of(one, other) == (slice(1, 4), slice(0, 2), slice(0, 6))
     assert union_of(one) == one
+
+
+def test_widened_box_ends_where_the_array_does():
+    box = (slice(1, 2), slice(3, 5), slice(6, 9))
+    assert widened(box, (0, 2, 4), (5, 6, 20)) == (slice(1, 2), slice(1, 6), slice(2, 13))
+    assert widened(box, (3, 0, 99), (5, 6, 20)) == (slice(0, 5), slice(3, 5), slice(0, 20))

@@ -14,7 +14,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filte
 from training.config import TransferConfig
 from training.data.reference_slice import Reference
 from training.harmonisers.poisson import poisson_blend
-from vestibule.boxes import bounding_box
+from vestibule.boxes import Box, bounding_box, widened
 from vestibule.errors import InputError
 
 Harmonise = Callable[[np.ndarray], np.ndarray]
@@ -191,15 +191,9 @@ def target_intensity(settings: TransferConfig, reference: Reference) -> Intensit
     return Intensity(mean, sd)
 
 
-def _box_around(mask: np.ndarray) -> tuple[slice, ...]:
+def _box_around(mask: np.ndarray) -> Box:
     """The box of `mask` (Z, Y, X) with a margin within its slices."""
     occupied = bounding_box(mask)
     if occupied is None:
         raise ValueError("the mask is empty, and has no box")
-    margins = (0, MARGIN_PX, MARGIN_PX)
-    box = []
-    for axis, size, margin in zip(occupied, mask.shape, margins, strict=True):
-        start = max(0, axis.start - margin)
-        stop = min(size, axis.stop + margin)
-        box.append(slice(start, stop))
-    return tuple(box)
+    return widened(occupied, (0, MARGIN_PX, MARGIN_PX), mask.shape)

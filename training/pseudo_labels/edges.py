@@ -11,7 +11,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.segmentation import random_walker
 
-from training.pseudo_labels.parts import IN_PLANE, with_tumour
+from training.harmonisers.compositing import IN_PLANE_CROSS, core_of
+from training.pseudo_labels.relabel import with_tumour
+from vestibule.boxes import bounding_box, widened
 from vestibule.editions import TUMOUR, Edition
 
 INSIDE, OUTSIDE = 1, 2
@@ -43,10 +45,11 @@ def tumour_to_its_edges(
         New labels, of the same shape and type.
     """
     tumour = edition.mask_of(labels, TUMOUR)
-    if not tumour.any():
+    may_be = ndimage.binary_dilation(tumour, IN_PLANE_CROSS, iterations=BAND)
+    box = bounding_box(may_be)
+    if box is None:
         return labels.copy()
-    may_be = ndimage.binary_dilation(tumour, IN_PLANE, iterations=BAND)
-    seen = _box_of(may_be, MARGIN)
+    seen = widened(box, (MARGIN,) * 3, labels.shape)
     seeds = np.zeros(labels[seen].shape, dtype=np.uint8)
     seeds[_core_of(tumour[seen])] = INSIDE
     seeds[~may_be[seen] | ((labels[seen] != 0) & ~tumour[seen])] = OUTSIDE
@@ -64,13 +67,7 @@ def tumour_to_its_edges(
 
 def _core_of(tumour: np.ndarray) -> np.ndarray:
     """Voxels of a mask that do not touch its surface in plane, and all of a piece that has no such voxel."""
-    core = ndimage.binary_erosion(tumour, IN_PLANE)
+    core = core_of(tumour)
     pieces, _ = ndimage.label(tumour)
     with_core = np.unique(pieces[core])
     return core | (tumour & ~np.isin(pieces, with_core))
-
-
-def _box_of(mask: np.ndarray, margin: int) -> tuple[slice, ...]:
-    """The smallest box around a mask and `margin` voxels, within the image."""
-    (box,) = ndimage.find_objects(mask.astype(np.uint8))
-    return tuple(slice(max(one.start - margin, 0), one.stop + margin) for one in box)

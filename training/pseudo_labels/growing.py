@@ -11,7 +11,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.stats import median_abs_deviation
 
-from training.pseudo_labels.parts import IN_PLANE, with_tumour
+from training.harmonisers.compositing import IN_PLANE_CROSS, core_of
+from training.pseudo_labels.relabel import with_tumour
 from vestibule.editions import TUMOUR, Edition
 
 ALIKE = 3.0
@@ -36,7 +37,7 @@ def grown_tumour(image: np.ndarray, labels: np.ndarray, edition: Edition) -> np.
     tumour = edition.mask_of(labels, TUMOUR)
     if not tumour.any():
         return labels.copy()
-    core = ndimage.binary_erosion(tumour, IN_PLANE)
+    core = core_of(tumour)
     if core.sum() < LEAST_CORE:
         core = tumour
 
@@ -44,6 +45,6 @@ def grown_tumour(image: np.ndarray, labels: np.ndarray, edition: Edition) -> np.
     middle = np.median(values)
     spread = max(median_abs_deviation(values, scale="normal"), LEAST_SPREAD)
     is_alike = np.abs(image - middle) < ALIKE * spread
-    beside = ndimage.binary_dilation(tumour, IN_PLANE) & (labels == 0)
+    beside = ndimage.binary_dilation(tumour, IN_PLANE_CROSS) & (labels == 0)
     taken = beside & is_alike
     return with_tumour(labels, tumour | taken, edition)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from training.harmonisers.compositing import extend_core
 from vestibule.editions import TUMOUR, Edition
-
-IN_PLANE = ndimage.generate_binary_structure(2, 1)[np.newaxis]
-"""A voxel and its four neighbours in the slice; slices are thick."""
 
 
 def with_tumour(labels: np.ndarray, tumour: np.ndarray, edition: Edition) -> np.ndarray:
@@ -25,7 +22,6 @@ def with_tumour(labels: np.ndarray, tumour: np.ndarray, edition: Edition) -> np.
     before = edition.mask_of(labels, TUMOUR)
     after = labels.copy()
     after[before & ~tumour] = 0
-    nearest = ndimage.distance_transform_edt(~before, return_distances=False, return_indices=True)
     new = tumour & ~before
-    after[new] = labels[tuple(nearest[:, new])]
+    after[new] = extend_core(labels, before)[new]
     return after
